@@ -1,0 +1,48 @@
+//! Which MAC address owns an IP address: what ARP and neighbour discovery are answered from.
+
+use crate::NetworkId;
+use coax_wire::MacAddress;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// An IP address inside a network.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+)]
+#[repr(C)]
+pub struct AddressKey {
+    /// The address, IPv4 in mapped form.
+    pub address: [u8; 16],
+    /// The network.
+    pub network: NetworkId,
+}
+
+/// The owner of an address.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct AddressRow {
+    /// The owner's MAC address.
+    pub mac: MacAddress,
+    /// Always zero.
+    pub zero: [u8; 2],
+}
+
+impl AddressRow {
+    /// The row of an address that `mac` owns.
+    pub const fn new(mac: MacAddress) -> Self {
+        Self { mac, zero: [0; 2] }
+    }
+}

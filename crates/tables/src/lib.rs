@@ -1,0 +1,29 @@
+//! Keys and values of the rows that a vSwitch looks up.
+//!
+//! All types are `repr(C)` without padding, so that they are equal byte for byte in the kernel's
+//! maps, in the simulator's hash maps and in the agent's cache. Numbers are in the byte order of
+//! the machine, addresses in the order of the wire.
+//!
+//! `LAYOUT` names this layout. Whoever changes a type or a map changes the number: an agent
+//! refuses maps of another layout instead of reading them wrongly.
+
+#![cfg_attr(not(test), no_std)]
+
+pub mod address;
+pub mod counters;
+pub mod drop_reason;
+pub mod forwarding;
+pub mod host;
+pub mod network;
+pub mod port;
+
+pub use address::{AddressKey, AddressRow};
+pub use counters::{Counters, FABRIC_SLOT, drop_index};
+pub use drop_reason::DropReason;
+pub use forwarding::{MacKey, MacRow, TunnelKey, TunnelRow};
+pub use host::HostRow;
+pub use network::{NetworkId, NetworkRow, ReplicaKey, ReplicaRow};
+pub use port::{PortKey, PortRow};
+
+/// Version of the layout of all rows and maps together.
+pub const LAYOUT: u32 = 1;

@@ -1,0 +1,128 @@
+//! The trait between the agent and what forwards frames.
+
+use crate::{RowOperation, Rows, Table};
+use coax_tables::{Counters, DropReason};
+use thiserror::Error;
+
+/// On which side of the vSwitch a device is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Attachment {
+    /// A VM's device: frames enter from the VM.
+    Port,
+    /// An uplink: tunnel frames enter from the fabric, all else goes on to the host.
+    Uplink,
+}
+
+/// Why a data plane could not do what was asked.
+#[derive(Debug, Error)]
+pub enum DataPlaneError {
+    /// A table has no room for another row.
+    #[error(
+        "table `{table}` is full ({capacity} rows): raise it with `--capacity {table}=…` and restart the agent; nothing that was there has been removed"
+    )]
+    TableFull {
+        /// The table.
+        table: Table,
+        /// Its capacity in rows.
+        capacity: u32,
+    },
+    /// The device is not there (any more).
+    #[error("no device with index {ifindex}")]
+    NoDevice {
+        /// Kernel index that was asked for.
+        ifindex: u32,
+    },
+    /// Pinned maps were made by a version with another layout.
+    #[error(
+        "the maps pinned in {path} have layout {found}, this agent needs {wanted}: start it with `--take-over-layout` to switch to new maps without a gap, or run the agent version that made them"
+    )]
+    Layout {
+        /// Folder of the pins.
+        path: String,
+        /// Layout found there.
+        found: u32,
+        /// Layout of this version.
+        wanted: u32,
+    },
+    /// The kernel refused something.
+    #[error("{what}: {source}")]
+    Kernel {
+        /// What was tried.
+        what: String,
+        /// What the kernel or the loader said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Counters of one slot with its drops.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SlotCounters {
+    /// Frames and bytes.
+    pub counters: Counters,
+    /// Drops by reason; reasons without a drop are absent.
+    pub drops: Vec<(DropReason, u64)>,
+}
+
+/// How full a table is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TableUsage {
+    /// The table.
+    pub table: Table,
+    /// Rows in it.
+    pub entries: u32,
+    /// Rows that fit.
+    pub capacity: u32,
+}
+
+/// What carries out row operations: the kernel, or memory in tests.
+pub trait DataPlane: Send {
+    /// Carries out one operation. A full table leaves everything as it was.
+    ///
+    /// # Errors
+    /// `TableFull`, or `Kernel` with the reason.
+    fn apply(&mut self, operation: &RowOperation) -> Result<(), DataPlaneError>;
+
+    /// Everything that is in the tables now.
+    ///
+    /// # Errors
+    /// `Kernel` when a table cannot be read.
+    fn rows(&self) -> Result<Rows, DataPlaneError>;
+
+    /// Attaches the program for `side` to the device, or replaces the one that is there without a
+    /// gap. Repeating it is harmless.
+    ///
+    /// # Errors
+    /// `NoDevice`, or `Kernel` with the reason.
+    fn attach(&mut self, ifindex: u32, side: Attachment) -> Result<(), DataPlaneError>;
+
+    /// Takes the program off the device; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// `Kernel` with the reason.
+    fn detach(&mut self, ifindex: u32, side: Attachment) -> Result<(), DataPlaneError>;
+
+    /// Devices that have a program, by kernel index.
+    ///
+    /// # Errors
+    /// `Kernel` when the attachments cannot be read.
+    fn attached(&self) -> Result<Vec<(u32, Attachment)>, DataPlaneError>;
+
+    /// Counters of `slot`.
+    ///
+    /// # Errors
+    /// `Kernel` when they cannot be read.
+    fn counters(&self, slot: u32) -> Result<SlotCounters, DataPlaneError>;
+
+    /// Sets the counters of `slot` to zero, before another port gets it.
+    ///
+    /// # Errors
+    /// `Kernel` when they cannot be written.
+    fn reset_counters(&mut self, slot: u32) -> Result<(), DataPlaneError>;
+
+    /// How full each table is.
+    ///
+    /// # Errors
+    /// `Kernel` when a table cannot be read.
+    fn usage(&self) -> Result<Vec<TableUsage>, DataPlaneError>;
+}

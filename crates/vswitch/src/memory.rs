@@ -1,0 +1,147 @@
+//! A data plane in memory: rows are kept and read back, nothing is forwarded.
+
+use crate::{
+    Attachment, DataPlane, DataPlaneError, Row, RowOperation, Rows, SlotCounters, Table, TableUsage,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Rows that one table of a `MemoryDataPlane` takes unless told otherwise.
+const DEFAULT_CAPACITY: u32 = 1 << 20;
+
+/// A data plane in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDataPlane {
+    rows: Rows,
+    attached: BTreeSet<(u32, Attachment)>,
+    counters: BTreeMap<u32, SlotCounters>,
+    capacity: BTreeMap<Table, u32>,
+    operations: Vec<RowOperation>,
+}
+
+impl MemoryDataPlane {
+    /// An empty data plane.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Limits `table` to `rows` rows.
+    #[must_use]
+    pub fn with_capacity(mut self, table: Table, rows: u32) -> Self {
+        self.capacity.insert(table, rows);
+        self
+    }
+
+    /// Every operation carried out so far, in order.
+    pub fn operations(&self) -> &[RowOperation] {
+        &self.operations
+    }
+
+    /// Sets what `counters` answers for `slot`.
+    pub fn set_counters(&mut self, slot: u32, counters: SlotCounters) {
+        self.counters.insert(slot, counters);
+    }
+
+    fn capacity(&self, table: Table) -> u32 {
+        self.capacity
+            .get(&table)
+            .copied()
+            .unwrap_or(DEFAULT_CAPACITY)
+    }
+
+    fn holds(&self, row: &Row) -> bool {
+        match row {
+            Row::Host(_) => true,
+            Row::Tunnel(key, _) => self.rows.tunnels.contains_key(key),
+            Row::Mac(key, _) => self.rows.macs.contains_key(key),
+            Row::Address(key, _) => self.rows.addresses.contains_key(key),
+            Row::Replica(key, _) => self.rows.replicas.contains_key(key),
+            Row::Network(key, _) => self.rows.networks.contains_key(key),
+            Row::Port(key, _) => self.rows.ports.contains_key(key),
+        }
+    }
+}
+
+impl DataPlane for MemoryDataPlane {
+    fn apply(&mut self, operation: &RowOperation) -> Result<(), DataPlaneError> {
+        if let RowOperation::Put(row) = operation {
+            let table = row.key().table();
+            let capacity = self.capacity(table);
+            if !self.holds(row) && self.rows.len(table) >= capacity as usize {
+                return Err(DataPlaneError::TableFull { table, capacity });
+            }
+        }
+        self.rows.apply(operation);
+        self.operations.push(*operation);
+        Ok(())
+    }
+
+    fn rows(&self) -> Result<Rows, DataPlaneError> {
+        Ok(self.rows.clone())
+    }
+
+    fn attach(&mut self, ifindex: u32, side: Attachment) -> Result<(), DataPlaneError> {
+        self.attached.insert((ifindex, side));
+        Ok(())
+    }
+
+    fn detach(&mut self, ifindex: u32, side: Attachment) -> Result<(), DataPlaneError> {
+        self.attached.remove(&(ifindex, side));
+        Ok(())
+    }
+
+    fn attached(&self) -> Result<Vec<(u32, Attachment)>, DataPlaneError> {
+        Ok(self.attached.iter().copied().collect())
+    }
+
+    fn counters(&self, slot: u32) -> Result<SlotCounters, DataPlaneError> {
+        Ok(self.counters.get(&slot).cloned().unwrap_or_default())
+    }
+
+    fn reset_counters(&mut self, slot: u32) -> Result<(), DataPlaneError> {
+        self.counters.remove(&slot);
+        Ok(())
+    }
+
+    fn usage(&self) -> Result<Vec<TableUsage>, DataPlaneError> {
+        Ok(Table::ALL
+            .iter()
+            .map(|table| TableUsage {
+                table: *table,
+                entries: u32::try_from(self.rows.len(*table)).unwrap_or(u32::MAX),
+                capacity: self.capacity(*table),
+            })
+            .collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use coax_tables::{NetworkId, NetworkRow};
+
+    #[test]
+    fn a_full_table_refuses_and_keeps_what_it_has() {
+        let mut plane = MemoryDataPlane::new().with_capacity(Table::Networks, 1);
+        let put = |id, mtu| {
+            RowOperation::Put(Row::Network(
+                NetworkId(id),
+                NetworkRow {
+                    mtu,
+                    ..Default::default()
+                },
+            ))
+        };
+        plane.apply(&put(1, 1500)).unwrap();
+        plane.apply(&put(1, 1400)).unwrap();
+        let error = plane.apply(&put(2, 1500)).unwrap_err();
+        assert!(matches!(
+            error,
+            DataPlaneError::TableFull {
+                table: Table::Networks,
+                capacity: 1
+            }
+        ));
+        assert_eq!(plane.rows().unwrap().networks[&NetworkId(1)].mtu, 1400);
+    }
+}

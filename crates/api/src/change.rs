@@ -1,0 +1,102 @@
+//! Changing intent: what a stack file would change, moves, and waiting until hosts have it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What happens to one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It is new.
+    Create,
+    /// It stays and changes.
+    Update,
+    /// It goes.
+    Delete,
+}
+
+impl Action {
+    /// The word used in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// One line of a [`Plan`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlannedChange {
+    /// What happens.
+    pub action: Action,
+    /// `network`, `port` or `vtep`.
+    pub kind: String,
+    /// Name in the project.
+    pub name: String,
+    /// What changes in it: `mtu 1500 -> 1450`; for new objects what they get.
+    pub detail: String,
+}
+
+/// What applying a stack file changes, or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Plan {
+    /// The project.
+    pub project: String,
+    /// Object by object; empty if the file is what there is already.
+    pub changes: Vec<PlannedChange>,
+    /// The same for people.
+    pub sentences: Vec<String>,
+    /// Whether it was only asked for, not done.
+    pub dry_run: bool,
+    /// The revision that holds the result; for a dry run the one that it was compared with.
+    pub revision: u64,
+    /// With `wait=hosts`: how far the hosts came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realisation: Option<Realisation>,
+}
+
+/// Which hosts have a revision in their maps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Realisation {
+    /// The revision that was waited for.
+    pub revision: u64,
+    /// Whether every host that needs something of it has it.
+    pub done: bool,
+    /// Hosts that have it.
+    pub realized: Vec<String>,
+    /// Hosts that do not, and why.
+    pub missing: Vec<HostWait>,
+}
+
+/// A host that does not have a revision yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostWait {
+    /// The host.
+    pub host: String,
+    /// What it has.
+    pub revision: u64,
+    /// Whether its agent is attached.
+    pub connected: bool,
+    /// What it is missing, in words.
+    pub reason: String,
+}
+
+/// Where a port is to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MoveRequest {
+    /// Name of the host; the one it is on to call a move off.
+    pub host: String,
+}
+
+/// How to apply a stack file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StackOptions {
+    /// Only say what would change.
+    pub dry_run: bool,
+    /// Return when the hosts have it, or after this time at the latest.
+    pub wait: Option<Duration>,
+}

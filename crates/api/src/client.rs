@@ -1,0 +1,343 @@
+//! The typed client of the REST interface: one async method for each endpoint.
+//!
+//! It opens one connection per request: a Unix or loopback connection costs some ten microseconds,
+//! and a client that keeps nothing cannot be left with a dead connection.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::change::{MoveRequest, Plan, Realisation, StackOptions};
+use crate::endpoint::Endpoint;
+use crate::object::{Host, Network, Port, Project, Status, Subnet, Vtep};
+use crate::problem::Problem;
+use crate::report::{Counters, Drops};
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens there.
+    #[error("cannot reach the controller at {endpoint}: {source}")]
+    Unreachable {
+        /// Where it should be.
+        endpoint: Endpoint,
+        /// What the connection said.
+        source: io::Error,
+    },
+    /// The connection broke, or what came over it was not HTTP.
+    #[error("the connection to the controller at {endpoint} failed: {source}")]
+    Transport {
+        /// Where it is.
+        endpoint: Endpoint,
+        /// What went wrong.
+        source: hyper::Error,
+    },
+    /// The request could not be put together: a name that does not fit into a path.
+    #[error("`{path}` is not a path that can be asked for")]
+    BadPath {
+        /// The path.
+        path: String,
+    },
+    /// The controller says no, and why.
+    #[error(transparent)]
+    Refused(Box<Problem>),
+    /// The answer is not what this version of the client understands.
+    #[error(
+        "the controller at {endpoint} answered {path} with something else than expected: {source}"
+    )]
+    Unexpected {
+        /// Where it is.
+        endpoint: Endpoint,
+        /// What was asked for.
+        path: String,
+        /// What could not be read.
+        source: serde_json::Error,
+    },
+}
+
+impl ClientError {
+    /// The controller's problem details, if it is its error.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Refused(problem) => Some(problem),
+            _ => None,
+        }
+    }
+}
+
+/// A client of one controller.
+#[derive(Debug, Clone)]
+pub struct Client {
+    endpoint: Endpoint,
+}
+
+type Answer<T> = Result<T, ClientError>;
+
+impl Client {
+    /// A client of the controller at `endpoint`. Connects when a method is called.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint }
+    }
+
+    /// Where the controller is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// `PUT /v1/stacks/{project}`: makes the project's objects what `file` says. `file` is whatever
+    /// serialises to the stack file's JSON.
+    pub async fn put_stack(
+        &self,
+        project: &str,
+        file: &impl Serialize,
+        options: &StackOptions,
+    ) -> Answer<Plan> {
+        let mut path = format!("/v1/stacks/{project}?dry_run={}", options.dry_run);
+        if let Some(timeout) = options.wait {
+            path.push_str(&format!("&wait=hosts&timeout={}", in_query(timeout)));
+        }
+        self.send(Method::PUT, &path, Some(file)).await
+    }
+
+    /// `GET /v1/stacks/{project}`: the project as a canonical stack file.
+    pub async fn stack(&self, project: &str) -> Answer<serde_json::Value> {
+        self.get(&format!("/v1/stacks/{project}")).await
+    }
+
+    /// `DELETE /v1/stacks/{project}`: deletes all objects of the project.
+    pub async fn delete_stack(&self, project: &str, options: &StackOptions) -> Answer<Plan> {
+        let mut path = format!("/v1/stacks/{project}?dry_run={}", options.dry_run);
+        if let Some(timeout) = options.wait {
+            path.push_str(&format!("&wait=hosts&timeout={}", in_query(timeout)));
+        }
+        self.send(Method::DELETE, &path, None::<&()>).await
+    }
+
+    /// `GET /v1/projects`.
+    pub async fn projects(&self) -> Answer<Vec<Project>> {
+        self.get("/v1/projects").await
+    }
+
+    /// `GET /v1/networks`, of one project or of all.
+    pub async fn networks(&self, project: Option<&str>) -> Answer<Vec<Network>> {
+        self.get(&list("networks", project)).await
+    }
+
+    /// `GET /v1/networks/{project}/{name}`.
+    pub async fn network(&self, project: &str, name: &str) -> Answer<Network> {
+        self.get(&format!("/v1/networks/{project}/{name}")).await
+    }
+
+    /// `GET /v1/subnets`, of one project or of all.
+    pub async fn subnets(&self, project: Option<&str>) -> Answer<Vec<Subnet>> {
+        self.get(&list("subnets", project)).await
+    }
+
+    /// `GET /v1/ports`, of one project or of all.
+    pub async fn ports(&self, project: Option<&str>) -> Answer<Vec<Port>> {
+        self.get(&list("ports", project)).await
+    }
+
+    /// `GET /v1/ports/{project}/{name}`.
+    pub async fn port(&self, project: &str, name: &str) -> Answer<Port> {
+        self.get(&format!("/v1/ports/{project}/{name}")).await
+    }
+
+    /// `POST /v1/ports/{project}/{name}/move`: prepares `host` for the port. The port moves when its
+    /// device is plugged in there.
+    pub async fn move_port(&self, project: &str, name: &str, host: &str) -> Answer<Port> {
+        let path = format!("/v1/ports/{project}/{name}/move");
+        let body = MoveRequest {
+            host: host.to_owned(),
+        };
+        self.send(Method::POST, &path, Some(&body)).await
+    }
+
+    /// `GET /v1/vteps`, of one project or of all.
+    pub async fn vteps(&self, project: Option<&str>) -> Answer<Vec<Vtep>> {
+        self.get(&list("vteps", project)).await
+    }
+
+    /// `GET /v1/vteps/{project}/{name}`.
+    pub async fn vtep(&self, project: &str, name: &str) -> Answer<Vtep> {
+        self.get(&format!("/v1/vteps/{project}/{name}")).await
+    }
+
+    /// `GET /v1/hosts`.
+    pub async fn hosts(&self) -> Answer<Vec<Host>> {
+        self.get("/v1/hosts").await
+    }
+
+    /// `GET /v1/hosts/{name}`.
+    pub async fn host(&self, name: &str) -> Answer<Host> {
+        self.get(&format!("/v1/hosts/{name}")).await
+    }
+
+    /// `GET /v1/status`.
+    pub async fn status(&self) -> Answer<Status> {
+        self.get("/v1/status").await
+    }
+
+    /// `GET /v1/drops`: asks every host.
+    pub async fn drops(&self) -> Answer<Drops> {
+        self.get("/v1/drops").await
+    }
+
+    /// `GET /v1/counters`: asks every host.
+    pub async fn counters(&self) -> Answer<Counters> {
+        self.get("/v1/counters").await
+    }
+
+    /// `GET /v1/revisions/{revision}/wait`: returns when every host that needs it has the revision,
+    /// or after `timeout` with those that do not.
+    pub async fn wait(&self, revision: u64, timeout: Duration) -> Answer<Realisation> {
+        self.get(&format!(
+            "/v1/revisions/{revision}/wait?timeout={}",
+            in_query(timeout)
+        ))
+        .await
+    }
+
+    /// `GET /readyz`: whether the controller serves requests.
+    pub async fn ready(&self) -> Answer<()> {
+        let (status, body) = self.exchange(Method::GET, "/readyz", None).await?;
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(self.refusal("/readyz", status, &body))
+        }
+    }
+
+    /// `GET /metrics`: OpenMetrics text.
+    pub async fn metrics(&self) -> Answer<String> {
+        let (status, body) = self.exchange(Method::GET, "/metrics", None).await?;
+        if !status.is_success() {
+            return Err(self.refusal("/metrics", status, &body));
+        }
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// `GET /openapi.json`.
+    pub async fn openapi(&self) -> Answer<serde_json::Value> {
+        self.get("/openapi.json").await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Answer<T> {
+        self.send(Method::GET, path, None::<&()>).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Answer<T> {
+        let unexpected = |source| ClientError::Unexpected {
+            endpoint: self.endpoint.clone(),
+            path: path.to_owned(),
+            source,
+        };
+        let body = match body {
+            Some(body) => Some(serde_json::to_vec(body).map_err(unexpected)?),
+            None => None,
+        };
+        let (status, bytes) = self.exchange(method, path, body).await?;
+        if !status.is_success() {
+            return Err(self.refusal(path, status, &bytes));
+        }
+        serde_json::from_slice(&bytes).map_err(unexpected)
+    }
+
+    fn refusal(&self, path: &str, status: StatusCode, body: &[u8]) -> ClientError {
+        let problem = serde_json::from_slice(body).unwrap_or_else(|_| {
+            Problem::new(
+                status.as_u16(),
+                "unknown-answer",
+                "The controller's answer is not understood",
+                format!("{path} was answered with status {status}"),
+                "check that something like this version of Coax listens there",
+            )
+        });
+        ClientError::Refused(Box::new(problem))
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Answer<(StatusCode, Bytes)> {
+        let unreachable = |source| ClientError::Unreachable {
+            endpoint: self.endpoint.clone(),
+            source,
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, "coax")
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body.unwrap_or_default())))
+            .map_err(|_| ClientError::BadPath {
+                path: path.to_owned(),
+            })?;
+        match &self.endpoint {
+            Endpoint::Unix(socket) => {
+                let stream = tokio::net::UnixStream::connect(socket)
+                    .await
+                    .map_err(unreachable)?;
+                self.over(stream, request).await
+            }
+            Endpoint::Loopback(address) => {
+                let stream = tokio::net::TcpStream::connect(address)
+                    .await
+                    .map_err(unreachable)?;
+                stream.set_nodelay(true).map_err(unreachable)?;
+                self.over(stream, request).await
+            }
+        }
+    }
+
+    async fn over<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Answer<(StatusCode, Bytes)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let broken = |source| ClientError::Transport {
+            endpoint: self.endpoint.clone(),
+            source,
+        };
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(broken)?;
+        let exchange = async {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            Ok((status, response.into_body().collect().await?.to_bytes()))
+        };
+        // The connection only moves while it is polled. It ends by itself once the sender is gone,
+        // and its error, if any, is also the exchange's.
+        let driver = tokio::spawn(connection);
+        let answer = exchange.await.map_err(broken);
+        driver.abort();
+        answer
+    }
+}
+
+fn list(kind: &str, project: Option<&str>) -> String {
+    match project {
+        Some(project) => format!("/v1/{kind}?project={project}"),
+        None => format!("/v1/{kind}"),
+    }
+}
+
+fn in_query(timeout: Duration) -> String {
+    format!("{}ms", timeout.as_millis())
+}

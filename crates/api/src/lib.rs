@@ -1,0 +1,44 @@
+//! What the parts of Coax say to each other: the REST types of the controller with a typed client,
+//! and the agents' stream.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`agent`] | the gRPC stream between agents and the controller, generated from `proto/agent.proto` |
+//! | [`sequence`] | the numbering of that stream's messages, for both ends |
+//! | [`object`] | networks, subnets, ports, vteps, hosts, projects as JSON |
+//! | [`change`] | plans, moves, waiting for hosts |
+//! | [`report`] | counters, drops and table usage of one host, and what the controller makes of them |
+//! | [`problem`] | errors as RFC 9457 problem details |
+//! | [`endpoint`] | where the controller listens: a Unix socket or a loopback address |
+//! | [`client`] | one async method for each endpoint |
+//!
+//! Invariant: nothing but types and encoding lives here; what a request *does* is decided in the
+//! controller. The OpenAPI document is made from these types (docs/reference/openapi.json).
+
+pub mod change;
+pub mod client;
+pub mod endpoint;
+pub mod object;
+pub mod problem;
+pub mod report;
+pub mod sequence;
+
+/// The agents' stream: messages, [`control_stream_client`](agent::control_stream_client) and
+/// [`control_stream_server`](agent::control_stream_server).
+#[allow(missing_docs, clippy::all)]
+pub mod agent {
+    tonic::include_proto!("coax.agent.v1");
+}
+
+pub use change::{Action, HostWait, MoveRequest, Plan, PlannedChange, Realisation, StackOptions};
+pub use client::{Client, ClientError};
+pub use endpoint::{Endpoint, EndpointError};
+pub use object::{
+    Condition, Host, HostTotals, Network, ObjectStatus, Port, PortState, PortTotals, Project,
+    Status, Subnet, Vtep,
+};
+pub use problem::Problem;
+pub use report::{
+    Counters, DropCount, Drops, HostDrop, HostPortCounters, HostReport, HostTable, MissingHost,
+    PortReport, ReportedProblem, TableUsage,
+};

@@ -1,0 +1,248 @@
+//! The store in one file, by redb.
+//!
+//! Three tables: the keys as they are, the events by revision, and three numbers (format, revision,
+//! oldest event). A transaction is one redb transaction with one `fsync`; that is also all the time
+//! it takes. redb lets one process open the file, so two controllers cannot share it by mistake.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, Table,
+    TableDefinition,
+};
+
+use crate::record::{self, FORMAT};
+use crate::transaction::{Decision, Outcome, Transaction, decide};
+use crate::watch::{Bell, Event, History, Watch};
+use crate::{KeyValue, Range, Revision, Store, StoreError};
+
+const CURRENT: TableDefinition<&[u8], &[u8]> = TableDefinition::new("current");
+const HISTORY: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("history");
+const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
+
+const NUMBER_FORMAT: &str = "format";
+const NUMBER_REVISION: &str = "revision";
+const NUMBER_COMPACTED: &str = "compacted";
+
+/// Pages kept in memory. The controller reads everything once, at its start, and then only writes.
+const CACHE_BYTES: usize = 32 << 20;
+
+/// A store in one file. Clones share it.
+#[derive(Clone)]
+pub struct Embedded {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    database: Database,
+    bell: Bell,
+}
+
+impl Embedded {
+    /// Opens the file, or creates it. Fails if another process has it open.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let failed = |source: redb::DatabaseError| StoreError::Open {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
+        let database = Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .create(path)
+            .map_err(failed)?;
+        // A new file is only as safe as its entry in the folder.
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| failed(redb::StorageError::from(error).into()))?;
+        Self::start(database)
+    }
+
+    /// The same on any storage: how tests lose power between two writes.
+    pub fn open_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
+        let database = Builder::new().create_with_backend(backend);
+        Self::start(database.map_err(|source| StoreError::Open {
+            path: "(backend)".into(),
+            source: Box::new(source),
+        })?)
+    }
+
+    fn start(database: Database) -> Result<Self, StoreError> {
+        let write = database.begin_write()?;
+        let revision = {
+            write.open_table(CURRENT)?;
+            write.open_table(HISTORY)?;
+            let mut numbers = write.open_table(NUMBERS)?;
+            let format = number(&numbers, NUMBER_FORMAT)?;
+            if format == 0 {
+                numbers.insert(NUMBER_FORMAT, FORMAT)?;
+            } else if format != FORMAT {
+                return Err(StoreError::Format {
+                    found: format,
+                    known: FORMAT,
+                });
+            }
+            number(&numbers, NUMBER_REVISION)?
+        };
+        write.commit()?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                database,
+                bell: Bell::at(revision),
+            }),
+        })
+    }
+}
+
+fn number(numbers: &impl ReadableTable<&'static str, u64>, name: &str) -> Result<u64, StoreError> {
+    Ok(numbers.get(name)?.map_or(0, |found| found.value()))
+}
+
+fn look_up(
+    current: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &[u8],
+) -> Result<Option<KeyValue>, StoreError> {
+    match current.get(key)? {
+        Some(found) => record::decode_value(key, found.value()).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn write_events(
+    current: &mut Table<'_, &'static [u8], &'static [u8]>,
+    history: &mut Table<'_, (u64, u32), &'static [u8]>,
+    revision: Revision,
+    events: &[Event],
+) -> Result<(), StoreError> {
+    for (index, event) in (0..).zip(events) {
+        match event {
+            Event::Put(item) => {
+                current.insert(item.key.as_slice(), record::encode_value(item).as_slice())?;
+            }
+            Event::Delete { key, .. } => {
+                current.remove(key.as_slice())?;
+            }
+        }
+        history.insert((revision, index), record::encode_event(event).as_slice())?;
+    }
+    Ok(())
+}
+
+impl Store for Embedded {
+    fn revision(&self) -> Result<Revision, StoreError> {
+        newest(&self.shared.database.begin_read()?)
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        look_up(
+            &self.shared.database.begin_read()?.open_table(CURRENT)?,
+            key,
+        )
+    }
+
+    fn range(&self, prefix: &[u8]) -> Result<Range, StoreError> {
+        let read = self.shared.database.begin_read()?;
+        let current = read.open_table(CURRENT)?;
+        let mut items = Vec::new();
+        for entry in current.range(prefix..)? {
+            let (key, value) = entry?;
+            if !key.value().starts_with(prefix) {
+                break;
+            }
+            items.push(record::decode_value(key.value(), value.value())?);
+        }
+        Ok(Range {
+            revision: newest(&read)?,
+            items,
+        })
+    }
+
+    fn transact(&self, transaction: &Transaction) -> Result<Outcome, StoreError> {
+        let write = self.shared.database.begin_write()?;
+        let done = {
+            let mut current = write.open_table(CURRENT)?;
+            let mut numbers = write.open_table(NUMBERS)?;
+            let revision = number(&numbers, NUMBER_REVISION)?;
+            match decide(transaction, revision, |key| look_up(&current, key))? {
+                Decision::Nothing(outcome) => Err(outcome),
+                Decision::Write(revision, events) => {
+                    let mut history = write.open_table(HISTORY)?;
+                    write_events(&mut current, &mut history, revision, &events)?;
+                    numbers.insert(NUMBER_REVISION, revision)?;
+                    Ok(revision)
+                }
+            }
+        };
+        match done {
+            Ok(revision) => {
+                write.commit()?;
+                self.shared.bell.ring(revision);
+                Ok(Outcome::Done(revision))
+            }
+            Err(outcome) => {
+                write.abort()?;
+                Ok(outcome)
+            }
+        }
+    }
+
+    fn watch(&self, prefix: &[u8], from: Revision) -> Result<Watch, StoreError> {
+        self.shared.events(prefix, from)?;
+        Ok(Watch::new(self.shared.clone(), prefix, from))
+    }
+
+    fn compact(&self, through: Revision) -> Result<(), StoreError> {
+        let write = self.shared.database.begin_write()?;
+        {
+            let mut numbers = write.open_table(NUMBERS)?;
+            let revision = number(&numbers, NUMBER_REVISION)?;
+            if through > revision {
+                return Err(StoreError::Future {
+                    asked: through,
+                    newest: revision,
+                });
+            }
+            let compacted = number(&numbers, NUMBER_COMPACTED)?;
+            numbers.insert(NUMBER_COMPACTED, compacted.max(through))?;
+            let mut history = write.open_table(HISTORY)?;
+            history.retain_in(..=(through, u32::MAX), |_, _| false)?;
+        }
+        write.commit()?;
+        Ok(())
+    }
+}
+
+fn newest(read: &ReadTransaction) -> Result<Revision, StoreError> {
+    number(&read.open_table(NUMBERS)?, NUMBER_REVISION)
+}
+
+impl History for Shared {
+    fn events(&self, prefix: &[u8], from: Revision) -> Result<(Vec<Event>, Revision), StoreError> {
+        let from = from.max(1);
+        let read = self.database.begin_read()?;
+        let compacted = number(&read.open_table(NUMBERS)?, NUMBER_COMPACTED)?;
+        if from <= compacted {
+            return Err(StoreError::Compacted {
+                asked: from,
+                oldest: compacted + 1,
+            });
+        }
+        let history = read.open_table(HISTORY)?;
+        let mut events = Vec::new();
+        for entry in history.range((from, 0)..)? {
+            let (place, bytes) = entry?;
+            let event = record::decode_event(place.value().0, bytes.value())?;
+            if event.key().starts_with(prefix) {
+                events.push(event);
+            }
+        }
+        Ok((events, newest(&read)?))
+    }
+
+    fn bell(&self) -> &Bell {
+        &self.bell
+    }
+}

@@ -1,0 +1,83 @@
+//! Why a store did not do what it was asked.
+
+use std::path::PathBuf;
+
+use crate::Revision;
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed: the disk is full or broken, or somebody else has the file.
+    #[error("the store failed: {0}")]
+    Database(#[source] Box<redb::Error>),
+    /// The database file cannot be opened.
+    #[error("cannot open the store {path}: {source}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the database says.
+        source: Box<redb::DatabaseError>,
+    },
+    /// The file was written by another, incompatible version.
+    #[error("the store has format {found}, this version reads format {known}")]
+    Format {
+        /// Format of the file.
+        found: u64,
+        /// Format that this version reads and writes.
+        known: u64,
+    },
+    /// A record cannot be read.
+    #[error("the store's record of key {key:?} is damaged")]
+    Damaged {
+        /// The key, as text where it is text.
+        key: String,
+    },
+    /// A transaction with two operations on one key.
+    #[error("the transaction has two operations on key {key:?}")]
+    DuplicateKey {
+        /// The key, as text where it is text.
+        key: String,
+    },
+    /// A transaction with an empty key.
+    #[error("the transaction has an operation on the empty key")]
+    EmptyKey,
+    /// The events asked for are no longer there. Read the range and watch from its revision + 1.
+    #[error("events from revision {asked} are gone, the oldest kept is {oldest}")]
+    Compacted {
+        /// The revision asked for.
+        asked: Revision,
+        /// The oldest revision whose events are kept.
+        oldest: Revision,
+    },
+    /// A revision that does not exist yet.
+    #[error("revision {asked} does not exist, the newest is {newest}")]
+    Future {
+        /// The revision asked for.
+        asked: Revision,
+        /// The newest revision.
+        newest: Revision,
+    },
+}
+
+macro_rules! from_redb {
+    ($($error:ty),*) => {$(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self::Database(Box::new(error.into()))
+            }
+        }
+    )*};
+}
+
+from_redb!(
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError,
+    redb::SetDurabilityError
+);
+
+/// A key for people.
+pub(crate) fn shown(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).into_owned()
+}

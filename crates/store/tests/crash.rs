@@ -1,0 +1,242 @@
+//! The embedded store loses power at every possible moment and must come back with all transactions
+//! that returned, at most one that did not, and nothing half.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use coax_store::{Embedded, Outcome, Store, StoreError, Transaction};
+use redb::StorageBackend;
+
+/// A disk that loses power: after `left` writes and syncs everything fails, and of what was written
+/// since the last sync only some survives.
+#[derive(Debug, Clone)]
+struct Disk(Arc<Mutex<Platter>>);
+
+#[derive(Debug)]
+struct Platter {
+    /// What reads see.
+    now: Vec<u8>,
+    /// What surely survives.
+    synced: Vec<u8>,
+    /// Written since, in order.
+    unsynced: Vec<Write>,
+    left: Option<u32>,
+}
+
+#[derive(Debug, Clone)]
+enum Write {
+    Length(usize),
+    Bytes(usize, Vec<u8>),
+}
+
+impl Write {
+    fn to(&self, image: &mut Vec<u8>) {
+        match self {
+            Self::Length(length) => image.resize(*length, 0),
+            Self::Bytes(at, bytes) => {
+                if image.len() < at + bytes.len() {
+                    image.resize(at + bytes.len(), 0);
+                }
+                image[*at..at + bytes.len()].copy_from_slice(bytes);
+            }
+        }
+    }
+}
+
+impl Disk {
+    fn with(image: Vec<u8>, left: Option<u32>) -> Self {
+        Self(Arc::new(Mutex::new(Platter {
+            now: image.clone(),
+            synced: image,
+            unsynced: Vec::new(),
+            left,
+        })))
+    }
+
+    /// What the disk holds when power is back. Which unsynced writes made it is up to `seed`.
+    fn after_power_loss(&self, seed: u64) -> Vec<u8> {
+        let platter = self.0.lock().unwrap();
+        let mut image = platter.synced.clone();
+        let mut dice = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        for write in &platter.unsynced {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            // The file's length is metadata and ordered; data blocks are not.
+            if matches!(write, Write::Length(_)) || dice & 1 == 0 {
+                write.to(&mut image);
+            }
+        }
+        image
+    }
+
+    fn step(&self) -> io::Result<std::sync::MutexGuard<'_, Platter>> {
+        let mut platter = self.0.lock().unwrap();
+        match &mut platter.left {
+            Some(0) => return Err(io::Error::other("no power")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Ok(platter)
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.lock().unwrap().now.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let at = usize::try_from(offset).unwrap();
+        let platter = self.0.lock().unwrap();
+        let source = platter.now.get(at..at + out.len());
+        out.copy_from_slice(source.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut platter = self.step()?;
+        let write = Write::Length(usize::try_from(len).unwrap());
+        write.to(&mut platter.now);
+        platter.unsynced.push(write);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut platter = self.step()?;
+        platter.synced = platter.now.clone();
+        platter.unsynced.clear();
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut platter = self.step()?;
+        let write = Write::Bytes(usize::try_from(offset).unwrap(), data.to_vec());
+        write.to(&mut platter.now);
+        platter.unsynced.push(write);
+        Ok(())
+    }
+}
+
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Transaction number `n`: three keys that belong together, and sometimes a deletion.
+fn transaction(n: u64) -> Transaction {
+    let value = n.to_string().repeat(40);
+    let put = Transaction::new()
+        .put(format!("left/{}", n % 5), value.clone())
+        .put(format!("right/{}", n % 5), value)
+        .put("last", n.to_string());
+    if n.is_multiple_of(3) {
+        put.delete(format!("left/{}", (n + 1) % 5))
+    } else {
+        put
+    }
+}
+
+fn model(through: u64) -> Model {
+    let mut model = Model::new();
+    for n in 1..=through {
+        for operation in transaction(n).operations {
+            match operation {
+                coax_store::Operation::Put { key, value } => drop(model.insert(key, value)),
+                coax_store::Operation::Delete { key } => drop(model.remove(&key)),
+            }
+        }
+    }
+    model
+}
+
+fn contents(store: &dyn Store) -> Model {
+    let items = store.range(b"").unwrap().items;
+    items
+        .into_iter()
+        .map(|item| (item.key, item.value))
+        .collect()
+}
+
+/// Runs transactions until the power goes; returns the last that said it was done.
+fn run_until_power_loss(store: &Embedded, from: u64, to: u64) -> u64 {
+    for n in from..=to {
+        match store.transact(&transaction(n)) {
+            Ok(Outcome::Done(revision)) => assert_eq!(revision, n),
+            Ok(other) => panic!("{other:?}"),
+            Err(StoreError::Database(_)) => return n - 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    to
+}
+
+#[test]
+fn power_may_go_at_any_write() {
+    let disk = Disk::with(Vec::new(), None);
+    let store = Embedded::open_backend(disk.clone()).unwrap();
+    assert_eq!(run_until_power_loss(&store, 1, 4), 4);
+    drop(store);
+    let base = disk.after_power_loss(0);
+
+    let mut interrupted = 0;
+    for left in 0..400 {
+        let disk = Disk::with(base.clone(), Some(left));
+        let done = match Embedded::open_backend(disk.clone()) {
+            Ok(store) => run_until_power_loss(&store, 5, 12),
+            Err(_) => 4,
+        };
+        for seed in 0..3 {
+            let image = Disk::with(disk.after_power_loss(seed), None);
+            let store = Embedded::open_backend(image).unwrap();
+            let revision = store.revision().unwrap();
+            assert!(
+                revision == done || revision == done + 1,
+                "{done} done, {revision} found"
+            );
+            assert_eq!(
+                contents(&store),
+                model(revision),
+                "after {left} writes, seed {seed}"
+            );
+            // And it works on.
+            assert_eq!(
+                run_until_power_loss(&store, revision + 1, revision + 2),
+                revision + 2
+            );
+        }
+        if done == 12 {
+            break;
+        }
+        interrupted += 1;
+    }
+    assert!(interrupted > 20, "power was lost only {interrupted} times");
+}
+
+#[test]
+fn a_reopened_file_holds_everything_and_only_one_may_open_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = Embedded::open(&path).unwrap();
+    assert_eq!(run_until_power_loss(&store, 1, 20), 20);
+    store.compact(10).unwrap();
+    assert!(matches!(
+        Embedded::open(&path),
+        Err(StoreError::Open { .. })
+    ));
+    drop(store);
+
+    let store = Embedded::open(&path).unwrap();
+    assert_eq!(store.revision().unwrap(), 20);
+    assert_eq!(contents(&store), model(20));
+    assert!(matches!(
+        store.watch(b"", 10),
+        Err(StoreError::Compacted { oldest: 11, .. })
+    ));
+    let events = store
+        .watch(b"last", 11)
+        .unwrap()
+        .next(std::time::Duration::ZERO)
+        .unwrap();
+    assert_eq!(events.len(), 10);
+}

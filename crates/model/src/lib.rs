@@ -6,12 +6,29 @@
 //! intent, lets [`allocate`] fill in what was left out and [`validate`] refuse what cannot be, and
 //! gives changes with sentences for people. [`export`] writes the intent back as a file.
 
+pub mod allocate;
+pub mod diagnostic;
+pub mod export;
 pub mod file;
 pub mod intent;
+mod locate;
 pub mod name;
+pub mod plan;
+mod resolve;
+pub mod rule;
+mod suggest;
+pub mod validate;
 
+pub use allocate::gateway;
+pub use diagnostic::{Diagnostic, FieldPath, Place};
+pub use export::{export, to_yaml};
 pub use file::{NetworkEntry, PortEntry, StackFile, VtepEntry};
 pub use intent::{
     Binding, Change, DEFAULT_UNDERLAY_MTU, Host, Intent, Network, OVERHEAD, Port, Vtep,
 };
+pub use locate::Places;
 pub use name::{HostName, Name, NameError, NetworkName, ObjectName, PortName, VtepName};
+pub use plan::{Action, Kind, Plan, Step, plan, plan_delete};
+pub use rule::{Refusal, Refusals, Rule};
+pub use suggest::nearest;
+pub use validate::check_host;

@@ -241,7 +241,11 @@ macro_rules! serde_as_text {
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                let parsed: Result<Self, NameError> = String::deserialize(deserializer)?.parse();
+                parsed.map_err(|error| match error.suggestion() {
+                    Some(name) => de::Error::custom(format_args!("{error}; try `{name}`")),
+                    None => de::Error::custom(error),
+                })
             }
         }
     )*};

@@ -1,0 +1,336 @@
+//! Whether what is to be stored keeps the rules. Everything wrong is reported at once, each at the
+//! field that a user would have to change: of two that clash, the one that was written by hand.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+
+use coax_wire::MacAddress;
+use ipnet::IpNet;
+
+use crate::allocate::last_usable;
+use crate::diagnostic::FieldPath;
+use crate::file::{FILE_VERSION, StackFile};
+use crate::intent::{Host, Intent, Port, Vtep};
+use crate::name::{HostName, Name, ObjectName};
+use crate::resolve::Resolved;
+use crate::rule::{MAX_ADDRESSES, MAX_SUBNETS, Refusals, Rule};
+
+/// Checks a file, made whole, against itself and against the rest of the intent.
+pub fn check(file: &StackFile, resolved: &Resolved, intent: &Intent, refusals: &mut Refusals) {
+    if file.version != FILE_VERSION {
+        let rule = Rule::FileVersion {
+            found: file.version,
+        };
+        refusals.push(FieldPath::keys(&["version"]), rule);
+    }
+    check_networks(file, resolved, intent, refusals);
+    for (name, entry) in &file.networks {
+        let path = FieldPath::keys(&["networks", name.as_str(), "subnets"]);
+        check_subnets(&entry.subnets, &path, refusals);
+    }
+    check_macs(file, resolved, refusals);
+    check_addresses(file, resolved, refusals);
+    check_vteps(resolved, intent, refusals);
+}
+
+/// Checks what a host's agent says of it.
+pub fn check_host(name: &HostName, host: &Host, intent: &Intent) -> Result<(), Refusals> {
+    let mut refusals = Refusals::default();
+    let path = FieldPath::keys(&["hosts", name.as_str()]);
+    let ipv4 = host.ipv4.map(|address| ("ipv4", IpAddr::from(address)));
+    let ipv6 = host.ipv6.map(|address| ("ipv6", IpAddr::from(address)));
+    if ipv4.is_none() && ipv6.is_none() {
+        refusals.push(path.clone(), Rule::HostWithoutAddress);
+    }
+    for (field, address) in ipv4.into_iter().chain(ipv6) {
+        let path = path.key(field);
+        if !is_endpoint(address) {
+            refusals.push(path.clone(), Rule::EndpointUnusable { address });
+        }
+        let other = intent
+            .hosts
+            .iter()
+            .find(|(other, host)| *other != name && has(host, address));
+        if let Some((by, _)) = other {
+            refusals.push(
+                path.clone(),
+                Rule::EndpointIsHost {
+                    address,
+                    by: by.clone(),
+                },
+            );
+        }
+        if let Some((by, _)) = intent
+            .vteps
+            .iter()
+            .find(|(_, vtep)| vtep.address == address)
+        {
+            refusals.push(
+                path,
+                Rule::HostIsEndpoint {
+                    address,
+                    by: by.clone(),
+                },
+            );
+        }
+    }
+    refusals.or(())
+}
+
+fn has(host: &Host, address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => host.ipv4 == Some(address),
+        IpAddr::V6(address) => host.ipv6 == Some(address),
+    }
+}
+
+fn check_networks(file: &StackFile, resolved: &Resolved, intent: &Intent, refusals: &mut Refusals) {
+    let others = intent
+        .networks
+        .iter()
+        .filter(|(name, _)| name.project != file.project);
+    let mut owners: HashMap<u32, &ObjectName> = others
+        .map(|(name, network)| (network.vni.get(), name))
+        .collect();
+    let largest = intent.underlay_mtu.saturating_sub(crate::intent::OVERHEAD);
+    let written = |name: &ObjectName| {
+        file.networks
+            .get(&name.name)
+            .is_some_and(|entry| entry.vni.is_some())
+    };
+    for by_hand in [false, true] {
+        let networks = resolved
+            .networks
+            .iter()
+            .filter(|(name, _)| written(name) == by_hand);
+        for (name, network) in networks {
+            let path = FieldPath::keys(&["networks", name.name.as_str()]);
+            let vni = network.vni.get();
+            if let Some(by) = owners.insert(vni, name) {
+                refusals.push(
+                    path.key("vni"),
+                    Rule::VniTaken {
+                        vni,
+                        by: by.clone(),
+                    },
+                );
+            }
+            let mtu = u32::from(network.mtu.get());
+            if mtu > largest {
+                let underlay = intent.underlay_mtu;
+                refusals.push(path.key("mtu"), Rule::MtuTooLarge { mtu, underlay });
+            }
+        }
+    }
+}
+
+fn check_subnets(subnets: &[IpNet], path: &FieldPath, refusals: &mut Refusals) {
+    if subnets.len() > MAX_SUBNETS {
+        let count = subnets.len();
+        refusals.push(
+            path.clone(),
+            Rule::TooMany {
+                what: "subnets",
+                count,
+                max: MAX_SUBNETS,
+            },
+        );
+        return;
+    }
+    for (index, &subnet) in subnets.iter().enumerate() {
+        let room = subnet.max_prefix_len() - subnet.prefix_len();
+        let rule = if subnet != subnet.trunc() {
+            Some(Rule::SubnetHostBits { subnet })
+        } else if room < 2 {
+            Some(Rule::SubnetTooSmall { subnet })
+        } else if RESERVED
+            .iter()
+            .any(|text| overlaps(subnet, text.parse().ok()))
+        {
+            Some(Rule::SubnetUnusable { subnet })
+        } else {
+            let other = subnets[..index]
+                .iter()
+                .find(|other| overlaps(subnet, Some(**other)));
+            other.map(|&other| Rule::SubnetOverlap { subnet, other })
+        };
+        if let Some(rule) = rule {
+            refusals.push(path.item(index), rule);
+        }
+    }
+}
+
+/// This network, loopback, groups, the reserved rest; for IPv6 also what every station makes for
+/// itself, and the forms of IPv4 addresses.
+const RESERVED: [&str; 7] = [
+    "0.0.0.0/8",
+    "127.0.0.0/8",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "::/8",
+    "fe80::/10",
+    "ff00::/8",
+];
+
+fn overlaps(subnet: IpNet, other: Option<IpNet>) -> bool {
+    other.is_some_and(|other| subnet.contains(&other) || other.contains(&subnet))
+}
+
+/// Who has what in which network. What was chosen or kept is entered first, so that a clash is
+/// reported where somebody wrote something.
+struct Owners<'a, K>(HashMap<(&'a Name, K), &'a ObjectName>);
+
+impl<'a, K: Hash + Eq> Owners<'a, K> {
+    fn enter(&mut self, network: &'a Name, key: K, owner: &'a ObjectName) -> Option<ObjectName> {
+        self.0.insert((network, key), owner).cloned()
+    }
+}
+
+fn check_macs(file: &StackFile, resolved: &Resolved, refusals: &mut Refusals) {
+    let mut owners = Owners(HashMap::new());
+    let written = |name: &ObjectName| {
+        file.ports
+            .get(&name.name)
+            .is_some_and(|entry| entry.mac.is_some())
+    };
+    for by_hand in [false, true] {
+        for (name, port) in resolved
+            .ports
+            .iter()
+            .filter(|(name, _)| written(name) == by_hand)
+        {
+            let path = || FieldPath::keys(&["ports", name.name.as_str(), "mac"]);
+            check_mac(port.mac, path, refusals);
+            if let Some(by) = owners.enter(&port.network, port.mac, name) {
+                refusals.push(path(), Rule::MacTaken { mac: port.mac, by });
+            }
+        }
+    }
+    for (name, vtep) in &resolved.vteps {
+        let list = file
+            .vteps
+            .get(&name.name)
+            .map_or(&[][..], |entry| &entry.macs);
+        for &mac in &vtep.macs {
+            let index = list
+                .iter()
+                .position(|&other| other == mac)
+                .unwrap_or_default();
+            let path = || FieldPath::keys(&["vteps", name.name.as_str(), "macs"]).item(index);
+            check_mac(mac, path, refusals);
+            for network in &vtep.networks {
+                if let Some(by) = owners.enter(network, mac, name) {
+                    refusals.push(path(), Rule::MacTaken { mac, by });
+                }
+            }
+        }
+    }
+}
+
+fn check_mac(mac: MacAddress, path: impl Fn() -> FieldPath, refusals: &mut Refusals) {
+    if mac.is_group() || mac == MacAddress::default() {
+        refusals.push(path(), Rule::MacUnusable { mac });
+    }
+}
+
+fn check_addresses(file: &StackFile, resolved: &Resolved, refusals: &mut Refusals) {
+    let mut owners = Owners(HashMap::new());
+    let written = |name: &ObjectName| {
+        file.ports
+            .get(&name.name)
+            .and_then(|entry| entry.addresses.as_deref())
+    };
+    for by_hand in [false, true] {
+        let ports = resolved.ports.iter();
+        for (name, port) in ports.filter(|(name, _)| written(name).is_some() == by_hand) {
+            let path = || FieldPath::keys(&["ports", name.name.as_str(), "addresses"]);
+            let subnets = file
+                .networks
+                .get(&port.network)
+                .map_or(&[][..], |entry| &entry.subnets);
+            let list = written(name).unwrap_or(&port.addresses);
+            if list.len() > MAX_ADDRESSES {
+                let (count, max) = (list.len(), MAX_ADDRESSES);
+                refusals.push(
+                    path(),
+                    Rule::TooMany {
+                        what: "addresses",
+                        count,
+                        max,
+                    },
+                );
+            }
+            for (index, &address) in list.iter().enumerate() {
+                if let Err(rule) = check_address(address, port, subnets) {
+                    refusals.push(path().item(index), rule);
+                }
+                if let Some(by) = owners.enter(&port.network, address, name) {
+                    refusals.push(path().item(index), Rule::AddressTaken { address, by });
+                }
+            }
+        }
+    }
+}
+
+fn check_address(address: IpAddr, port: &Port, subnets: &[IpNet]) -> Result<(), Rule> {
+    let Some(&subnet) = subnets.iter().find(|subnet| subnet.contains(&address)) else {
+        let (network, subnets) = (port.network.clone(), subnets.to_vec());
+        return Err(Rule::AddressOutside {
+            address,
+            network,
+            subnets,
+        });
+    };
+    if address == subnet.network() || address > last_usable(subnet) {
+        return Err(Rule::AddressReserved { address, subnet });
+    }
+    Ok(())
+}
+
+fn check_vteps(resolved: &Resolved, intent: &Intent, refusals: &mut Refusals) {
+    let mut owners = Owners(HashMap::new());
+    for (name, vtep) in &resolved.vteps {
+        let path = FieldPath::keys(&["vteps", name.name.as_str(), "address"]);
+        let Vtep {
+            address,
+            udp6_zero_checksum,
+            ..
+        } = *vtep;
+        if !is_endpoint(address) {
+            refusals.push(path.clone(), Rule::EndpointUnusable { address });
+        } else if address.is_ipv6() && !udp6_zero_checksum {
+            refusals.push(path.clone(), Rule::ZeroChecksum { address });
+        }
+        if let Some((by, _)) = intent.hosts.iter().find(|(_, host)| has(host, address)) {
+            refusals.push(
+                path.clone(),
+                Rule::EndpointIsHost {
+                    address,
+                    by: by.clone(),
+                },
+            );
+        }
+        for network in &vtep.networks {
+            if let Some(by) = owners.enter(network, address, name) {
+                refusals.push(path.clone(), Rule::EndpointTaken { address, by });
+            }
+        }
+    }
+}
+
+/// Whether tunnel packets can be sent to, and come from, an address.
+fn is_endpoint(address: IpAddr) -> bool {
+    let ordinary = !address.is_unspecified() && !address.is_multicast() && !address.is_loopback();
+    ordinary
+        && match address {
+            IpAddr::V4(address) => address.octets()[0] != 0 && address.octets()[0] < 240,
+            IpAddr::V6(address) => {
+                address.to_ipv4_mapped().is_none() && !address.is_unicast_link_local()
+            }
+        }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Boots a guest, which runs the smoke test by itself, and reads its serial console.
+
+use std::fs;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use super::initramfs;
+use super::kernel::Image;
+use crate::process::Cmd;
+use crate::steps::show;
+use crate::workspace::Workspace;
+
+/// It takes six to ten seconds on an idle machine.
+const TIME_LIMIT_SECONDS: u64 = 180;
+
+/// What init.sh prints last.
+const PASS: &str = "COAX-VM-PASS";
+const BUDGET_BEGIN: &str = "COAX-BUDGET-BEGIN";
+const BUDGET_END: &str = "COAX-BUDGET-END";
+
+/// Boots this kernel with the dev binary and returns what it wrote to the console.
+pub fn smoke_test(workspace: &Workspace, series: &str, image: &Image) -> Result<String> {
+    let folder = workspace.path("target/vm").join(series);
+    let initramfs = initramfs::build(&folder, image, &workspace.coax_debug())?;
+    let console = folder.join("console.log");
+    let start = Instant::now();
+    let qemu = Cmd::new("timeout")
+        .args([
+            "--kill-after=5",
+            &TIME_LIMIT_SECONDS.to_string(),
+            "qemu-system-x86_64",
+        ])
+        .args([
+            "-accel", "tcg", "-cpu", "max", "-M", "q35", "-m", "512", "-smp", "1",
+        ])
+        .args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+        ])
+        .arg("-kernel")
+        .arg(&image.vmlinuz)
+        .arg("-initrd")
+        .arg(&initramfs)
+        .args(["-append", "console=ttyS0 quiet panic=-1 oops=panic"])
+        .arg("-serial")
+        .arg(format!("file:{}", console.display()))
+        .captured();
+    let text = fs::read(&console).with_context(|| format!("no {}", console.display()))?;
+    let text = String::from_utf8_lossy(&text).replace('\r', "");
+    if !text.lines().any(|line| line == PASS) {
+        eprintln!("{text}");
+        let ended = qemu
+            .err()
+            .map_or_else(String::new, |error| format!(": {error:#}"));
+        bail!(
+            "the smoke test did not pass under kernel {}{ended}",
+            image.release
+        );
+    }
+    eprintln!(
+        "vm {series}: kernel {} passed in {}",
+        image.release,
+        show(start.elapsed())
+    );
+    Ok(text)
+}
+
+/// What `coax selftest budget` printed in the guest.
+pub fn budget(console: &str) -> Result<&str> {
+    let (_, rest) = console
+        .split_once(BUDGET_BEGIN)
+        .context("the guest printed no budget")?;
+    let (budget, _) = rest
+        .split_once(BUDGET_END)
+        .context("the guest's budget has no end")?;
+    Ok(budget)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_cut_out_of_the_console() {
+        let console = "boot\nCOAX-BUDGET-BEGIN\n[a]\nstack = 1\nCOAX-BUDGET-END\nCOAX-VM-PASS\n";
+        assert_eq!(budget(console).unwrap(), "\n[a]\nstack = 1\n");
+        assert!(budget("nothing").is_err());
+        assert!(budget("COAX-BUDGET-BEGIN").is_err());
+    }
+
+    #[test]
+    fn the_scripts_print_what_is_looked_for() {
+        let init = include_str!("init.sh");
+        assert!(init.contains(PASS));
+        let smoke = include_str!("smoke.sh");
+        assert!(smoke.contains(BUDGET_BEGIN) && smoke.contains(BUDGET_END));
+    }
+}

@@ -1,0 +1,161 @@
+//! The tree of commands.
+//!
+//! Invariant: every flag can also be given as an environment variable `COAX_<COMMAND>_<FLAG>`
+//! (`COAX_APPLY_TIMEOUT`, `COAX_PORT_LIST_PROJECT`), because [`command`] gives one to each.
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, ColorChoice, CommandFactory, Parser, Subcommand};
+
+use crate::commands;
+use crate::output::Format;
+
+const EVERYWHERE: &str = "Options of every command";
+
+const AFTER_HELP: &str = "\
+Every flag is also an environment variable COAX_<COMMAND>_<FLAG>, like COAX_APPLY_TIMEOUT.
+Exit codes: 0 done, 1 error, 2 differences, 3 warnings, 4 partly applied, 5 denied.";
+
+/// Virtual coaxial cables over any IP network
+#[derive(Debug, Parser)]
+#[command(name = "coax", version, after_help = AFTER_HELP, term_width = 80)]
+#[command(disable_help_subcommand = true)]
+pub struct Cli {
+    /// Format of the data on stdout
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "COAX_OUTPUT"
+    )]
+    #[arg(hide_env = true)]
+    pub output: Format,
+    /// Say nothing beside data and errors
+    #[arg(short, long, global = true, env = "COAX_QUIET", hide_env = true)]
+    #[arg(help_heading = EVERYWHERE)]
+    pub quiet: bool,
+    /// No colours (also: the variable NO_COLOR)
+    #[arg(long, global = true, env = "COAX_NO_COLOR", hide_env = true)]
+    #[arg(help_heading = EVERYWHERE)]
+    pub no_color: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Verbs for the work, nouns for the objects.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a project what its file says, and wait until the hosts have it
+    Apply(commands::apply::ApplyArgs),
+    /// Show what `apply` would change; exit code 2 if anything
+    Diff(commands::diff::DiffArgs),
+    /// Check files without a controller
+    Validate(commands::validate::ValidateArgs),
+    /// Print a project as a file that `apply` takes
+    Export(commands::export::ExportArgs),
+    /// The whole system at a glance
+    Status(commands::status::StatusArgs),
+    /// Frames that went nowhere: which port, why, how many
+    Drops(commands::drops::DropsArgs),
+    /// Frames and bytes of every port, and how full the tables are
+    Counters(commands::counters::CountersArgs),
+    /// What a word, a drop reason or an error code means
+    Explain(commands::explain::ExplainArgs),
+    /// Projects: who owns objects
+    #[command(subcommand)]
+    Project(commands::project::ProjectCommand),
+    /// Networks: virtual cables
+    #[command(subcommand)]
+    Network(commands::network::NetworkCommand),
+    /// Subnets: IP prefixes on networks
+    #[command(subcommand)]
+    Subnet(commands::subnet::SubnetCommand),
+    /// Ports: virtual network cards
+    #[command(subcommand)]
+    Port(commands::port::PortCommand),
+    /// Hosts: machines that run the vSwitch
+    #[command(subcommand)]
+    Host(commands::host::HostCommand),
+    /// VTEPs: tunnel endpoints that are not Coax hosts
+    #[command(subcommand)]
+    Vtep(commands::vtep::VtepCommand),
+    /// Print the version
+    Version(commands::version::VersionArgs),
+    /// Print a completion script for a shell
+    Completion(commands::completion::CompletionArgs),
+}
+
+/// The whole command, with an environment variable for every flag.
+pub fn command(no_color: bool) -> clap::Command {
+    let colour = if no_color {
+        ColorChoice::Never
+    } else {
+        ColorChoice::Auto
+    };
+    with_environment(Cli::command().color(colour), "COAX")
+}
+
+/// Gives every flag of the command and of those below it the variable `PREFIX_FLAG`, unless it has
+/// one. Switches take `1`, `true`, `yes` there.
+fn with_environment(command: clap::Command, prefix: &str) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let switch = matches!(argument.get_action(), ArgAction::SetTrue);
+        let argument = if switch {
+            argument.value_parser(FalseyValueParser::new())
+        } else {
+            argument
+        };
+        match argument.get_long() {
+            Some(long) if argument.get_env().is_none() => {
+                let variable = format!("{prefix}_{}", upper(long));
+                argument.env(variable).hide_env(true)
+            }
+            _ => argument,
+        }
+    });
+    command.mut_subcommands(|below| {
+        let prefix = format!("{prefix}_{}", upper(below.get_name()));
+        with_environment(below, &prefix)
+    })
+}
+
+fn upper(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_well_formed() {
+        command(true).debug_assert();
+    }
+
+    #[test]
+    fn flags_have_variables() {
+        let root = command(true);
+        let apply = root.find_subcommand("apply").unwrap();
+        let timeout = apply
+            .get_arguments()
+            .find(|it| it.get_id() == "timeout")
+            .unwrap();
+        assert_eq!(timeout.get_env().unwrap(), "COAX_APPLY_TIMEOUT");
+        let api = apply
+            .get_arguments()
+            .find(|it| it.get_id() == "api")
+            .unwrap();
+        assert_eq!(api.get_env().unwrap(), "COAX_API");
+    }
+
+    #[test]
+    fn a_mistyped_command_is_suggested() {
+        let error = command(true)
+            .try_get_matches_from(["coax", "prot", "list"])
+            .unwrap_err();
+        assert!(error.to_string().contains("'port'"), "{error}");
+    }
+}

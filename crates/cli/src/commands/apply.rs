@@ -1,0 +1,183 @@
+//! `coax apply`: makes projects what their files say, and waits until the hosts have it in their
+//! maps. A host that is away is named, not waited for; then, as after a timeout, the exit code is 4.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use coax_api::{Client, Plan, Realisation, StackOptions};
+
+use crate::commands::{Outcome, diff};
+use crate::connection::ConnectionArgs;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::{Output, complain};
+use crate::progress::Progress;
+use crate::stack::Stack;
+
+/// How long one question to the controller lasts at most, so that progress can be shown.
+const STEP: Duration = Duration::from_millis(250);
+
+/// Flags of `coax apply`.
+#[derive(Debug, clap::Args)]
+pub struct ApplyArgs {
+    /// A stack file; - is the standard input. Can be repeated
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// When to return
+    #[arg(long, value_enum, default_value_t)]
+    pub wait: Wait,
+    /// How long to wait for the hosts, like 30s or 500ms
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Only show what would change, like `coax diff`
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Which controller.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// When `apply` returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Wait {
+    /// When every host that needs it has it in its maps
+    #[default]
+    Hosts,
+    /// When the controller has stored it
+    Stored,
+}
+
+/// Reads `30s`, `500ms`, `2m`, or a number of seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "write a time like 30s".to_owned())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" | "" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        _ => Err("units are ms, s and m: write a time like 30s".to_owned()),
+    }
+}
+
+/// Runs it.
+pub async fn run(args: &ApplyArgs, output: &Output) -> Outcome {
+    let stacks = Stack::read_all(&args.files)?;
+    let client = args.connection.client()?;
+    if args.dry_run || stacks.len() > 1 {
+        // Several files: first all are checked, so that a mistake in the second does not leave the
+        // first one applied.
+        let plans = diff::dry_run(&stacks, &args.connection).await?;
+        if args.dry_run {
+            diff::print(&plans, output)?;
+            let nothing = plans.iter().all(|plan| plan.changes.is_empty());
+            return Ok(if nothing { Exit::Done } else { Exit::Different });
+        }
+    }
+    let (mut plans, failed) = store(&client, &stacks).await?;
+    let mut exit = if failed.is_some() {
+        Exit::Partly
+    } else {
+        Exit::Done
+    };
+    if args.wait == Wait::Hosts
+        && let Some(last) = plans.last_mut()
+    {
+        let realisation = realise(&client, last.revision, args.timeout, output).await?;
+        if !realisation.done {
+            exit = Exit::Partly;
+        }
+        last.realisation = Some(realisation);
+    }
+    diff::print(&plans, output)?;
+    if let Some(error) = failed {
+        complain(error.render(output.colour).trim_end());
+    }
+    Ok(exit)
+}
+
+/// Stores one file after the other. An error after the first is handed back with what was done.
+async fn store(
+    client: &Client,
+    stacks: &[Stack],
+) -> Result<(Vec<Plan>, Option<CliError>), CliError> {
+    let options = StackOptions::default();
+    let mut plans = Vec::new();
+    for stack in stacks {
+        let stored = client
+            .put_stack(stack.file.project.as_ref(), &stack.file, &options)
+            .await;
+        match stored.map_err(|error| stack.blame(error)) {
+            Ok(plan) => plans.push(plan),
+            Err(error) if plans.is_empty() => return Err(error),
+            Err(error) => return Ok((plans, Some(error))),
+        }
+    }
+    Ok((plans, None))
+}
+
+/// Waits until every attached host that needs the revision has it, or the time is over.
+async fn realise(
+    client: &Client,
+    revision: u64,
+    timeout: Duration,
+    output: &Output,
+) -> Result<Realisation, CliError> {
+    let deadline = Instant::now() + timeout;
+    let mut progress = Progress::start(output, &format!("revision {revision} is stored"));
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let state = client.wait(revision, left.min(STEP)).await?;
+        let (ready, all) = (
+            state.realized.len(),
+            state.realized.len() + state.missing.len(),
+        );
+        progress.step(ready, all, &waited_for(&state));
+        let reachable = state.missing.iter().any(|host| host.connected);
+        if state.done || !reachable || Instant::now() >= deadline {
+            progress.end(&format!("in place on {ready} of {all} hosts"));
+            for host in &state.missing {
+                output.warn(&format!("{} does not have it: {}", host.host, host.reason));
+            }
+            return Ok(state);
+        }
+    }
+}
+
+fn waited_for(state: &Realisation) -> String {
+    let names: Vec<&str> = state
+        .missing
+        .iter()
+        .filter(|host| host.connected)
+        .map(|host| host.host.as_str())
+        .collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [first, second, third, more @ ..] if !more.is_empty() => {
+            format!(
+                "waiting for {first}, {second}, {third} and {} more",
+                more.len()
+            )
+        }
+        few => format!("waiting for {}", few.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        assert!(duration("soon").is_err());
+        assert!(duration("3 days").is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! `coax diff`: what `apply` would change. Exit code 2 if anything, 0 if nothing.
+
+use std::path::PathBuf;
+
+use coax_api::{Action, Plan, StackOptions};
+
+use crate::commands::Outcome;
+use crate::connection::ConnectionArgs;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::stack::Stack;
+
+/// Flags of `coax diff`.
+#[derive(Debug, clap::Args)]
+pub struct DiffArgs {
+    /// A stack file; - is the standard input. Can be repeated
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Which controller.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Runs it.
+pub async fn run(args: &DiffArgs, output: &Output) -> Outcome {
+    let stacks = Stack::read_all(&args.files)?;
+    let plans = dry_run(&stacks, &args.connection).await?;
+    print(&plans, output)?;
+    Ok(if plans.iter().all(|plan| plan.changes.is_empty()) {
+        Exit::Done
+    } else {
+        Exit::Different
+    })
+}
+
+/// Asks the controller what each file would change.
+pub async fn dry_run(stacks: &[Stack], connection: &ConnectionArgs) -> Result<Vec<Plan>, CliError> {
+    let client = connection.client()?;
+    let options = StackOptions {
+        dry_run: true,
+        wait: None,
+    };
+    let mut plans = Vec::new();
+    for stack in stacks {
+        let plan = client
+            .put_stack(stack.file.project.as_ref(), &stack.file, &options)
+            .await;
+        plans.push(plan.map_err(|error| stack.blame(error))?);
+    }
+    Ok(plans)
+}
+
+/// Prints what changes, or changed.
+pub fn print(plans: &Vec<Plan>, output: &Output) -> Result<(), CliError> {
+    let names = |plans: &Vec<Plan>| {
+        let of_plan = |plan: &Plan| -> Vec<String> {
+            let name = |name: &str| format!("{}/{name}", plan.project);
+            plan.changes
+                .iter()
+                .map(|it| format!("{} {}", it.kind, name(&it.name)))
+                .collect()
+        };
+        plans.iter().flat_map(of_plan).collect()
+    };
+    output.value(plans, names, |plans| {
+        plans.iter().map(|plan| people(plan, output)).collect()
+    })
+}
+
+fn people(plan: &Plan, output: &Output) -> String {
+    if plan.changes.is_empty() {
+        return format!(
+            "project {}: nothing to change (revision {})\n",
+            plan.project, plan.revision
+        );
+    }
+    let mut text = if plan.dry_run {
+        format!(
+            "project {} would change (revision {}):\n",
+            plan.project, plan.revision
+        )
+    } else {
+        format!(
+            "project {} changed (revision {}):\n",
+            plan.project, plan.revision
+        )
+    };
+    for change in &plan.changes {
+        let style = console::Style::new();
+        let (sign, style) = match change.action {
+            Action::Create => ("+", style.green()),
+            Action::Change => ("~", style.yellow()),
+            Action::Delete => ("-", style.red()),
+        };
+        let mut line = format!("{sign} {} {}", change.kind, change.name);
+        if !change.detail.is_empty() {
+            line = format!("{line}: {}", change.detail);
+        }
+        let styled = style
+            .force_styling(output.colour && output.width.is_some())
+            .apply_to(line);
+        text.push_str(&format!("  {styled}\n"));
+    }
+    let count = |action| plan.changes.iter().filter(|it| it.action == action).count();
+    text.push_str(&format!(
+        "{} created, {} changed, {} deleted\n",
+        count(Action::Create),
+        count(Action::Change),
+        count(Action::Delete),
+    ));
+    text
+}

@@ -1,0 +1,88 @@
+//! `coax host list|show`.
+
+use coax_api::Host;
+
+use super::noun::status_properties;
+use super::noun::{ListAllArgs, ShowAnyArgs, or_dash, pick, print_list, print_object};
+use crate::commands::Outcome;
+use crate::output::{Listed, Output, Shown};
+
+/// `coax host …`
+#[derive(Debug, clap::Subcommand)]
+pub enum HostCommand {
+    /// List hosts
+    List(ListAllArgs),
+    /// Show one host
+    Show(ShowAnyArgs),
+}
+
+/// Runs it.
+pub async fn run(command: &HostCommand, output: &Output) -> Outcome {
+    match command {
+        HostCommand::List(args) => print_list(&args.connection.client()?.hosts().await?, output),
+        HostCommand::Show(args) => {
+            let all = args.connection.client()?.hosts().await?;
+            let host = pick(all, &args.wanted(), "host", |host| ("", host.name.as_str()))?;
+            print_object(&host, output)
+        }
+    }
+}
+
+/// What the host is doing, in a word.
+fn state(host: &Host) -> &'static str {
+    match (host.connected, host.lag) {
+        (false, _) => "away",
+        (true, 0) => "current",
+        (true, _) => "behind",
+    }
+}
+
+impl Listed for Host {
+    const PLURAL: &'static str = "hosts";
+    const FILLED_BY: &'static str = "`coax agent` on a machine makes it one";
+    const COLUMNS: &'static [&'static str] = &["HOST", "VTEP", "PORTS", "NETWORKS", "STATE"];
+    const MORE: &'static [&'static str] = &["VTEP-IPV6", "MTU", "LAG", "VERSION"];
+
+    fn cells(&self, wide: bool) -> Vec<String> {
+        let vtep = self.vtep_ipv4.as_deref().or(self.vtep_ipv6.as_deref());
+        let mut cells = vec![
+            self.id.clone(),
+            or_dash(vtep),
+            self.ports.to_string(),
+            self.networks.to_string(),
+            state(self).to_owned(),
+        ];
+        if wide {
+            cells.extend([
+                or_dash(self.vtep_ipv6.as_deref()),
+                self.underlay_mtu.to_string(),
+                self.lag.to_string(),
+                or_dash(Some(&self.version)),
+            ]);
+        }
+        cells
+    }
+
+    fn full_name(&self) -> String {
+        self.id.clone()
+    }
+}
+
+impl Shown for Host {
+    fn properties(&self) -> Vec<(&'static str, String)> {
+        let mut properties = vec![
+            ("host", self.name.clone()),
+            ("state", state(self).to_owned()),
+            ("vtep ipv4", self.vtep_ipv4.clone().unwrap_or_default()),
+            ("vtep ipv6", self.vtep_ipv6.clone().unwrap_or_default()),
+            ("underlay mtu", self.underlay_mtu.to_string()),
+            ("ports", self.ports.to_string()),
+            ("networks", self.networks.to_string()),
+            ("revisions behind", self.lag.to_string()),
+            ("agent", self.version.clone()),
+        ];
+        let [_, problems] = status_properties(&self.status);
+        properties.push(problems);
+        properties
+    }
+}

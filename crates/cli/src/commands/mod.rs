@@ -1,0 +1,60 @@
+//! One module per verb and noun: its flags, and what it does with them.
+
+pub mod apply;
+pub mod completion;
+pub mod counters;
+pub mod diff;
+pub mod drops;
+pub mod explain;
+pub mod export;
+pub mod host;
+pub mod network;
+pub mod noun;
+pub mod port;
+pub mod project;
+pub mod status;
+pub mod subnet;
+pub mod validate;
+pub mod version;
+pub mod vtep;
+
+use std::future::Future;
+
+use crate::args::Command;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// What every command returns.
+pub type Outcome = Result<Exit, CliError>;
+
+/// Runs one command.
+pub fn run(command: Command, output: &Output) -> Outcome {
+    match command {
+        Command::Apply(args) => wait_for(apply::run(&args, output)),
+        Command::Diff(args) => wait_for(diff::run(&args, output)),
+        Command::Validate(args) => validate::run(&args, output),
+        Command::Export(args) => wait_for(export::run(&args, output)),
+        Command::Status(args) => wait_for(status::run(&args, output)),
+        Command::Drops(args) => wait_for(drops::run(&args, output)),
+        Command::Counters(args) => wait_for(counters::run(&args, output)),
+        Command::Explain(args) => explain::run(&args, output),
+        Command::Project(command) => wait_for(project::run(&command, output)),
+        Command::Network(command) => wait_for(network::run(&command, output)),
+        Command::Subnet(command) => wait_for(subnet::run(&command, output)),
+        Command::Port(command) => wait_for(port::run(&command, output)),
+        Command::Host(command) => wait_for(host::run(&command, output)),
+        Command::Vtep(command) => wait_for(vtep::run(&command, output)),
+        Command::Version(args) => version::run(&args, output),
+        Command::Completion(args) => completion::run(&args, output),
+    }
+}
+
+/// Runs a client command; one thread is enough for one request at a time.
+fn wait_for(work: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| CliError::Runtime { source })?
+        .block_on(work)
+}

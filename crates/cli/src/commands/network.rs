@@ -1,0 +1,79 @@
+//! `coax network list|show`.
+
+use coax_api::Network;
+
+use super::noun::{ListArgs, ShowArgs, pick, print_list, print_object, status_properties, yes};
+use crate::commands::Outcome;
+use crate::output::{Listed, Output, Shown};
+
+/// `coax network …`
+#[derive(Debug, clap::Subcommand)]
+pub enum NetworkCommand {
+    /// List networks
+    List(ListArgs),
+    /// Show one network
+    Show(ShowArgs),
+}
+
+/// Runs it.
+pub async fn run(command: &NetworkCommand, output: &Output) -> Outcome {
+    match command {
+        NetworkCommand::List(args) => {
+            let client = args.connection.client()?;
+            print_list(&client.networks(args.project.as_deref()).await?, output)
+        }
+        NetworkCommand::Show(args) => {
+            let all = args.connection.client()?.networks(None).await?;
+            let network = pick(all, &args.wanted(), "network", |it| {
+                (it.project.as_str(), it.name.as_str())
+            })?;
+            print_object(&network, output)
+        }
+    }
+}
+
+impl Listed for Network {
+    const PLURAL: &'static str = "networks";
+    const COLUMNS: &'static [&'static str] = &["NETWORK", "SUBNETS", "MTU", "PORTS"];
+    const MORE: &'static [&'static str] = &["VNI", "TAGS", "FLOODS", "REVISION"];
+
+    fn cells(&self, wide: bool) -> Vec<String> {
+        let subnets = self.subnets.join(" ");
+        let mut cells = vec![
+            self.id.clone(),
+            subnets,
+            self.mtu.to_string(),
+            self.ports.to_string(),
+        ];
+        if wide {
+            cells.extend([
+                self.vni.to_string(),
+                yes(self.vlan_transparent),
+                yes(self.flood_unknown),
+                self.revision.to_string(),
+            ]);
+        }
+        cells
+    }
+
+    fn full_name(&self) -> String {
+        self.id.clone()
+    }
+}
+
+impl Shown for Network {
+    fn properties(&self) -> Vec<(&'static str, String)> {
+        let mut properties = vec![
+            ("network", self.id.clone()),
+            ("subnets", self.subnets.join("\n")),
+            ("mtu", self.mtu.to_string()),
+            ("ports", self.ports.to_string()),
+            ("vni", self.vni.to_string()),
+            ("vlan transparent", yes(self.vlan_transparent)),
+            ("floods unknown", yes(self.flood_unknown)),
+            ("revision", self.revision.to_string()),
+        ];
+        properties.extend(status_properties(&self.status));
+        properties
+    }
+}

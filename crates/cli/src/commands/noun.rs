@@ -1,0 +1,142 @@
+//! What `list` and `show` of all nouns have in common.
+
+use coax_api::ObjectStatus;
+
+use crate::commands::Outcome;
+use crate::connection::ConnectionArgs;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::names::Wanted;
+use crate::output::{Format, Listed, Output, Shown};
+
+/// Flags of `list` where objects belong to projects.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Only objects of this project
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Option<String>,
+    /// Which controller.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Flags of `list` where objects belong to nobody.
+#[derive(Debug, clap::Args)]
+pub struct ListAllArgs {
+    /// Which controller.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Flags of `show`.
+#[derive(Debug, clap::Args)]
+pub struct ShowArgs {
+    /// Its name, alone or as PROJECT/NAME
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The project, if the name alone is not enough
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Option<String>,
+    /// Which controller.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Flags of `show` where objects belong to nobody.
+#[derive(Debug, clap::Args)]
+pub struct ShowAnyArgs {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Which controller.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Prints a list. One without entries comes with the command that fills it.
+pub fn print_list<T: Listed>(items: &[T], output: &Output) -> Outcome {
+    if items.is_empty() && matches!(output.format, Format::Table | Format::Wide) {
+        output.say(&format!("no {}; {}", T::PLURAL, T::FILLED_BY));
+    }
+    output.list(items)?;
+    Ok(Exit::Done)
+}
+
+/// Prints one object.
+pub fn print_object<T: Shown>(item: &T, output: &Output) -> Outcome {
+    output.object(item)?;
+    Ok(Exit::Done)
+}
+
+/// The one object that is meant, out of all that there are. Objects that belong to nobody have the
+/// project "".
+pub fn pick<T>(
+    items: Vec<T>,
+    wanted: &Wanted,
+    kind: &'static str,
+    key: impl Fn(&T) -> (&str, &str),
+) -> Result<T, CliError> {
+    let known: Vec<(&str, &str)> = items.iter().map(&key).collect();
+    let (project, name) = wanted.find(kind, &known)?;
+    items
+        .into_iter()
+        .find(|item| key(item) == (project.as_str(), name.as_str()))
+        .ok_or(CliError::NoSuchObject {
+            kind,
+            name,
+            project: Some(project),
+            similar: None,
+        })
+}
+
+impl ShowArgs {
+    /// What is meant by the name.
+    pub fn wanted(&self) -> Wanted {
+        Wanted::new(&self.name, self.project.as_deref())
+    }
+}
+
+impl ShowAnyArgs {
+    /// What is meant by the name.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            project: None,
+            name: self.name.clone(),
+        }
+    }
+}
+
+/// `5 of 6 hosts`, and what is wrong, one sentence per line.
+pub fn status_properties(status: &ObjectStatus) -> [(&'static str, String); 2] {
+    let current = status
+        .realized
+        .values()
+        .filter(|revision| **revision >= status.desired_revision)
+        .count();
+    let realised = match status.realized.len() {
+        0 => "no host needs it".to_owned(),
+        all => format!("{current} of {all} hosts"),
+    };
+    let problems: Vec<String> = status
+        .conditions
+        .iter()
+        .map(|condition| match &condition.host {
+            Some(host) => format!("{host}: {}", condition.message),
+            None => condition.message.clone(),
+        })
+        .collect();
+    [("realised", realised), ("problems", problems.join("\n"))]
+}
+
+/// `yes` or nothing, for switches that are seldom on.
+pub fn yes(value: bool) -> String {
+    if value { "yes".into() } else { String::new() }
+}
+
+/// The value, or a dash.
+pub fn or_dash(value: Option<&str>) -> String {
+    match value {
+        Some(value) if !value.is_empty() => value.to_owned(),
+        _ => "-".into(),
+    }
+}

@@ -1,0 +1,139 @@
+//! `coax port list|show|move`.
+
+use coax_api::Port;
+
+use super::noun::{ListArgs, ShowArgs, or_dash, pick, print_list, print_object, status_properties};
+use crate::commands::Outcome;
+use crate::connection::ConnectionArgs;
+use crate::exit::Exit;
+use crate::names::Wanted;
+use crate::output::{Format, Listed, Output, Shown};
+
+/// `coax port …`
+#[derive(Debug, clap::Subcommand)]
+pub enum PortCommand {
+    /// List ports
+    List(ListArgs),
+    /// Show one port
+    Show(ShowArgs),
+    /// Prepare another host for a port; it moves when its device appears there
+    Move(MoveArgs),
+}
+
+/// Flags of `coax port move`.
+#[derive(Debug, clap::Args)]
+pub struct MoveArgs {
+    /// Its name, alone or as PROJECT/NAME
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Where it is to go; the host it is on calls the move off
+    #[arg(value_name = "HOST")]
+    pub host: String,
+    /// The project, if the name alone is not enough
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Option<String>,
+    /// Which controller.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Runs it.
+pub async fn run(command: &PortCommand, output: &Output) -> Outcome {
+    match command {
+        PortCommand::List(args) => {
+            let client = args.connection.client()?;
+            print_list(&client.ports(args.project.as_deref()).await?, output)
+        }
+        PortCommand::Show(args) => {
+            let all = args.connection.client()?.ports(None).await?;
+            let port = pick(all, &args.wanted(), "port", |it| {
+                (it.project.as_str(), it.name.as_str())
+            })?;
+            print_object(&port, output)
+        }
+        PortCommand::Move(args) => move_port(args, output).await,
+    }
+}
+
+async fn move_port(args: &MoveArgs, output: &Output) -> Outcome {
+    let client = args.connection.client()?;
+    let ports = client.ports(None).await?;
+    let known: Vec<(&str, &str)> = ports
+        .iter()
+        .map(|port| (port.project.as_str(), port.name.as_str()))
+        .collect();
+    let wanted = Wanted::new(&args.name, args.project.as_deref());
+    let (project, name) = wanted.find("port", &known)?;
+    let port = client.move_port(&project, &name, &args.host).await?;
+    match port.moving_to {
+        Some(ref host) => output.say(&format!(
+            "{host} is ready for {}: plug its device in there (alias `coax:{}`)",
+            port.id, port.id
+        )),
+        None => output.say(&format!(
+            "{} stays on {}",
+            port.id,
+            or_dash(port.host.as_deref())
+        )),
+    }
+    if matches!(output.format, Format::Table) {
+        return Ok(Exit::Done);
+    }
+    print_object(&port, output)
+}
+
+impl Listed for Port {
+    const PLURAL: &'static str = "ports";
+    const COLUMNS: &'static [&'static str] = &["PORT", "NETWORK", "ADDRESSES", "HOST", "STATE"];
+    const MORE: &'static [&'static str] = &["MAC", "MTU", "DEVICE", "REVISION"];
+
+    fn cells(&self, wide: bool) -> Vec<String> {
+        let host = match (&self.host, &self.moving_to) {
+            (Some(host), Some(next)) => format!("{host} > {next}"),
+            (host, _) => or_dash(host.as_deref()),
+        };
+        let addresses = self.addresses.join(" ");
+        let mut cells = vec![
+            self.id.clone(),
+            self.network.clone(),
+            addresses,
+            host,
+            self.state.as_str().to_owned(),
+        ];
+        if wide {
+            cells.extend([
+                self.mac.clone(),
+                self.mtu.to_string(),
+                or_dash(self.device.as_deref()),
+                self.revision.to_string(),
+            ]);
+        }
+        cells
+    }
+
+    fn full_name(&self) -> String {
+        self.id.clone()
+    }
+}
+
+impl Shown for Port {
+    fn properties(&self) -> Vec<(&'static str, String)> {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let mut properties = vec![
+            ("port", self.id.clone()),
+            ("network", self.network.clone()),
+            ("state", self.state.as_str().to_owned()),
+            ("host", text(&self.host)),
+            ("wanted host", text(&self.host_wanted)),
+            ("moving to", text(&self.moving_to)),
+            ("moved from", text(&self.moved_from)),
+            ("device", text(&self.device)),
+            ("addresses", self.prefixes.join("\n")),
+            ("mac", self.mac.clone()),
+            ("mtu", self.mtu.to_string()),
+            ("revision", self.revision.to_string()),
+        ];
+        properties.extend(status_properties(&self.status));
+        properties
+    }
+}

@@ -1,0 +1,58 @@
+//! `coax project list|show`.
+
+use coax_api::Project;
+
+use super::noun::{ListAllArgs, ShowAnyArgs, pick, print_list, print_object};
+use crate::commands::Outcome;
+use crate::output::{Listed, Output, Shown};
+
+/// `coax project …`
+#[derive(Debug, clap::Subcommand)]
+pub enum ProjectCommand {
+    /// List all projects
+    List(ListAllArgs),
+    /// Show one project
+    Show(ShowAnyArgs),
+}
+
+/// Runs it.
+pub async fn run(command: &ProjectCommand, output: &Output) -> Outcome {
+    match command {
+        ProjectCommand::List(args) => {
+            print_list(&args.connection.client()?.projects().await?, output)
+        }
+        ProjectCommand::Show(args) => {
+            let all = args.connection.client()?.projects().await?;
+            let project = pick(all, &args.wanted(), "project", |project| {
+                ("", project.name.as_str())
+            })?;
+            print_object(&project, output)
+        }
+    }
+}
+
+impl Listed for Project {
+    const PLURAL: &'static str = "projects";
+    const COLUMNS: &'static [&'static str] = &["PROJECT", "NETWORKS", "PORTS", "VTEPS"];
+    const MORE: &'static [&'static str] = &[];
+
+    fn cells(&self, _wide: bool) -> Vec<String> {
+        let counts = [self.networks, self.ports, self.vteps].map(|count| count.to_string());
+        std::iter::once(self.name.clone()).chain(counts).collect()
+    }
+
+    fn full_name(&self) -> String {
+        self.id.clone()
+    }
+}
+
+impl Shown for Project {
+    fn properties(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("project", self.name.clone()),
+            ("networks", self.networks.to_string()),
+            ("ports", self.ports.to_string()),
+            ("vteps", self.vteps.to_string()),
+        ]
+    }
+}

@@ -1,0 +1,77 @@
+//! `coax vtep list|show`.
+
+use coax_api::Vtep;
+
+use super::noun::{ListArgs, ShowArgs, pick, print_list, print_object, status_properties, yes};
+use crate::commands::Outcome;
+use crate::output::{Listed, Output, Shown};
+
+/// `coax vtep …`
+#[derive(Debug, clap::Subcommand)]
+pub enum VtepCommand {
+    /// List foreign tunnel endpoints
+    List(ListArgs),
+    /// Show one foreign tunnel endpoint
+    Show(ShowArgs),
+}
+
+/// Runs it.
+pub async fn run(command: &VtepCommand, output: &Output) -> Outcome {
+    match command {
+        VtepCommand::List(args) => {
+            let client = args.connection.client()?;
+            print_list(&client.vteps(args.project.as_deref()).await?, output)
+        }
+        VtepCommand::Show(args) => {
+            let all = args.connection.client()?.vteps(None).await?;
+            let vtep = pick(all, &args.wanted(), "vtep", |it| {
+                (it.project.as_str(), it.name.as_str())
+            })?;
+            print_object(&vtep, output)
+        }
+    }
+}
+
+impl Listed for Vtep {
+    const PLURAL: &'static str = "vteps";
+    const COLUMNS: &'static [&'static str] = &["VTEP", "ADDRESS", "NETWORKS"];
+    const MORE: &'static [&'static str] = &["MACS", "ZERO-CHECKSUM", "REVISION"];
+
+    fn cells(&self, wide: bool) -> Vec<String> {
+        let mut cells = vec![
+            self.id.clone(),
+            self.address.clone(),
+            self.networks.join(" "),
+        ];
+        if wide {
+            cells.extend([
+                self.macs.join(" "),
+                yes(self.udp6_zero_checksum),
+                self.revision.to_string(),
+            ]);
+        }
+        cells
+    }
+
+    fn full_name(&self) -> String {
+        self.id.clone()
+    }
+}
+
+impl Shown for Vtep {
+    fn properties(&self) -> Vec<(&'static str, String)> {
+        let mut properties = vec![
+            ("vtep", self.id.clone()),
+            ("address", self.address.clone()),
+            ("networks", self.networks.join("\n")),
+            ("macs", self.macs.join("\n")),
+            (
+                "takes zero UDP checksums over IPv6",
+                yes(self.udp6_zero_checksum),
+            ),
+            ("revision", self.revision.to_string()),
+        ];
+        properties.extend(status_properties(&self.status));
+        properties
+    }
+}

@@ -1,0 +1,232 @@
+//! The words of Coax. `meaning` is for those who run servers, `networking` for those who run networks.
+
+use super::{Entry, Subject};
+
+const fn word(
+    name: &'static str,
+    meaning: &'static str,
+    networking: &'static str,
+    next: Option<&'static str>,
+) -> Entry {
+    Entry {
+        name,
+        subject: Subject::Word,
+        meaning,
+        networking: Some(networking),
+        next,
+    }
+}
+
+/// All words, by the alphabet.
+pub(super) const WORDS: &[Entry] = &[
+    word(
+        "agent",
+        "The process on every host that tells the kernel what to do with the host's virtual network \
+         cards. Packets do not pass through it: it can be restarted at any time.",
+        "The local control plane. It programs tables that are pinned in the kernel; forwarding goes \
+         on without it.",
+        Some("coax host list"),
+    ),
+    word(
+        "binding",
+        "Which host a port is on right now. It follows the virtual machine's device: where that is \
+         plugged in, there the port is.",
+        "The location of a MAC address: which VTEP it is behind.",
+        Some("coax port list"),
+    ),
+    word(
+        "controller",
+        "The process that knows what everybody asked for, and tells each agent what it needs to \
+         know. Packets do not pass through it.",
+        "The management and control plane in one: intent in, per-network state out, over one stream \
+         to each host.",
+        Some("coax status"),
+    ),
+    word(
+        "device",
+        "The network interface on the host that a virtual machine or container is attached to: a TAP \
+         or a veth. The alias `coax:PROJECT/PORT` says which port it is.",
+        "The access port's physical side; only that there is no wire.",
+        Some("coax port list -o wide"),
+    ),
+    word(
+        "drop reason",
+        "Why a frame went nowhere. Every frame that comes in goes out or is counted under exactly \
+         one of these reasons.",
+        "Discard counters, but with a closed list of causes, per port.",
+        Some("coax drops"),
+    ),
+    word(
+        "edge",
+        "The host that a virtual machine runs on. Questions like \"who has this address?\" are \
+         answered there and never leave it.",
+        "ARP and ND suppression at the ingress VTEP; no flooding through the core.",
+        None,
+    ),
+    word(
+        "fabric",
+        "The physical network between the hosts. It carries IP packets from any host to any other \
+         and knows nothing of virtual networks.",
+        "The leaf-and-spine underlay: routed links, equal-cost multipath, no VLANs, no spanning tree.",
+        Some("coax graph"),
+    ),
+    word(
+        "flooding",
+        "Sending a frame to everybody because nobody knows where its receiver is. Coax knows where \
+         every port is, so it does not do that unless a network has `flood_unknown: true`.",
+        "Unknown-unicast flooding. Off by default; broadcast and multicast are replicated to the \
+         members' hosts only.",
+        Some("coax drops --reason unknown-unicast"),
+    ),
+    word(
+        "foreign vtep",
+        "A machine or switch that speaks VXLAN without running Coax, listed under `vteps` so that it \
+         may take part in a network.",
+        "A statically configured remote VTEP: unicast, head-end replication, no control plane.",
+        Some("coax vtep list"),
+    ),
+    word(
+        "generation",
+        "Counts how often the controller was started. An agent refuses what an older controller \
+         says, so one that was thought dead cannot undo newer decisions.",
+        "A fencing epoch.",
+        Some("coax status"),
+    ),
+    word(
+        "host",
+        "A machine that runs the vSwitch: a hypervisor, a container host.",
+        "A VTEP with its access ports.",
+        Some("coax host list"),
+    ),
+    word(
+        "intent",
+        "What you asked for, as opposed to what the hosts do already.",
+        "The candidate-free configuration: every accepted write is a numbered revision.",
+        Some("coax export"),
+    ),
+    word(
+        "lab",
+        "A whole data centre in network namespaces of one machine, for learning and testing.",
+        "Spines, leaves and hypervisors with real kernel routing; the data plane is the product's own.",
+        Some("coax lab list"),
+    ),
+    word(
+        "mtu",
+        "The largest packet that a network takes. Set the network card in the virtual machine to it; \
+         `coax network show` prints it.",
+        "Underlay MTU minus 70 bytes of IPv6, UDP, VXLAN and Ethernet headers. Larger packets are \
+         answered with ICMP \"too big\", never fragmented.",
+        Some("coax network list"),
+    ),
+    word(
+        "network",
+        "A virtual cable: everybody plugged into it reaches everybody else on it, wherever they run.",
+        "One layer-2 broadcast domain (a segment), with a VNI of its own.",
+        Some("coax network list"),
+    ),
+    word(
+        "port",
+        "One virtual network card: a MAC address, its IP addresses, and the network it is plugged into.",
+        "An access port of the distributed switch; its MAC and IP bindings are known, not learned.",
+        Some("coax port list"),
+    ),
+    word(
+        "project",
+        "Who owns networks and ports; usually a team, a customer or an application. Names and \
+         addresses of different projects may be the same and never meet.",
+        "A tenant.",
+        Some("coax project list"),
+    ),
+    word(
+        "realised",
+        "Confirmed by the hosts: it is in their kernels, not only on its way there.",
+        "Programmed into the forwarding tables and acknowledged.",
+        Some("coax status"),
+    ),
+    word(
+        "replication",
+        "How one broadcast becomes many copies: the sender's host sends one to each host that has a \
+         member of the network.",
+        "Head-end (ingress) replication over unicast tunnels.",
+        Some("coax counters"),
+    ),
+    word(
+        "revision",
+        "The number of a change. Every change gets the next one, and every host says which it has.",
+        "A configuration version; realised revisions lag by milliseconds.",
+        Some("coax status"),
+    ),
+    word(
+        "row",
+        "One entry of the tables in which the kernel looks up what to do with a packet.",
+        "A FIB, FDB or neighbour entry.",
+        Some("coax counters"),
+    ),
+    word(
+        "slice",
+        "All that a host must know about one network. Hosts get the slices of the networks that \
+         their ports are in, and nothing else.",
+        "The per-VNI state: members, their VTEPs, parameters. The same bytes for every subscriber.",
+        None,
+    ),
+    word(
+        "stack",
+        "One project as a file: its networks, its ports, its foreign tunnel endpoints.",
+        "The declarative configuration of a tenant.",
+        Some("coax export"),
+    ),
+    word(
+        "subnet",
+        "A range of IP addresses on a network, like 10.10.1.0/24. Ports get their addresses from it.",
+        "An IP prefix; its first address is kept for a gateway.",
+        Some("coax subnet list"),
+    ),
+    word(
+        "underlay",
+        "The IP network that the hosts are connected by. A virtual network's packets travel through \
+         it inside other packets.",
+        "The transport network between VTEPs; the virtual networks are the overlay.",
+        None,
+    ),
+    word(
+        "uplink",
+        "A network interface that connects a host to the fabric. With two, both are used.",
+        "A routed link to a leaf; flows spread by ECMP over the tunnel's UDP source port.",
+        None,
+    ),
+    word(
+        "vni",
+        "The number that tells networks apart on the wire. You never need to choose one.",
+        "VXLAN network identifier, 24 bits.",
+        Some("coax network list -o wide"),
+    ),
+    word(
+        "vswitch",
+        "The switch inside every host that the virtual network cards are plugged into. It is an eBPF \
+         program in the kernel.",
+        "A distributed virtual switch: tcx programs on every access port and uplink.",
+        Some("coax counters"),
+    ),
+    word(
+        "vtep",
+        "A host's address in the fabric, to which others send the packets for its virtual machines.",
+        "Virtual tunnel endpoint: where VXLAN begins and ends.",
+        Some("coax host list"),
+    ),
+    word(
+        "vxlan",
+        "The envelope in which a virtual network's frames travel between hosts: UDP port 4789.",
+        "RFC 7348, unicast, with source ports from the flow's hash.",
+        None,
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::WORDS;
+
+    #[test]
+    fn words_are_in_the_order_of_the_alphabet() {
+        assert!(WORDS.is_sorted_by_key(|word| word.name));
+    }
+}

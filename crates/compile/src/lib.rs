@@ -1,8 +1,13 @@
-//! Compiling intent: from what the user asked for to what every host has to know of a network
-//! ([`slice`]), and from that to what one host looks up.
+//! Compiling intent, in two halves. [`Compiler`] runs in the controller: from what the user asked for
+//! to what every host has to know of a network ([`slice`]). [`rows`] runs in the agent: from that and
+//! the devices of this host to what its vSwitch looks up. Both are pure.
 
+mod compiler;
+mod message;
 pub mod slice;
+mod touched;
 
+pub use compiler::Compiler;
 pub use slice::{
     DeltaError, ForeignVtep, HostVtep, Member, NetworkParams, NetworkSlice, SliceDelta,
 };

@@ -248,7 +248,7 @@ impl CliError {
             Self::BadFile { file, mistakes } => return mistakes_in(file, mistakes, colour),
             _ => {}
         }
-        let mut text = headline(self.code(), &self.to_string(), colour);
+        let mut text = headline(self.code(), &without_numbers(&self.to_string()), colour);
         for (label, line) in [("why", self.why()), ("next", self.next())] {
             if let Some(line) = line {
                 text.push_str(&remark(label, &line, colour));
@@ -294,6 +294,17 @@ fn problems(problem: &Problem, colour: bool) -> String {
     })
     .collect::<Vec<_>>()
     .join("\n")
+}
+
+/// Without the numbers of the system's errors, which say nothing that the words before do not.
+fn without_numbers(message: &str) -> String {
+    match message.split_once(" (os error ") {
+        Some((before, after)) => {
+            let after = after.split_once(')').map_or("", |(_, after)| after);
+            format!("{before}{}", without_numbers(after))
+        }
+        None => message.to_owned(),
+    }
 }
 
 /// The mistakes of a file, each with its line and a caret.

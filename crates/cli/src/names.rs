@@ -53,21 +53,20 @@ impl Wanted {
     }
 
     fn unknown(&self, kind: &'static str, known: &[(&str, &str)]) -> CliError {
-        let full_names: Vec<String> = known
-            .iter()
-            .map(|(project, name)| full(project, name))
-            .collect();
+        let known_project = |wanted: &str| known.iter().any(|(project, _)| *project == wanted);
         let similar = match &self.project {
-            Some(project) => nearest(
-                &full(project, &self.name),
-                full_names.iter().map(String::as_str),
-            ),
-            None => nearest(&self.name, known.iter().map(|(_, name)| *name)),
+            Some(project) if known_project(project) => {
+                let inside = known.iter().filter(|(it, _)| it == project);
+                nearest(&self.name, inside.map(|(_, name)| *name)).map(|name| full(project, name))
+            }
+            Some(project) => nearest(project, known.iter().map(|(project, _)| *project))
+                .map(|project| full(project, &self.name)),
+            None => nearest(&self.name, known.iter().map(|(_, name)| *name)).map(str::to_owned),
         };
         CliError::NoSuchObject {
             kind,
             name: self.name.clone(),
-            similar: similar.map(str::to_owned),
+            similar,
             project: self.project.clone(),
         }
     }

@@ -6,7 +6,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -72,9 +72,11 @@ impl Output {
     pub fn detect(format: Format, quiet: bool, no_color: bool) -> Self {
         let unwanted =
             no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let width = io::stdout().is_terminal().then(|| {
-            let (_, columns) = console::Term::stdout().size();
-            if columns == 0 { DEFAULT_WIDTH } else { columns }
+        let width = columns().or_else(|| {
+            let terminal = io::stdout().is_terminal();
+            terminal
+                .then(|| console::Term::stdout().size().1)
+                .map(|it| if it == 0 { DEFAULT_WIDTH } else { it })
         });
         Self {
             format,
@@ -143,6 +145,7 @@ impl Output {
         let mut table = self.bare_table();
         table.set_header(columns.iter().copied());
         table.add_rows(&rows);
+        self.keep_names_whole(&mut table, &rows);
         for (index, column) in table.column_iter_mut().enumerate() {
             let numeric = |cell: &String| cell.chars().all(|c| c.is_ascii_digit());
             if rows.iter().filter_map(|row| row.get(index)).all(numeric) {
@@ -150,6 +153,19 @@ impl Output {
             }
         }
         trimmed(&table)
+    }
+
+    /// A name broken into two lines cannot be copied: other columns give way first, unless the names
+    /// take more than half of the terminal.
+    fn keep_names_whole(&self, table: &mut Table, rows: &[Vec<String>]) {
+        let longest = rows
+            .iter()
+            .filter_map(|row| row.first())
+            .map(|cell| cell.chars().count());
+        let fits = longest.max().is_some_and(|it| it <= self.prose_width() / 2);
+        if let (true, Some(column)) = (fits, table.column_mut(0)) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
 
     /// Properties, one per line, those without a value left out.
@@ -169,10 +185,10 @@ impl Output {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         match self.width {
-            Some(width) => table
+            Some(width) if self.format != Format::Wide => table
                 .set_content_arrangement(ContentArrangement::Dynamic)
                 .set_width(width),
-            None => table.set_content_arrangement(ContentArrangement::Disabled),
+            _ => table.set_content_arrangement(ContentArrangement::Disabled),
         };
         table
     }
@@ -210,6 +226,15 @@ impl Output {
             .force_styling(self.colour);
         complain(&format!("{mark} {text}"));
     }
+}
+
+/// The width that the environment asks for.
+fn columns() -> Option<u16> {
+    std::env::var("COLUMNS")
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|columns| *columns >= 20)
 }
 
 /// A line on stderr. If even that fails there is nobody left to tell.

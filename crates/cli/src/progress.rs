@@ -48,7 +48,7 @@ impl Progress {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
             bar.set_message(remark.to_owned());
-        } else if self.last != Some((done, all)) && done < all {
+        } else if self.last != Some((done, all)) && !remark.is_empty() {
             self.line(&format!("{done} of {all} hosts, {remark}"));
         }
         self.last = Some((done, all));

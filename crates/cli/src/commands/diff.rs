@@ -103,8 +103,13 @@ fn people(plan: &Plan, output: &Output) -> String {
         text.push_str(&format!("  {styled}\n"));
     }
     let count = |action| plan.changes.iter().filter(|it| it.action == action).count();
+    let [created, changed, deleted] = if plan.dry_run {
+        ["to create", "to change", "to delete"]
+    } else {
+        ["created", "changed", "deleted"]
+    };
     text.push_str(&format!(
-        "{} created, {} changed, {} deleted\n",
+        "{} {created}, {} {changed}, {} {deleted}\n",
         count(Action::Create),
         count(Action::Change),
         count(Action::Delete),

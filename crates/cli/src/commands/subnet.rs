@@ -52,7 +52,14 @@ pub async fn run(command: &SubnetCommand, output: &Output) -> Outcome {
 fn find(all: Vec<Subnet>, args: &ShowSubnetArgs) -> Result<Subnet, CliError> {
     let kind = "subnet";
     let names: Vec<String> = all.iter().map(|subnet| subnet.name.clone()).collect();
-    let matches = |subnet: &Subnet| subnet.name == args.prefix || subnet.id == args.prefix;
+    let in_project = |subnet: &Subnet| {
+        args.project
+            .as_ref()
+            .is_none_or(|project| *project == subnet.project)
+    };
+    let matches = |subnet: &Subnet| {
+        subnet.id == args.prefix || (subnet.name == args.prefix && in_project(subnet))
+    };
     let mut found: Vec<Subnet> = all.into_iter().filter(matches).collect();
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(only),

@@ -1,0 +1,442 @@
+//! What users see, as snapshots: the real binary against an API whose answers are fixed.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use coax_api::*;
+use serde::Serialize;
+use support::{FixedApi, run};
+
+fn answers(request: &str) -> (u16, String) {
+    let (_, path) = request.split_once(' ').unwrap();
+    let path = path.split('?').next().unwrap();
+    match path {
+        "/v1/ports" => ok(&ports()),
+        "/v1/networks" => ok(&networks()),
+        "/v1/subnets" => ok(&subnets()),
+        "/v1/vteps" => ok(&vteps()),
+        "/v1/hosts" => ok(&hosts()),
+        "/v1/projects" => ok(&projects()),
+        "/v1/status" => ok(&status()),
+        "/v1/drops" => ok(&drops()),
+        "/v1/counters" => ok(&counters()),
+        "/v1/stacks/shop" => ok(&Plan {
+            dry_run: request.contains("dry_run=true"),
+            ..plan()
+        }),
+        "/v1/stacks/bank" => refusal(),
+        "/v1/revisions/12/wait" => ok(&realisation()),
+        "/v1/ports/shop/web-1/move" => ok(&Port {
+            moving_to: Some("hv2".into()),
+            state: PortState::Moving,
+            ..ports().remove(0)
+        }),
+        _ => {
+            let hint = "look at the list";
+            let problem = Problem::new(404, "not-found", "Not found", "no such path", hint);
+            (404, serde_json::to_string(&problem).unwrap())
+        }
+    }
+}
+
+fn ok(value: &impl Serialize) -> (u16, String) {
+    (200, serde_json::to_string(value).unwrap())
+}
+
+fn refusal() -> (u16, String) {
+    let refuse = |code: &str, message: &str, hint: &str, field: &str| {
+        Problem::new(422, code, "The file breaks a rule", message, hint).at(field)
+    };
+    let mut problem = refuse(
+        "vni-taken",
+        "VNI 4096 belongs to network shop/web already",
+        "leave `vni` out and a free one is chosen, or write another",
+        "networks.vault.vni",
+    );
+    problem.more.push(refuse(
+        "mtu-too-large",
+        "MTU 9000 does not fit: the underlay carries 1600, tunnels take 70",
+        "leave `mtu` out or write at most 1530",
+        "networks.vault.mtu",
+    ));
+    (422, serde_json::to_string(&problem).unwrap())
+}
+
+fn realised(hosts: &[(&str, u64)]) -> ObjectStatus {
+    ObjectStatus {
+        desired_revision: 12,
+        realized: hosts
+            .iter()
+            .map(|(host, at)| ((*host).to_owned(), *at))
+            .collect(),
+        conditions: Vec::new(),
+    }
+}
+
+fn ports() -> Vec<Port> {
+    let port = |project: &str, name: &str, last: u8, host: Option<&str>, state| Port {
+        id: format!("{project}/{name}"),
+        name: name.into(),
+        project: project.into(),
+        revision: 12,
+        network: "web".into(),
+        mac: format!("02:aa:bb:cc:dd:{last:02x}"),
+        addresses: vec![format!("10.10.1.{last}"), format!("fd00:10:1::{last:x}")],
+        prefixes: vec![
+            format!("10.10.1.{last}/24"),
+            format!("fd00:10:1::{last:x}/64"),
+        ],
+        mtu: 1530,
+        host_wanted: host.map(str::to_owned),
+        host: host.map(str::to_owned),
+        moving_to: None,
+        moved_from: None,
+        state,
+        device: host.map(|_| "tap0".to_owned()),
+        status: realised(&[("hv1", 12), ("hv2", 11)]),
+    };
+    vec![
+        port("shop", "web-1", 2, Some("hv1"), PortState::Active),
+        port("shop", "web-2", 3, None, PortState::Unbound),
+        port("bank", "web-1", 2, Some("hv2"), PortState::Down),
+    ]
+}
+
+fn networks() -> Vec<Network> {
+    vec![Network {
+        id: "shop/web".into(),
+        name: "web".into(),
+        project: "shop".into(),
+        revision: 12,
+        vni: 4096,
+        mtu: 1530,
+        subnets: vec!["10.10.1.0/24".into(), "fd00:10:1::/64".into()],
+        vlan_transparent: true,
+        flood_unknown: false,
+        ports: 2,
+        status: realised(&[("hv1", 12)]),
+    }]
+}
+
+fn subnets() -> Vec<Subnet> {
+    let subnet = |project: &str| Subnet {
+        id: format!("{project}/web/10.10.1.0/24"),
+        name: "10.10.1.0/24".into(),
+        project: project.into(),
+        network: "web".into(),
+        gateway: "10.10.1.1".into(),
+        used: 2,
+        revision: 12,
+    };
+    vec![subnet("shop"), subnet("bank")]
+}
+
+fn vteps() -> Vec<Vtep> {
+    Vec::new()
+}
+
+fn hosts() -> Vec<Host> {
+    let host = |name: &str, last: u8, connected, lag| Host {
+        id: name.into(),
+        name: name.into(),
+        revision: 3,
+        vtep_ipv4: Some(format!("192.0.2.{last}")),
+        vtep_ipv6: Some(format!("2001:db8::{last}")),
+        underlay_mtu: 1600,
+        connected,
+        version: "0.1.0".into(),
+        ports: 1,
+        networks: 1,
+        lag,
+        status: ObjectStatus::default(),
+    };
+    vec![
+        host("hv1", 1, true, 0),
+        host("hv2", 2, true, 1),
+        host("hv3", 3, false, 0),
+    ]
+}
+
+fn projects() -> Vec<Project> {
+    let project = |name: &str| Project {
+        id: name.into(),
+        name: name.into(),
+        networks: 1,
+        ports: 2,
+        vteps: 0,
+    };
+    vec![project("bank"), project("shop")]
+}
+
+fn status() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        revision: 12,
+        generation: 2,
+        projects: 2,
+        networks: 2,
+        ports: PortTotals {
+            total: 3,
+            active: 1,
+            down: 1,
+            moving: 0,
+            unbound: 1,
+        },
+        hosts: HostTotals {
+            total: 3,
+            connected: 2,
+            current: 1,
+        },
+        vteps: 0,
+        conditions: vec![Condition {
+            code: "host-away".into(),
+            host: Some("hv3".into()),
+            message: "its agent is not attached".into(),
+        }],
+    }
+}
+
+fn drops() -> Drops {
+    let drop = |host: &str, port: &str, reason: &str, count, hint: &str| HostDrop {
+        host: host.into(),
+        port: port.into(),
+        reason: reason.into(),
+        count,
+        hint: hint.into(),
+    };
+    let hint = "The VM sent with a MAC address that is not its own: nested VMs, a bridge inside the \
+                VM, or an attack.";
+    Drops {
+        drops: vec![
+            drop("hv1", "shop/web-1", "forged-source", 7, hint),
+            drop("hv2", "bank/web-1", "forged-source", 1024, hint),
+            drop(
+                "hv2",
+                "fabric",
+                "no-vni",
+                1,
+                "A VXLAN header without the flag.",
+            ),
+        ],
+        missing: vec![MissingHost {
+            host: "hv3".into(),
+            reason: "its agent is away".into(),
+        }],
+    }
+}
+
+fn counters() -> Counters {
+    let report = PortReport {
+        port: "shop/web-1".into(),
+        rx_frames: 100,
+        rx_bytes: 6400,
+        tx_frames: 90,
+        tx_bytes: 5760,
+        answered: 4,
+        flooded: 2,
+        copies: 6,
+        drops: vec![DropCount {
+            reason: "forged-source".into(),
+            count: 7,
+        }],
+    };
+    let usage = |name: &str, entries| TableUsage {
+        name: name.into(),
+        entries,
+        capacity: 1000,
+    };
+    Counters {
+        ports: vec![HostPortCounters {
+            host: "hv1".into(),
+            counters: report,
+        }],
+        tables: vec![
+            HostTable {
+                host: "hv1".into(),
+                usage: usage("macs", 950),
+            },
+            HostTable {
+                host: "hv1".into(),
+                usage: usage("tunnels", 0),
+            },
+        ],
+        missing: Vec::new(),
+    }
+}
+
+fn plan() -> Plan {
+    let change = |action, kind: &str, name: &str, detail: &str| PlannedChange {
+        action,
+        kind: kind.into(),
+        name: name.into(),
+        detail: detail.into(),
+    };
+    Plan {
+        project: "shop".into(),
+        changes: vec![
+            change(Action::Delete, "vtep", "legacy", ""),
+            change(
+                Action::Create,
+                "network",
+                "web",
+                "VNI 4096, MTU 1530, subnets 10.10.1.0/24",
+            ),
+            change(Action::Change, "port", "web-1", "host hv1 -> hv2"),
+        ],
+        sentences: Vec::new(),
+        dry_run: false,
+        revision: 12,
+        realisation: None,
+    }
+}
+
+fn realisation() -> Realisation {
+    Realisation {
+        revision: 12,
+        done: false,
+        realized: vec!["hv1".into(), "hv2".into()],
+        missing: vec![HostWait {
+            host: "hv3".into(),
+            revision: 9,
+            connected: false,
+            reason: "its agent is away since 5 minutes; it has revision 9".into(),
+        }],
+    }
+}
+
+/// Snapshots of several commands, one below the other.
+fn transcripts(commands: &[&[&str]]) -> String {
+    let api = FixedApi::start(answers);
+    let one = |command: &&[&str]| {
+        format!(
+            "$ coax {}\n{}\n",
+            command.join(" "),
+            api.coax(command).transcript()
+        )
+    };
+    commands.iter().map(one).collect()
+}
+
+#[test]
+fn lists() {
+    insta::assert_snapshot!(transcripts(&[
+        &["port", "list"],
+        &["port", "list", "-o", "wide"],
+        &["port", "list", "-o", "name"],
+        &["network", "list"],
+        &["network", "list", "-o", "wide"],
+        &["subnet", "list"],
+        &["host", "list"],
+        &["host", "list", "-o", "wide"],
+        &["project", "list"],
+        &["vtep", "list"],
+    ]));
+}
+
+#[test]
+fn objects() {
+    insta::assert_snapshot!(transcripts(&[
+        &["port", "show", "shop/web-1"],
+        &["port", "show", "web-2", "-o", "yaml"],
+        &["network", "show", "web", "-o", "json"],
+        &["network", "show", "web"],
+        &["subnet", "show", "10.10.1.0/24", "--project", "shop"],
+        &["host", "show", "hv2"],
+        &["port", "move", "shop/web-1", "hv2"],
+    ]));
+}
+
+#[test]
+fn the_state_of_the_system() {
+    insta::assert_snapshot!(transcripts(&[
+        &["status"],
+        &["status", "-o", "json"],
+        &["drops"],
+        &["drops", "--port", "fabric"],
+        &["drops", "-o", "json"],
+        &["counters"],
+        &["counters", "-o", "wide"],
+    ]));
+}
+
+#[test]
+fn errors() {
+    insta::assert_snapshot!(transcripts(&[
+        &["port", "show", "web-1"],
+        &["port", "show", "wbe-2"],
+        &["port", "show", "zebra", "--project", "shop"],
+        &["host", "show", "hv9"],
+        &["subnet", "show", "10.10.1.0/24"],
+        &["export"],
+        &["export", "shpo"],
+        &["explain", "netwrok"],
+        &["apply", "-f", "missing.yaml"],
+        &["drops", "--api", "192.0.2.1:80"],
+        &["port", "lst"],
+    ]));
+}
+
+#[test]
+fn apply_and_diff() {
+    let api = FixedApi::start(answers);
+    let file = "version: 1\nproject: shop\n";
+    let mut text = String::new();
+    for command in [
+        ["diff", "-f", "-", "-q"].as_slice(),
+        &["apply", "-f", "-"],
+        &["apply", "-f", "-", "--wait", "stored", "-o", "name"],
+        &["apply", "-f", "-", "--quiet", "-o", "json"],
+    ] {
+        let run = api.coax_with(command, file);
+        text += &format!("$ coax {}\n{}\n", command.join(" "), run.transcript());
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_refusal_points_into_the_file() {
+    let api = FixedApi::start(answers);
+    let file = "version: 1\nproject: bank\nnetworks:\n  vault: { subnets: [10.0.0.0/24], vni: 4096, mtu: 9000 }\n";
+    insta::assert_snapshot!(api.coax_with(&["apply", "-f", "-"], file).transcript());
+}
+
+#[test]
+fn nobody_listens() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = std::path::Path::new("nobody.sock");
+    let run = run(&["status"], Some(socket), directory.path(), "");
+    insta::assert_snapshot!(run.transcript());
+}
+
+#[test]
+fn words() {
+    insta::assert_snapshot!(transcripts(&[
+        &["explain", "vtep"],
+        &["explain", "not", "a", "member"],
+        &["explain", "mac-taken", "-o", "json"],
+    ]));
+}
+
+#[test]
+fn json_is_the_rest_schema_as_it_was_received() {
+    let api = FixedApi::start(answers);
+    let printed: Vec<Port> =
+        serde_json::from_str(&api.coax(&["port", "list", "-o", "json"]).stdout).unwrap();
+    assert_eq!(printed, ports());
+    let printed: Status =
+        serde_json::from_str(&api.coax(&["status", "-o", "json"]).stdout).unwrap();
+    assert_eq!(printed, status());
+}
+
+#[test]
+fn flags_come_from_the_environment_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = support::coax(&["explain", "vtep"], None, directory.path())
+        .env("COAX_OUTPUT", "json")
+        .output()
+        .unwrap();
+    let entry: BTreeMap<String, String> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(entry.get("name").map(String::as_str), Some("vtep"));
+}

@@ -196,6 +196,35 @@ fn nothing_stays_behind() {
     );
 }
 
+#[test]
+fn a_port_in_a_large_deployment_is_as_small_a_step() {
+    let mut intent = Intent::default();
+    for number in 0..100 {
+        intent.apply(&put_host(number, number));
+        intent.apply(&put_network(
+            &format!("p{number}/n"),
+            100 + u32::from(number),
+        ));
+        for port in 0..50 {
+            let name = format!("p{number}/vm-{port}");
+            intent.apply(&put_port(&name, "n", port));
+            intent.apply(&bind(&name, [1 + port, 0, 0]));
+        }
+    }
+    let mut compiler = Compiler::full(&intent, 1);
+    assert_eq!(compiler.network_ids().count(), 100);
+    let steps = compiler.apply(2, &[bind("p7/vm-3", [99, 0, 0])]);
+    let [step] = steps.as_slice() else {
+        panic!("{steps:?}")
+    };
+    assert_eq!((step.network_id, step.upsert_members.len()), (107, 1));
+    assert_eq!(
+        (step.upsert_hosts.len(), step.remove_hosts.as_slice()),
+        (1, &["hv4".into()][..])
+    );
+    assert!(step.encoded_len() < 100, "{} bytes", step.encoded_len());
+}
+
 /// Objects of few names, so that changes meet.
 fn change() -> impl Strategy<Value = Change> {
     let network_name = prop_oneof!["p/[nm]", Just("q/n".to_owned())].prop_map(|text| name(&text));

@@ -1,0 +1,56 @@
+//! Measuring: real traffic between namespaces, and what became of it. Each tool is a plain blocking
+//! function that is run on a thread inside a namespace; nothing here knows about Coax, so the same
+//! tools measure the baselines.
+//!
+//! | module | measures |
+//! | --- | --- |
+//! | [`ping`] | who answers, and how fast |
+//! | [`udp`] | a paced stream with sequence numbers: lost, twice, out of order, silences |
+
+pub mod ping;
+pub mod udp;
+
+use std::io;
+use std::thread::JoinHandle;
+
+use coax_netlink::Namespace;
+
+use crate::error::Error;
+
+/// Work that goes on inside a namespace.
+#[derive(Debug)]
+pub struct Running<T> {
+    namespace: String,
+    thread: JoinHandle<Result<io::Result<T>, coax_netlink::Error>>,
+}
+
+/// Starts work on a thread inside a namespace.
+pub fn start<T: Send + 'static>(
+    namespace: &Namespace,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Running<T> {
+    let (name, inside) = (namespace.name().to_owned(), namespace.clone());
+    Running {
+        namespace: name,
+        thread: std::thread::spawn(move || inside.run(work)),
+    }
+}
+
+/// Does work inside a namespace and waits for it.
+pub fn run<T: Send + 'static>(
+    namespace: &Namespace,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
+    start(namespace, work).join()
+}
+
+impl<T> Running<T> {
+    /// Waits for the end of the work.
+    pub fn join(self) -> Result<T, Error> {
+        let panicked = coax_netlink::Error::ThreadPanicked {
+            name: self.namespace.clone(),
+        };
+        let done = self.thread.join().map_err(|_| panicked)??;
+        done.map_err(Error::io("measure in", self.namespace))
+    }
+}

@@ -87,10 +87,12 @@ fn fuzz(workspace: &Workspace, target: &str, seconds: u32) -> Result<()> {
     .arg(&found)
     .arg(&committed)
     .arg(format!("-max_total_time={seconds}"))
-    .arg("-artifact_prefix=target/fuzz/crash-")
+    .arg("-artifact_prefix=target/fuzz/")
     .current_dir(&workspace.root)
     .run()
-    .with_context(|| format!("{target}: the input is in target/fuzz/crash-…; add it to the corpus"))
+    .with_context(|| {
+        format!("{target}: the input is in target/fuzz (crash-…); add it to fuzz/corpus/{target}")
+    })
 }
 
 fn host_triple() -> Result<String> {

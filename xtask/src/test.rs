@@ -138,8 +138,21 @@ fn clippy(workspace: &Workspace) -> Result<()> {
 fn deny(workspace: &Workspace) -> Result<()> {
     for manifest in ["Cargo.toml", "ebpf/Cargo.toml", "fuzz/Cargo.toml"] {
         setup::tools::cargo_deny(workspace)?
-            .args(["--manifest-path", manifest, "--config", "deny.toml", "--log-level", "error"])
-            .args(["check", "--hide-inclusion-graph", "licenses", "bans", "sources"])
+            .args([
+                "--manifest-path",
+                manifest,
+                "--config",
+                "deny.toml",
+                "--log-level",
+                "error",
+            ])
+            .args([
+                "check",
+                "--hide-inclusion-graph",
+                "licenses",
+                "bans",
+                "sources",
+            ])
             .run()?;
     }
     Ok(())

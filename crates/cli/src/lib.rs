@@ -8,6 +8,7 @@
 //! | [`output`] | `-o table|wide|json|yaml|name`; data on stdout, talk on stderr |
 //! | [`error`] | every error: what, why, the next command |
 //! | [`progress`] | a bar on a terminal, lines elsewhere |
+//! | [`reference`] | reference pages made from the program |
 //! | [`exit`] | the exit codes |
 //! | [`names`] | from a typed name to an object |
 //! | [`stack`] | stack files: reading them, and pointing at the line that is wrong |
@@ -25,6 +26,7 @@ pub mod glossary;
 pub mod names;
 pub mod output;
 pub mod progress;
+pub mod reference;
 pub mod stack;
 
 use std::ffi::OsString;

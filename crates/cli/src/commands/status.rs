@@ -1,15 +1,26 @@
-//! `coax status`: the whole system at a glance. Exit code 3 if something is not as it should be.
+//! `coax status`: the whole system at a glance. Exit code 3 if something is not as it should be, with
+//! `--wait` also if not everything is in place in time.
 
-use coax_api::{Condition, Status};
+use std::time::{Duration, Instant};
+
+use coax_api::{Client, ClientError, Condition, Status};
 
 use crate::commands::Outcome;
+use crate::commands::apply::duration;
 use crate::connection::ConnectionArgs;
+use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::Output;
 
 /// Flags of `coax status`.
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
+    /// Wait until the controller answers, all hosts are current and all ports active
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub wait: Option<Duration>,
+    /// With --wait: until at least so many hosts are attached
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "wait")]
+    pub hosts: usize,
     /// Which controller.
     #[command(flatten)]
     pub connection: ConnectionArgs,
@@ -17,7 +28,11 @@ pub struct StatusArgs {
 
 /// Runs it.
 pub async fn run(args: &StatusArgs, output: &Output) -> Outcome {
-    let status = args.connection.client()?.status().await?;
+    let client = args.connection.client()?;
+    let (status, in_place) = match args.wait {
+        Some(limit) => settle(&client, limit, args.hosts).await?,
+        None => (client.status().await?, true),
+    };
     output.value(
         &status,
         |status| {
@@ -29,11 +44,47 @@ pub async fn run(args: &StatusArgs, output: &Output) -> Outcome {
         },
         |status| people(status, output),
     )?;
-    Ok(if status.conditions.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Warnings
-    })
+    if !in_place {
+        output.warn("not everything is in place yet");
+    }
+    let well = in_place && status.conditions.is_empty();
+    Ok(if well { Exit::Done } else { Exit::Warnings })
+}
+
+/// How often a system that is not in place is asked again. The API has no event for "all is well".
+const POLL: Duration = Duration::from_millis(50);
+
+/// Asks until everything is in place, or the time is over; a controller that does not answer yet may
+/// still be starting.
+async fn settle(
+    client: &Client,
+    limit: Duration,
+    hosts: usize,
+) -> Result<(Status, bool), CliError> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let over = Instant::now() >= deadline;
+        match client.status().await {
+            Ok(status) if in_place(&status, hosts) => return Ok((status, true)),
+            Ok(status) if over => return Ok((status, false)),
+            Err(error) if over || !may_be_starting(&error) => return Err(error.into()),
+            _ => tokio::time::sleep(POLL).await,
+        }
+    }
+}
+
+fn may_be_starting(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Unreachable { .. } | ClientError::Transport { .. }
+    )
+}
+
+fn in_place(status: &Status, hosts: usize) -> bool {
+    status.conditions.is_empty()
+        && status.hosts.connected >= hosts
+        && status.hosts.current == status.hosts.total
+        && status.ports.active == status.ports.total
 }
 
 fn people(status: &Status, output: &Output) -> String {

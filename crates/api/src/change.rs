@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 pub enum Action {
     /// It is new.
     Create,
-    /// It stays and changes.
-    Update,
+    /// It stays and becomes different.
+    Change,
     /// It goes.
     Delete,
 }
@@ -22,7 +22,7 @@ impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
-            Self::Update => "update",
+            Self::Change => "change",
             Self::Delete => "delete",
         }
     }

@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 pub struct ObjectStatus {
     /// The revision that last changed what the hosts need for this object.
     pub desired_revision: u64,
-    /// For each host that needs it: the revision that this host has in its maps.
+    /// For each host that needs it: the revision that this host has in its maps. In lists only the
+    /// hosts that are behind; the object by itself shows all.
     pub realized: BTreeMap<String, u64>,
     /// What is not as it should be; empty if all is well.
     pub conditions: Vec<Condition>,
@@ -22,7 +23,8 @@ pub struct ObjectStatus {
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Condition {
-    /// Stable name: `claim-refused`, `host-away`, `host-problem`.
+    /// Stable name: `host-away`, `host-behind`, `host-problem`, `claim-refused`, `claim-unknown`,
+    /// `underlay-mtu`.
     pub code: String,
     /// The host that it is about, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,7 +102,7 @@ pub enum PortState {
     Active,
     /// It has a host, but no device there.
     Down,
-    /// It is to go, or just went, to another host.
+    /// It is about to go to another host.
     Moving,
     /// It has no host.
     Unbound,

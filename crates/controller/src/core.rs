@@ -1,0 +1,230 @@
+//! The controller without IO: intent, bindings, who needs what and who has what.
+//!
+//! [`Core::handle`] takes something that happened and the time, and answers with what is to be done.
+//! It never waits: a change of intent is a [`Command::Commit`], and only when the store says
+//! [`Input::Committed`] does the change exist, for users and for agents. So what an agent was told
+//! is always on disk.
+//!
+//! ```text
+//!  request ─► plan ─┐                            ┌─► deltas, snapshots ─► agents
+//!                   ├─► commit ─► store ─► publish
+//!  claims ─► decide ┘                            └─► reply
+//!                                                         agents ─► realised ─► waits, moves settled
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`message`] | inputs and commands |
+//! | `agents` | what agents say |
+//! | `writes` | from requests and claims to changes, one transaction at a time |
+//! | `publish` | from stored changes to messages |
+//! | `requests` | waiting for hosts, collecting reports |
+//! | [`binding`] | where a port is to be |
+//! | [`subscription`] | which host needs which network |
+//! | `view` | the objects as users see them |
+//!
+//! Invariants:
+//! - At most one commit is under way; nothing is decided on state that it would change.
+//! - A host is sent a network's changes exactly while a port of that network names the host.
+//! - Everything sent to a host is followed by a `Current` of that revision.
+
+mod agents;
+pub mod binding;
+mod host;
+pub mod message;
+mod overview;
+mod problem;
+mod publish;
+mod requests;
+pub mod subscription;
+mod view;
+mod writes;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use coax_compile::Compiler;
+use coax_model::{Host, HostName, Intent, NetworkName, PortName};
+use coax_store::Revision;
+
+use self::host::{HostState, Session};
+use self::message::{Command, Input, Request, RequestId, SessionId, Write};
+use self::publish::Snapshots;
+use self::requests::{Collection, Wait};
+use self::subscription::Subscriptions;
+use self::writes::Pending;
+use crate::records::ObjectRevisions;
+
+pub use self::view::Listing;
+
+/// How long a host that is not attached still counts as one that will be back at once.
+pub const AWAY_GRACE: Duration = Duration::from_secs(5);
+/// How long a host must be away before another one may have its ports.
+pub const LOST_AFTER: Duration = Duration::from_secs(15);
+/// How long a stream may be silent before a sign of life is asked for.
+pub const QUIET: Duration = Duration::from_secs(15);
+/// How long a stream may be silent before it is taken for dead.
+pub const DEAD: Duration = Duration::from_secs(45);
+/// How long reports are waited for.
+pub const REPORT_DEADLINE: Duration = Duration::from_secs(2);
+/// How often silence, absence and failed commits are looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// The state of the controller. See the module.
+pub struct Core {
+    generation: u64,
+    revision: Revision,
+    intent: Intent,
+    compiler: Compiler,
+    /// Names of networks by their number in messages.
+    names: BTreeMap<u32, NetworkName>,
+    /// When each object last changed.
+    revisions: ObjectRevisions,
+    subscriptions: Subscriptions,
+    snapshots: Snapshots,
+    hosts: BTreeMap<HostName, HostState>,
+    sessions: BTreeMap<SessionId, Session>,
+    /// Who claims a port, also of hosts that are away and for ports that do not exist yet.
+    claimants: BTreeMap<PortName, BTreeSet<HostName>>,
+    /// Claims that were refused, so that each is said once.
+    refused: BTreeMap<PortName, BTreeSet<HostName>>,
+    /// Ports whose place must be decided again.
+    dirty: BTreeSet<PortName>,
+    /// Hosts that presented themselves with other addresses than are stored.
+    presented: BTreeMap<HostName, Host>,
+    /// Moved ports whose old host still forwards, and the revision that ends that.
+    moves: BTreeMap<PortName, Revision>,
+    queue: VecDeque<(RequestId, Write)>,
+    pending: Option<Pending>,
+    waits: Vec<Wait>,
+    collections: BTreeMap<u64, Collection>,
+    last_collection: u64,
+    next_housekeeping: Instant,
+    /// After a failed commit, decisions of the core's own are not tried again before this.
+    rest_until: Instant,
+}
+
+impl Core {
+    /// A controller that starts with what the store holds. `generation` is larger than at any start
+    /// before.
+    pub fn new(
+        generation: u64,
+        revision: Revision,
+        intent: Intent,
+        revisions: ObjectRevisions,
+        now: Instant,
+    ) -> Self {
+        let compiler = Compiler::full(&intent, revision);
+        let names = intent
+            .networks
+            .iter()
+            .map(|(name, network)| (network.vni.get(), name.clone()));
+        let hosts = intent.hosts.keys();
+        let mut core = Self {
+            generation,
+            revision,
+            names: names.collect(),
+            hosts: hosts
+                .map(|name| (name.clone(), HostState::away(now, revision)))
+                .collect(),
+            intent,
+            compiler,
+            revisions,
+            subscriptions: Subscriptions::default(),
+            snapshots: Snapshots::default(),
+            sessions: BTreeMap::new(),
+            claimants: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            presented: BTreeMap::new(),
+            moves: BTreeMap::new(),
+            queue: VecDeque::new(),
+            pending: None,
+            waits: Vec::new(),
+            collections: BTreeMap::new(),
+            last_collection: 0,
+            next_housekeeping: now + HOUSEKEEPING,
+            rest_until: now,
+        };
+        let ports: Vec<PortName> = core.intent.ports.keys().cloned().collect();
+        for port in ports {
+            core.subscribe(&port);
+            core.watch_move(&port, revision);
+        }
+        core
+    }
+
+    /// Takes in what happened and says what is to be done.
+    pub fn handle(&mut self, input: Input, now: Instant) -> Vec<Command> {
+        let mut out = Vec::new();
+        match input {
+            Input::Message { session, message } => self.message(session, message, now, &mut out),
+            Input::Closed { session } => self.closed(session, now),
+            Input::Request { id, request } => match request {
+                Request::Write(write) => self.queue.push_back((id, write)),
+                Request::Wait { revision, timeout } => {
+                    self.wait(id, revision, timeout, now, &mut out);
+                }
+                Request::Report => self.ask_for_reports(id, now, &mut out),
+            },
+            Input::Committed { revision } => self.committed(revision, &mut out),
+            Input::CommitFailed { reason } => self.commit_failed(&reason, now, &mut out),
+            Input::Tick => self.tick(now, &mut out),
+        }
+        self.answer_waits(now, &mut out);
+        self.advance(now, &mut out);
+        out
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn deadline(&self) -> Instant {
+        let waits = self.waits.iter().map(|wait| wait.deadline);
+        let collections = self
+            .collections
+            .values()
+            .map(|collection| collection.deadline);
+        waits
+            .chain(collections)
+            .min()
+            .map_or(self.next_housekeeping, |first| {
+                first.min(self.next_housekeeping)
+            })
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<Command>) {
+        self.end_collections(now, out);
+        if now < self.next_housekeeping {
+            return;
+        }
+        self.next_housekeeping = now + HOUSEKEEPING;
+        self.snapshots.forget();
+        self.check_silence(now, out);
+        // Claims that were refused may be granted once the host that has the port is lost.
+        self.dirty.extend(self.refused.keys().cloned());
+    }
+
+    /// The newest stored revision.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Counts the starts of the controller.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// What is stored.
+    pub fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    /// The slices as hosts get them.
+    pub fn compiler(&self) -> &Compiler {
+        &self.compiler
+    }
+
+    /// The networks that a host needs.
+    pub fn needed_by<'a>(&'a self, host: &HostName) -> impl Iterator<Item = &'a NetworkName> {
+        self.subscriptions.networks(host)
+    }
+}

@@ -1,0 +1,304 @@
+//! What agents say: who they are, which ports they have, how far they are.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Instant;
+
+use coax_api::ReportedProblem;
+use coax_api::agent::agent_message::Body as FromAgent;
+use coax_api::agent::controller_message::Body as ToAgent;
+use coax_api::agent::{
+    AgentMessage, Claims, ControllerMessage, Current, Hello, Realised, Refused, Welcome,
+};
+use coax_api::sequence::{Arrival, Receiver, Sender};
+use coax_model::{Host, HostName, PortName, check_host};
+
+use super::host::{Device, HostState, Session};
+use super::message::{Command, SessionId};
+use super::{Core, DEAD, QUIET, problem};
+
+impl Core {
+    pub(super) fn message(
+        &mut self,
+        session: SessionId,
+        message: AgentMessage,
+        now: Instant,
+        out: &mut Vec<Command>,
+    ) {
+        let Some(known) = self.sessions.get_mut(&session) else {
+            match message.body {
+                Some(FromAgent::Hello(hello)) if message.sequence == 1 => {
+                    self.hello(session, hello, now, out);
+                }
+                // Without a Hello nobody knows who is talking.
+                _ => out.push(Command::Close { session }),
+            }
+            return;
+        };
+        known.heard = now;
+        let host = known.host.clone();
+        match (known.receiver.accept(message.sequence), message.body) {
+            (Arrival::Duplicate, _) => {}
+            (Arrival::Fresh, Some(FromAgent::Claims(claims))) => self.claims(&host, claims, out),
+            (Arrival::Fresh, Some(FromAgent::Realised(realised))) => self.realised(&host, realised),
+            (Arrival::Fresh, Some(FromAgent::Report(report))) => {
+                self.collect(&host, report.request_id, &report.json, out);
+            }
+            // A gap, a second Hello, or a message of a later version: start over.
+            (Arrival::Gap, _) | (Arrival::Fresh, Some(FromAgent::Hello(_)) | None) => {
+                self.close(session, now, out);
+            }
+        }
+    }
+
+    fn hello(&mut self, session: SessionId, hello: Hello, now: Instant, out: &mut Vec<Command>) {
+        let (name, host) = match read_hello(&hello) {
+            Ok(read) => read,
+            Err(reason) => return refuse_session(session, reason, out),
+        };
+        if let Err(refusals) = check_host(&name, &host, &self.intent) {
+            return refuse_session(session, problem::sentences(&refusals), out);
+        }
+        let old = self.hosts.get(&name).and_then(|state| state.session);
+        if let Some(old) = old {
+            // The agent attached again before its old stream was seen to end.
+            self.close(old, now, out);
+        }
+        let current = hello.generation == self.generation;
+        let have = hello.have.iter().map(|held| {
+            let revision = if current { held.revision } else { 0 };
+            (held.network_id, revision)
+        });
+        let revision = self.revision;
+        let state = self
+            .hosts
+            .entry(name.clone())
+            .or_insert_with(|| HostState::away(now, revision));
+        state.session = Some(session);
+        state.ready = false;
+        state.away_since = None;
+        state.version = hello.version;
+        state.realised = 0;
+        state.owed = revision;
+        state.problems.clear();
+        state.have = have.collect();
+        let mut receiver = Receiver::default();
+        receiver.accept(1);
+        let session_state = Session {
+            host: name.clone(),
+            receiver,
+            sender: Sender::default(),
+            heard: now,
+            asked: now,
+        };
+        self.sessions.insert(session, session_state);
+        if self.intent.hosts.get(&name) == Some(&host) {
+            self.presented.remove(&name);
+        } else {
+            self.presented.insert(name.clone(), host);
+        }
+        let welcome = Welcome {
+            generation: self.generation,
+            revision,
+        };
+        self.send(&name, ToAgent::Welcome(welcome), out);
+    }
+
+    fn claims(&mut self, host: &HostName, claims: Claims, out: &mut Vec<Command>) {
+        let mut plugged = BTreeMap::new();
+        for claim in claims.plugged {
+            match claim.port.parse::<PortName>() {
+                Ok(port) => {
+                    let device = Device {
+                        name: claim.device,
+                        ifindex: claim.ifindex,
+                    };
+                    plugged.insert(port, device);
+                }
+                Err(error) => {
+                    let reason = error.to_string();
+                    let port = claim.port;
+                    self.send(host, ToAgent::Refused(Refused { port, reason }), out);
+                }
+            }
+        }
+        let Some(state) = self.hosts.get_mut(host) else {
+            return;
+        };
+        let unplugged: Vec<PortName> = if claims.full {
+            let gone = state
+                .claims
+                .keys()
+                .filter(|port| !plugged.contains_key(*port));
+            gone.cloned().collect()
+        } else {
+            let names = claims.unplugged.iter().filter_map(|name| name.parse().ok());
+            names.filter(|port| !plugged.contains_key(port)).collect()
+        };
+        for port in &unplugged {
+            state.claims.remove(port);
+            if let Some(claimants) = self.claimants.get_mut(port) {
+                claimants.remove(host);
+                if claimants.is_empty() {
+                    self.claimants.remove(port);
+                }
+            }
+        }
+        for (port, device) in &plugged {
+            state.claims.insert(port.clone(), device.clone());
+            self.claimants
+                .entry(port.clone())
+                .or_default()
+                .insert(host.clone());
+        }
+        self.dirty.extend(unplugged);
+        self.dirty.extend(plugged.into_keys());
+        if claims.full {
+            self.became_ready(host, out);
+        }
+    }
+
+    /// The host said everything that it has: what it is bound to and does not have, it lost.
+    fn became_ready(&mut self, host: &HostName, out: &mut Vec<Command>) {
+        self.dirty.extend(self.subscriptions.ports(host).cloned());
+        let first = self
+            .hosts
+            .get_mut(host)
+            .is_some_and(|state| !std::mem::replace(&mut state.ready, true));
+        if first {
+            self.catch_up(host, out);
+        }
+    }
+
+    fn realised(&mut self, host: &HostName, realised: Realised) {
+        let Some(state) = self.hosts.get_mut(host) else {
+            return;
+        };
+        // A revision of another generation, one that was never sent or one that was passed already
+        // says nothing about now.
+        let known = realised.generation == self.generation && realised.revision <= self.revision;
+        if !known || !state.ready || realised.revision < state.realised {
+            return;
+        }
+        state.realised = realised.revision;
+        let problems = realised
+            .problems
+            .into_iter()
+            .map(|problem| ReportedProblem {
+                object: problem.object,
+                reason: problem.reason,
+            });
+        state.problems = problems.collect();
+    }
+
+    /// An agent's stream ended by itself.
+    pub(super) fn closed(&mut self, session: SessionId, now: Instant) {
+        let Some(ended) = self.sessions.remove(&session) else {
+            return;
+        };
+        if let Some(state) = self.hosts.get_mut(&ended.host)
+            && state.session == Some(session)
+        {
+            state.session = None;
+            state.ready = false;
+            state.away_since = Some(now);
+        }
+    }
+
+    /// Ends an agent's stream.
+    fn close(&mut self, session: SessionId, now: Instant, out: &mut Vec<Command>) {
+        self.closed(session, now);
+        out.push(Command::Close { session });
+    }
+
+    /// Sends an attached host away.
+    pub(super) fn turn_away(
+        &mut self,
+        host: &HostName,
+        reason: String,
+        now: Instant,
+        out: &mut Vec<Command>,
+    ) {
+        self.presented.remove(host);
+        let port = String::new();
+        self.send(host, ToAgent::Refused(Refused { port, reason }), out);
+        if let Some(session) = self.hosts.get(host).and_then(|state| state.session) {
+            self.close(session, now, out);
+        }
+    }
+
+    /// Asks silent agents for a sign of life, and gives up on those that stay silent.
+    pub(super) fn check_silence(&mut self, now: Instant, out: &mut Vec<Command>) {
+        let mut dead = Vec::new();
+        let mut quiet = Vec::new();
+        for (session, state) in &mut self.sessions {
+            if now.duration_since(state.heard) >= DEAD {
+                dead.push(*session);
+            } else if now.duration_since(state.heard.max(state.asked)) >= QUIET {
+                state.asked = now;
+                quiet.push(state.host.clone());
+            }
+        }
+        for session in dead {
+            self.close(session, now, out);
+        }
+        for host in quiet {
+            let ready = self.hosts.get(&host).is_some_and(|state| state.ready);
+            if ready {
+                let revision = self.revision;
+                self.send(&host, ToAgent::Current(Current { revision }), out);
+            }
+        }
+    }
+
+    /// Sends to a host, if it is attached.
+    pub(super) fn send(&mut self, host: &HostName, body: ToAgent, out: &mut Vec<Command>) {
+        let session = self.hosts.get(host).and_then(|state| state.session);
+        let Some(session) = session else {
+            return;
+        };
+        if let Some(state) = self.sessions.get_mut(&session) {
+            let message = ControllerMessage {
+                sequence: state.sender.number(),
+                body: Some(body),
+            };
+            out.push(Command::Send { session, message });
+        }
+    }
+}
+
+fn refuse_session(session: SessionId, reason: String, out: &mut Vec<Command>) {
+    let refused = Refused {
+        port: String::new(),
+        reason,
+    };
+    let message = ControllerMessage {
+        sequence: 1,
+        body: Some(ToAgent::Refused(refused)),
+    };
+    out.push(Command::Send { session, message });
+    out.push(Command::Close { session });
+}
+
+fn read_hello(hello: &Hello) -> Result<(HostName, Host), String> {
+    let name = hello
+        .host
+        .parse::<HostName>()
+        .map_err(|error| error.to_string())?;
+    let host = Host {
+        ipv4: read_address::<4>(&hello.vtep_ipv4)?.map(Ipv4Addr::from),
+        ipv6: read_address::<16>(&hello.vtep_ipv6)?.map(Ipv6Addr::from),
+        underlay_mtu: hello.underlay_mtu,
+    };
+    Ok((name, host))
+}
+
+fn read_address<const LENGTH: usize>(bytes: &[u8]) -> Result<Option<[u8; LENGTH]>, String> {
+    match bytes {
+        [] => Ok(None),
+        bytes => {
+            let wrong = |_| format!("a VTEP address has {} bytes", bytes.len());
+            bytes.try_into().map(Some).map_err(wrong)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What the core knows of one host and of one stream.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use coax_api::ReportedProblem;
+use coax_api::sequence::{Receiver, Sender};
+use coax_model::{HostName, PortName};
+use coax_store::Revision;
+
+use super::message::SessionId;
+
+/// A device that a host has for a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub ifindex: u32,
+}
+
+/// One host, attached or not.
+#[derive(Debug)]
+pub struct HostState {
+    /// Its stream, if it is attached.
+    pub session: Option<SessionId>,
+    /// Whether it said which ports it has; from then on it is sent what it needs.
+    pub ready: bool,
+    /// Since when it is not attached.
+    pub away_since: Option<Instant>,
+    /// Version of its agent.
+    pub version: String,
+    /// What it must have: the revision that last changed something that it needs.
+    pub owed: Revision,
+    /// What it has.
+    pub realised: Revision,
+    /// What it could not do, as of `realised`.
+    pub problems: Vec<ReportedProblem>,
+    /// Until it is ready: the slices that it said to hold; revision 0: of another generation.
+    pub have: BTreeMap<u32, Revision>,
+    /// The devices that it has, as far as it said so.
+    pub claims: BTreeMap<PortName, Device>,
+}
+
+impl HostState {
+    /// A host that is not attached and must get everything up to `owed`.
+    pub fn away(since: Instant, owed: Revision) -> Self {
+        Self {
+            session: None,
+            ready: false,
+            away_since: Some(since),
+            version: String::new(),
+            owed,
+            realised: 0,
+            problems: Vec::new(),
+            have: BTreeMap::new(),
+            claims: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it has everything that it needs of `revision` and earlier.
+    pub fn has(&self, revision: Revision) -> bool {
+        self.realised >= self.owed.min(revision)
+    }
+
+    /// Whether it has everything that it needs.
+    pub fn is_current(&self) -> bool {
+        self.realised >= self.owed
+    }
+}
+
+/// One stream, from its Hello on.
+#[derive(Debug)]
+pub struct Session {
+    /// Whose it is.
+    pub host: HostName,
+    /// Numbers what comes.
+    pub receiver: Receiver,
+    /// Numbers what goes.
+    pub sender: Sender,
+    /// When something came last.
+    pub heard: Instant,
+    /// When a sign of life was asked for last.
+    pub asked: Instant,
+}

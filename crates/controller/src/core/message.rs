@@ -1,0 +1,142 @@
+//! What goes into the core and what comes out.
+
+use std::time::Duration;
+
+use coax_api::agent::{AgentMessage, ControllerMessage};
+use coax_api::{HostReport, MissingHost, Plan, Port, Problem, Realisation};
+use coax_model::{HostName, Name, PortName, StackFile};
+use coax_store::{Operation, Revision};
+
+/// One stream of one agent. Never used again after it closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// One request of a user. Answered once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// An agent said something.
+    Message {
+        /// Its stream.
+        session: SessionId,
+        /// What it said.
+        message: AgentMessage,
+    },
+    /// An agent's stream ended.
+    Closed {
+        /// The stream.
+        session: SessionId,
+    },
+    /// A user wants something.
+    Request {
+        /// To answer it.
+        id: RequestId,
+        /// What he wants.
+        request: Request,
+    },
+    /// The last [`Command::Commit`] is on disk.
+    Committed {
+        /// The revision that holds it.
+        revision: Revision,
+    },
+    /// The last [`Command::Commit`] did not happen.
+    CommitFailed {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Time passed; due when [`super::Core::deadline`] says.
+    Tick,
+}
+
+/// What users ask for, as far as it takes the core to do it. Plain reading does not.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Change what is stored.
+    Write(Write),
+    /// Answer when the hosts have a revision.
+    Wait {
+        /// The revision.
+        revision: Revision,
+        /// Answer then at the latest.
+        timeout: Duration,
+    },
+    /// Ask every agent for its counters.
+    Report,
+}
+
+/// A change that a user wants. They are taken one after the other.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// Make a project what its file says.
+    Apply {
+        /// The file.
+        file: StackFile,
+        /// Only say what would change.
+        dry_run: bool,
+    },
+    /// Delete everything in a project.
+    Destroy {
+        /// The project.
+        project: Name,
+        /// Only say what would change.
+        dry_run: bool,
+    },
+    /// Prepare a host to take over a port.
+    Move {
+        /// The port.
+        port: PortName,
+        /// The host.
+        host: HostName,
+    },
+}
+
+/// The answer to a [`Request`] that was granted.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// To `Apply` and `Destroy`.
+    Plan(Plan),
+    /// To `Move`.
+    Port(Box<Port>),
+    /// To `Wait`.
+    Realisation(Realisation),
+    /// To `Report`.
+    Reports {
+        /// What came in time, by host.
+        reports: Vec<HostReport>,
+        /// Hosts whose report did not come.
+        missing: Vec<MissingHost>,
+    },
+}
+
+/// Something to do, in the order given.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Store these, all or nothing, and say [`Input::Committed`] or [`Input::CommitFailed`] before
+    /// any other input.
+    Commit {
+        /// What to store.
+        operations: Vec<Operation>,
+    },
+    /// Tell an agent.
+    Send {
+        /// Its stream.
+        session: SessionId,
+        /// What.
+        message: ControllerMessage,
+    },
+    /// End an agent's stream, after everything that was sent before.
+    Close {
+        /// The stream.
+        session: SessionId,
+    },
+    /// Answer a user.
+    Reply {
+        /// The request.
+        id: RequestId,
+        /// The answer.
+        answer: Result<Answer, Box<Problem>>,
+    },
+}

@@ -1,0 +1,4 @@
+//! The controller.
+
+pub mod core;
+pub mod records;

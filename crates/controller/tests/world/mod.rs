@@ -1,0 +1,533 @@
+//! A controller core with a store, agents and a bad network between them, all in simulated time.
+//!
+//! Nothing here sleeps or depends on anything but the seed. Messages of a stream may be lost,
+//! repeated or overtaken (`faults`); a stream may break; the controller may crash between any two
+//! inputs; commits may fail.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use coax_api::agent::agent_message::Body as FromAgent;
+use coax_api::agent::controller_message::Body as ToAgent;
+use coax_api::agent::{AgentMessage, Claims, ControllerMessage, Held, Hello, Plugged, Realised};
+use coax_api::sequence::{Arrival, Receiver, Sender};
+use coax_api::{HostReport, Problem};
+use coax_compile::{Compiler, NetworkSlice, SliceDelta};
+use coax_controller::core::Core;
+use coax_controller::core::message::{
+    Answer, Command, Input, Request, RequestId, SessionId, Write,
+};
+use coax_controller::records;
+use coax_model::{HostName, StackFile};
+use coax_store::{Memory, Outcome, Store, Transaction};
+use prost::Message;
+
+pub const UNDERLAY_MTU: u32 = 1600;
+
+/// Numbers that look random and depend on the seed only.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// The smallest agent that keeps the protocol: it holds slices and nothing else.
+pub struct Agent {
+    pub name: String,
+    pub number: u8,
+    /// Ports that have a device here.
+    pub devices: BTreeSet<String>,
+    pub slices: BTreeMap<u32, NetworkSlice>,
+    pub generation: u64,
+    /// Claims that were refused, and sessions (empty name).
+    pub refusals: Vec<(String, String)>,
+    pub answers_reports: bool,
+    session: Option<SessionId>,
+    sender: Sender,
+    receiver: Receiver,
+    welcome: bool,
+}
+
+impl Agent {
+    pub fn new(number: u8) -> Self {
+        Self {
+            name: format!("hv{number}"),
+            number,
+            devices: BTreeSet::new(),
+            slices: BTreeMap::new(),
+            generation: 0,
+            refusals: Vec::new(),
+            answers_reports: true,
+            session: None,
+            sender: Sender::default(),
+            receiver: Receiver::default(),
+            welcome: false,
+        }
+    }
+
+    pub fn is_attached(&self) -> bool {
+        self.session.is_some()
+    }
+
+    fn number(&mut self, body: FromAgent) -> AgentMessage {
+        AgentMessage {
+            sequence: self.sender.number(),
+            body: Some(body),
+        }
+    }
+
+    fn attach(&mut self, session: SessionId) -> Vec<AgentMessage> {
+        self.session = Some(session);
+        self.sender = Sender::default();
+        self.receiver = Receiver::default();
+        self.welcome = false;
+        let have = self.slices.values().map(|slice| Held {
+            network_id: slice.network_id,
+            revision: slice.revision,
+        });
+        let hello = Hello {
+            host: self.name.clone(),
+            version: "test".into(),
+            vtep_ipv4: vec![192, 0, 2, self.number].into(),
+            vtep_ipv6: Default::default(),
+            underlay_mtu: UNDERLAY_MTU,
+            generation: self.generation,
+            have: have.collect(),
+        };
+        let plugged = self.devices.iter().map(|port| plugged(port)).collect();
+        let claims = Claims {
+            full: true,
+            plugged,
+            unplugged: Vec::new(),
+        };
+        vec![
+            self.number(FromAgent::Hello(hello)),
+            self.number(FromAgent::Claims(claims)),
+        ]
+    }
+
+    /// Takes a message; `Err`: the stream is to be closed.
+    fn take(&mut self, message: ControllerMessage) -> Result<Option<AgentMessage>, ()> {
+        match self.receiver.accept(message.sequence) {
+            Arrival::Duplicate => return Ok(None),
+            Arrival::Gap => return Err(()),
+            Arrival::Fresh => {}
+        }
+        match message.body.unwrap() {
+            ToAgent::Welcome(welcome) => {
+                if welcome.generation < self.generation {
+                    return Err(());
+                }
+                self.generation = welcome.generation;
+                self.welcome = true;
+            }
+            ToAgent::Refused(refused) => {
+                let session = refused.port.is_empty();
+                self.refusals.push((refused.port, refused.reason));
+                if session {
+                    return Err(());
+                }
+            }
+            ToAgent::Snapshot(snapshot) => {
+                assert!(self.welcome, "nothing comes before Welcome");
+                let slice = NetworkSlice::decode(snapshot.slice).unwrap();
+                self.slices.insert(slice.network_id, slice);
+            }
+            ToAgent::Delta(delta) => {
+                let delta = SliceDelta::decode(delta.delta).unwrap();
+                let slice = self.slices.get_mut(&delta.network_id);
+                let slice = slice.expect("a delta is only sent to those who have the slice");
+                slice
+                    .apply(&delta)
+                    .expect("a stream without gaps has no gaps in revisions");
+            }
+            ToAgent::Forget(forget) => drop(self.slices.remove(&forget.network_id)),
+            ToAgent::Current(current) => {
+                let (generation, revision) = (self.generation, current.revision);
+                let realised = Realised {
+                    generation,
+                    revision,
+                    problems: Vec::new(),
+                };
+                return Ok(Some(self.number(FromAgent::Realised(realised))));
+            }
+            ToAgent::ReportRequest(request) if self.answers_reports => {
+                let report = HostReport {
+                    host: self.name.clone(),
+                    ..HostReport::default()
+                };
+                let json = serde_json::to_vec(&report).unwrap().into();
+                let request_id = request.request_id;
+                let report = coax_api::agent::Report { request_id, json };
+                return Ok(Some(self.number(FromAgent::Report(report))));
+            }
+            ToAgent::ReportRequest(_) => {}
+        }
+        Ok(None)
+    }
+}
+
+fn plugged(port: &str) -> Plugged {
+    Plugged {
+        port: port.to_owned(),
+        device: format!("dev-{}", port.replace('/', "-")),
+        ifindex: 1,
+    }
+}
+
+#[derive(Default)]
+struct Link {
+    up: VecDeque<AgentMessage>,
+    down: VecDeque<ControllerMessage>,
+}
+
+pub struct World {
+    pub core: Core,
+    pub store: Memory,
+    pub now: Instant,
+    pub agents: Vec<Agent>,
+    pub dice: Dice,
+    /// Whether messages are lost, repeated and overtaken and commits fail.
+    pub faults: bool,
+    pub replies: BTreeMap<u64, Result<Answer, Box<Problem>>>,
+    /// How many transactions were committed.
+    pub commits: u64,
+    links: BTreeMap<SessionId, (usize, Link)>,
+    next_id: u64,
+}
+
+fn boot(store: &Memory, now: Instant) -> Core {
+    let generation = records::next_generation(store).unwrap();
+    let loaded = records::load(store, UNDERLAY_MTU).unwrap();
+    Core::new(
+        generation,
+        loaded.revision,
+        loaded.intent,
+        loaded.revisions,
+        now,
+    )
+}
+
+impl World {
+    pub fn new(agents: u8, seed: u64) -> Self {
+        let (store, now) = (Memory::new(), Instant::now());
+        Self {
+            core: boot(&store, now),
+            store,
+            now,
+            agents: (1..=agents).map(Agent::new).collect(),
+            dice: Dice::new(seed),
+            faults: false,
+            replies: BTreeMap::new(),
+            commits: 0,
+            links: BTreeMap::new(),
+            next_id: 0,
+        }
+    }
+
+    /// All agents attached and everything delivered.
+    pub fn attached(agents: u8, seed: u64) -> Self {
+        let mut world = Self::new(agents, seed);
+        (0..world.agents.len()).for_each(|agent| world.attach(agent));
+        world.settle();
+        world
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn input(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for command in self.core.handle(input, self.now) {
+                match command {
+                    Command::Commit { operations } => {
+                        assert!(inputs.is_empty(), "one commit at a time");
+                        inputs.push_back(self.commit(operations));
+                    }
+                    Command::Send { session, message } => {
+                        if let Some((_, link)) = self.links.get_mut(&session) {
+                            link.down.push_back(message);
+                        }
+                    }
+                    Command::Close { session } => self.hang_up(session, false),
+                    Command::Reply { id, answer } => {
+                        assert!(
+                            self.replies.insert(id.0, answer).is_none(),
+                            "one answer each"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, operations: Vec<coax_store::Operation>) -> Input {
+        if self.faults && self.dice.one_in(12) {
+            return Input::CommitFailed {
+                reason: "no space left".into(),
+            };
+        }
+        self.commits += 1;
+        let transaction = Transaction {
+            compares: Vec::new(),
+            operations,
+        };
+        match self.store.transact(&transaction).unwrap() {
+            Outcome::Done(revision) => Input::Committed { revision },
+            Outcome::Conflict { .. } => panic!("there was no compare"),
+        }
+    }
+
+    pub fn request(&mut self, request: Request) -> u64 {
+        let id = self.id();
+        self.input(Input::Request {
+            id: RequestId(id),
+            request,
+        });
+        id
+    }
+
+    pub fn write(&mut self, write: Write) -> Result<Answer, Box<Problem>> {
+        let id = self.request(Request::Write(write));
+        self.replies
+            .remove(&id)
+            .expect("writes are answered once they are stored")
+    }
+
+    pub fn apply(&mut self, yaml: &str) -> coax_api::Plan {
+        let file = StackFile::parse(yaml).unwrap();
+        match self.write(Write::Apply {
+            file,
+            dry_run: false,
+        }) {
+            Ok(Answer::Plan(plan)) => plan,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn move_port(&mut self, port: &str, host: &str) -> Result<Answer, Box<Problem>> {
+        self.write(Write::Move {
+            port: port.parse().unwrap(),
+            host: host.parse().unwrap(),
+        })
+    }
+
+    pub fn attach(&mut self, agent: usize) {
+        let session = SessionId(self.id());
+        let up = self.agents[agent].attach(session).into();
+        self.links.insert(
+            session,
+            (
+                agent,
+                Link {
+                    up,
+                    down: VecDeque::new(),
+                },
+            ),
+        );
+    }
+
+    /// Breaks an agent's stream; what was under way is lost.
+    pub fn detach(&mut self, agent: usize) {
+        if let Some(session) = self.agents[agent].session {
+            self.hang_up(session, true);
+        }
+    }
+
+    fn hang_up(&mut self, session: SessionId, tell: bool) {
+        let Some((agent, mut link)) = self.links.remove(&session) else {
+            return;
+        };
+        if self.agents[agent].session == Some(session) {
+            // A clean close delivers what was sent before it.
+            while let Some(message) = link.down.pop_front().filter(|_| !tell) {
+                if self.agents[agent].take(message).is_err() {
+                    break;
+                }
+            }
+            self.agents[agent].session = None;
+        }
+        if tell {
+            self.input(Input::Closed { session });
+        }
+    }
+
+    fn send_up(&mut self, agent: usize, body: FromAgent) {
+        if let Some(session) = self.agents[agent].session {
+            let message = self.agents[agent].number(body);
+            if let Some((_, link)) = self.links.get_mut(&session) {
+                link.up.push_back(message);
+            }
+        }
+    }
+
+    pub fn plug(&mut self, agent: usize, port: &str) {
+        self.agents[agent].devices.insert(port.to_owned());
+        let plugged = vec![plugged(port)];
+        let claims = Claims {
+            full: false,
+            plugged,
+            unplugged: Vec::new(),
+        };
+        self.send_up(agent, FromAgent::Claims(claims));
+    }
+
+    pub fn unplug(&mut self, agent: usize, port: &str) {
+        self.agents[agent].devices.remove(port);
+        let unplugged = vec![port.to_owned()];
+        let claims = Claims {
+            full: false,
+            plugged: Vec::new(),
+            unplugged,
+        };
+        self.send_up(agent, FromAgent::Claims(claims));
+    }
+
+    /// The controller dies at once and starts again from what is stored.
+    pub fn crash_controller(&mut self) {
+        self.links.clear();
+        self.agents
+            .iter_mut()
+            .for_each(|agent| agent.session = None);
+        self.core = boot(&self.store, self.now);
+    }
+
+    /// Delivers one message on some stream; says whether there was one.
+    pub fn deliver_one(&mut self) -> bool {
+        let busy: Vec<SessionId> = self
+            .links
+            .iter()
+            .filter(|(_, (_, link))| !link.up.is_empty() || !link.down.is_empty())
+            .map(|(session, _)| *session)
+            .collect();
+        if busy.is_empty() {
+            return false;
+        }
+        let session = busy[self.dice.below(busy.len())];
+        let upwards = self.dice.one_in(2);
+        let (agent, link) = self.links.get_mut(&session).unwrap();
+        let agent = *agent;
+        if link.down.is_empty() || (upwards && !link.up.is_empty()) {
+            if let Some(message) = pick(&mut link.up, &mut self.dice, self.faults) {
+                self.input(Input::Message { session, message });
+            }
+        } else if let Some(message) = pick(&mut link.down, &mut self.dice, self.faults) {
+            match self.agents[agent].take(message) {
+                Ok(Some(answer)) => link.up.push_back(answer),
+                Ok(None) => {}
+                Err(()) => self.hang_up(session, true),
+            }
+        }
+        true
+    }
+
+    /// Time passes, with ticks when the core wants them.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.core.deadline() <= end {
+            self.now = self.now.max(self.core.deadline());
+            self.input(Input::Tick);
+        }
+        self.now = end;
+    }
+
+    /// Delivers everything that is under way, and what follows from it, without time passing.
+    pub fn settle(&mut self) {
+        let mut deliveries = 0;
+        while self.deliver_one() {
+            deliveries += 1;
+            assert!(deliveries < 1_000_000, "messages without end");
+        }
+    }
+
+    /// Good times again: faults end, everybody attaches, and time passes until all is quiet.
+    pub fn heal(&mut self) {
+        self.faults = false;
+        // Long enough for lost messages to be noticed and for lost hosts to be given up.
+        for _ in 0..120 {
+            for agent in 0..self.agents.len() {
+                if !self.agents[agent].is_attached() {
+                    self.attach(agent);
+                }
+            }
+            self.settle();
+            self.pass(Duration::from_secs(1));
+        }
+        self.settle();
+    }
+
+    /// What must be true whenever everything is delivered and everybody is attached.
+    pub fn check(&self) {
+        let stored = records::load(&self.store, UNDERLAY_MTU).unwrap();
+        assert_eq!(
+            &stored.intent,
+            self.core.intent(),
+            "what is stored is what is"
+        );
+        assert_eq!(stored.revision, self.core.revision());
+        let full = Compiler::full(&stored.intent, 1);
+        for agent in &self.agents {
+            let host: HostName = agent.name.parse().unwrap();
+            let mut needed = BTreeMap::new();
+            for (name, port) in &stored.intent.ports {
+                let binding = stored.intent.bindings.get(name);
+                if binding.is_some_and(|binding| binding.hosts().any(|other| *other == host)) {
+                    let network =
+                        coax_model::ObjectName::new(name.project.clone(), port.network.clone());
+                    let id = stored.intent.networks[&network].vni.get();
+                    needed.insert(id, full.slice(id).unwrap());
+                }
+            }
+            let held = agent.slices.iter().map(|(id, slice)| {
+                (
+                    *id,
+                    NetworkSlice {
+                        revision: 1,
+                        ..slice.clone()
+                    },
+                )
+            });
+            assert_eq!(held.collect::<BTreeMap<_, _>>(), needed, "slices of {host}");
+        }
+        for host in self.core.host_views() {
+            assert_eq!(host.lag, 0, "{host:?}");
+        }
+        for (port, binding) in &stored.intent.bindings {
+            assert_eq!(binding.moved_from, None, "{port} has arrived for everybody");
+        }
+    }
+}
+
+/// Takes the next message, or, in bad times, loses it, repeats it or takes the one after it.
+fn pick<T: Clone>(queue: &mut VecDeque<T>, dice: &mut Dice, faults: bool) -> Option<T> {
+    if !faults {
+        return queue.pop_front();
+    }
+    match dice.below(24) {
+        0 => {
+            queue.pop_front();
+            None
+        }
+        1 => queue.front().cloned(),
+        2 if queue.len() > 1 => queue.remove(1),
+        _ => queue.pop_front(),
+    }
+}

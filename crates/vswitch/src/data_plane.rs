@@ -44,6 +44,18 @@ pub enum DataPlaneError {
         /// Layout of this version.
         wanted: u32,
     },
+    /// Pinned maps have another size.
+    #[error(
+        "the pinned map {map} has room for {found} rows, {wanted} are wanted: start the agent with `--take-over-layout` to switch to new maps without a gap, or with the old `--capacity`"
+    )]
+    Capacity {
+        /// Name of the map.
+        map: String,
+        /// Rows that it has room for.
+        found: u32,
+        /// Rows that are wanted.
+        wanted: u32,
+    },
     /// The kernel refused something.
     #[error("{what}: {source}")]
     Kernel {

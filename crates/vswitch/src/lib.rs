@@ -3,10 +3,14 @@
 //! The agent speaks in row operations and device attachments; what carries them out is the kernel
 //! (`kernel`) or plain memory (`memory`, for tests and simulation).
 
+pub mod capacity;
 pub mod data_plane;
+pub mod kernel;
 pub mod memory;
 pub mod rows;
 
+pub use capacity::{Capacity, ParseCapacityError};
 pub use data_plane::{Attachment, DataPlane, DataPlaneError, SlotCounters, TableUsage};
+pub use kernel::{KernelDataPlane, KernelOptions};
 pub use memory::MemoryDataPlane;
 pub use rows::{Row, RowKey, RowOperation, Rows, Table};

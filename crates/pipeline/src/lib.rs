@@ -1,0 +1,129 @@
+//! The forwarding function of the vSwitch: one pure function, compiled twice.
+//!
+//! `from_port` takes a frame that a VM sent, `from_uplink` one that came from the fabric. Both read
+//! rows through [`Tables`], change the frame through [`Frame`], count through [`Sink`] and return a
+//! [`Verdict`]. The crate knows no hook, no map, no socket and no clock; the kernel program and the
+//! simulator bring them. It does not allocate and does not panic on any frame.
+//!
+//! A packet's way is this file, top to bottom; one stage is one module. The list of stages is in
+//! [`stage`].
+
+#![cfg_attr(not(test), no_std)]
+
+pub mod decapsulate;
+pub mod deliver;
+pub mod encapsulate;
+pub mod environment;
+pub mod flow;
+pub mod forward;
+pub mod frame;
+pub mod meta;
+pub mod mtu;
+pub mod parse;
+pub mod port;
+pub mod replicate;
+pub mod resolve;
+pub mod stage;
+pub mod underlay;
+pub mod verdict;
+
+pub use environment::{Path, PathQuery, PathState, Repeat, Sink, Tables};
+pub use frame::{Family, Frame, Refused, Room};
+pub use meta::Meta;
+pub use stage::Stage;
+pub use verdict::Verdict;
+
+use coax_tables::DropReason;
+
+macro_rules! through {
+    ($frame:ident, $tables:ident, $sink:ident, $meta:ident: $($stage:ident),+) => {
+        $(
+            $sink.enter(Stage::$stage);
+            match Stage::$stage.run($frame, $tables, $sink, $meta) {
+                Verdict::Next => {}
+                verdict => return verdict,
+            }
+        )+
+    };
+}
+
+/// A frame that a VM sent through the device `ifindex`.
+#[inline(always)]
+pub fn from_port<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+    ifindex: u32,
+) -> Verdict {
+    meta.enter(ifindex);
+    let verdict = port_stages(frame, tables, sink, meta);
+    settle(verdict, sink, meta)
+}
+
+/// A frame that came from the fabric through the uplink `ifindex`.
+#[inline(always)]
+pub fn from_uplink<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+    ifindex: u32,
+) -> Verdict {
+    meta.enter(ifindex);
+    let verdict = uplink_stages(frame, tables, sink, meta);
+    settle(verdict, sink, meta)
+}
+
+#[inline(always)]
+fn port_stages<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
+    through!(frame, tables, sink, meta: Port, Parse, Mtu, Resolve, Forward);
+    onward(frame, tables, sink, meta)
+}
+
+#[inline(always)]
+fn uplink_stages<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
+    through!(frame, tables, sink, meta: Decapsulate, Forward);
+    onward(frame, tables, sink, meta)
+}
+
+/// What both ways have in common once `Forward` chose the next place.
+#[inline(always)]
+fn onward<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
+    if meta.is(Meta::TO_MANY) {
+        through!(frame, tables, sink, meta: Replicate);
+    } else if meta.is(Meta::TO_TUNNEL) {
+        through!(frame, tables, sink, meta: Encapsulate, Underlay);
+    }
+    through!(frame, tables, sink, meta: Deliver);
+    meta.drop(DropReason::Malformed)
+}
+
+/// Counts how the frame ended.
+#[inline(always)]
+fn settle<S: Sink>(verdict: Verdict, sink: &S, meta: &Meta) -> Verdict {
+    match verdict {
+        Verdict::Drop => sink.dropped(meta.slot, meta.reason),
+        Verdict::Answer => sink.answered(meta.slot, meta.bytes),
+        Verdict::Deliver | Verdict::Send | Verdict::SendUnresolved => {
+            sink.sent(meta.out_slot, meta.bytes)
+        }
+        Verdict::Flood | Verdict::Pass | Verdict::Next => {}
+    }
+    verdict
+}

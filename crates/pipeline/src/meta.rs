@@ -1,0 +1,159 @@
+//! What the stages tell each other about one frame.
+
+use crate::{Path, Verdict};
+use coax_tables::{DropReason, NetworkId, NetworkRow};
+use coax_wire::{Ethernet, VlanTag};
+
+/// The state that stages share. The kernel keeps it in a per-CPU map, because a program's stack has
+/// 512 bytes; whoever reuses a value calls `enter` first.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Meta {
+    /// Device by which the frame entered.
+    pub ifindex: u32,
+    /// Counters of the port by which it entered.
+    pub slot: u32,
+    /// The frame's network; zero until known.
+    pub network: NetworkId,
+    /// Largest layer-3 packet of the network.
+    pub mtu: u32,
+    /// Bits of the `Meta::…` constants.
+    pub flags: u32,
+    /// Bytes of the VM's frame as counters see it, tags included.
+    pub bytes: u32,
+    /// Layer-3 bytes of the frame, or of each segment that it stands for.
+    pub packet_length: u32,
+    /// Hash of the frame's flow.
+    pub hash: u32,
+    /// Device by which the frame leaves.
+    pub out_ifindex: u32,
+    /// Counters of the port by which it leaves.
+    pub out_slot: u32,
+    /// Why the frame was dropped, when it was.
+    pub reason: DropReason,
+    /// Tags that were taken off: how many of `tags` count.
+    pub tag_count: u32,
+    /// Tags that were taken off, outermost first.
+    pub tags: [VlanTag; Meta::TAGS],
+    /// DSCP and ECN of the inner IP header; zero for other frames.
+    pub traffic_class: u8,
+    /// The VM's Ethernet header without tags.
+    pub ethernet: Ethernet,
+    /// The destination's VTEP, IPv4 in mapped form.
+    pub vtep: [u8; 16],
+    /// The own VTEP that sends, IPv4 in mapped form.
+    pub own_vtep: [u8; 16],
+    /// The receivers of copies.
+    pub receivers: NetworkRow,
+    /// The way to the VTEP.
+    pub path: Path,
+    /// Where answers to the sender are put together.
+    pub scratch: [u8; Meta::SCRATCH],
+}
+
+impl Meta {
+    /// Most tags that a frame may carry.
+    pub const TAGS: usize = 3;
+
+    /// Bytes of the largest answer: headers of both layers and a quoted packet.
+    pub const SCRATCH: usize = 192;
+
+    /// The frame came out of a tunnel.
+    pub const FROM_TUNNEL: u32 = 1;
+    /// The frame goes to more than one receiver.
+    pub const TO_MANY: u32 = 2;
+    /// The frame goes into a tunnel.
+    pub const TO_TUNNEL: u32 = 4;
+    /// The VTEP has an IPv6 address.
+    pub const TUNNEL_IPV6: u32 = 8;
+    /// The payload is IPv4 or IPv6 behind the Ethernet header, at least a whole header of it.
+    pub const IP: u32 = 16;
+    /// Copies go to foreign VTEPs only.
+    pub const FOREIGN_ONLY: u32 = 32;
+    /// The destination MAC address is unicast, and unknown.
+    pub const UNKNOWN_UNICAST: u32 = 64;
+    /// Frames of the network may carry tags.
+    pub const TAGS_ALLOWED: u32 = 128;
+    /// The local port can take the frame past the host's own queue.
+    pub const TO_PEER: u32 = 256;
+    /// The payload is IPv6.
+    pub const IPV6: u32 = 512;
+
+    /// A value for one frame that entered by the device `ifindex`.
+    pub const fn new(ifindex: u32) -> Self {
+        Self {
+            ifindex,
+            slot: 0,
+            network: NetworkId(0),
+            mtu: 0,
+            flags: 0,
+            bytes: 0,
+            packet_length: 0,
+            hash: 0,
+            out_ifindex: 0,
+            out_slot: 0,
+            reason: DropReason::Malformed,
+            tag_count: 0,
+            tags: [VlanTag {
+                protocol: coax_wire::EtherType([0; 2]),
+                control: [0; 2],
+            }; Self::TAGS],
+            traffic_class: 0,
+            ethernet: Ethernet {
+                destination: coax_wire::MacAddress([0; 6]),
+                source: coax_wire::MacAddress([0; 6]),
+                ethertype: coax_wire::EtherType([0; 2]),
+            },
+            vtep: [0; 16],
+            own_vtep: [0; 16],
+            receivers: NetworkRow {
+                generation: 0,
+                local: 0,
+                coax_ipv4: 0,
+                foreign_ipv4: 0,
+                foreign_ipv6: 0,
+                coax_ipv6: 0,
+                mtu: 0,
+                flags: 0,
+            },
+            path: Path {
+                ifindex: 0,
+                destination: coax_wire::MacAddress([0; 6]),
+                source: coax_wire::MacAddress([0; 6]),
+            },
+            scratch: [0; Self::SCRATCH],
+        }
+    }
+
+    /// Makes a used value ready for the next frame: resets what stages read before they write it.
+    #[inline(always)]
+    pub(crate) fn enter(&mut self, ifindex: u32) {
+        self.ifindex = ifindex;
+        self.slot = 0;
+        self.flags = 0;
+        self.tag_count = 0;
+        self.traffic_class = 0;
+        self.out_slot = 0;
+        self.hash = 0;
+        self.bytes = 0;
+    }
+
+    /// True when all bits of `flag` are set.
+    #[inline(always)]
+    pub const fn is(&self, flag: u32) -> bool {
+        self.flags & flag == flag
+    }
+
+    /// Ends the frame for `reason`.
+    #[inline(always)]
+    pub(crate) fn drop(&mut self, reason: DropReason) -> Verdict {
+        self.reason = reason;
+        Verdict::Drop
+    }
+
+    /// Bytes that the frame's tags take.
+    #[inline(always)]
+    pub const fn tag_bytes(&self) -> u32 {
+        self.tag_count * VlanTag::LENGTH
+    }
+}

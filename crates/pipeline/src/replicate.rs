@@ -1,0 +1,194 @@
+//! Stage `replicate`: sends a copy to every receiver of a broadcast, multicast or unknown unicast.
+//!
+//! Reads the replica table. Copies go to local ports as the frame is, then to VTEPs over IPv4, then
+//! to VTEPs over IPv6; tunnel headers are put on once per family and only rewritten for each VTEP.
+//! The cost is the number of receivers, and there is no limit on it. What came out of a tunnel is
+//! copied to local ports only.
+
+use crate::{
+    Frame, Meta, PathState, Repeat, Sink, Tables, Verdict, deliver, encapsulate, underlay,
+};
+use coax_tables::{DropReason, FABRIC_SLOT, HostRow, ReplicaKey};
+
+/// Runs the stage.
+#[inline(always)]
+pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
+    let mut copies = 0;
+    if !meta.is(Meta::FOREIGN_ONLY) {
+        copies += to_ports(frame, tables, sink, meta);
+    }
+    if !meta.is(Meta::FROM_TUNNEL) {
+        copies += to_vteps(frame, tables, sink, meta);
+    }
+    if copies == 0 {
+        return meta.drop(DropReason::NoReceiver);
+    }
+    sink.flooded(meta.slot, copies, meta.is(Meta::UNKNOWN_UNICAST));
+    Verdict::Flood
+}
+
+/// Copies to local ports, all but the one that the frame came from.
+#[inline(never)]
+fn to_ports<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> u32 {
+    let times = meta.receivers.local;
+    if times == 0 || (meta.tag_count > 0 && deliver::put_tags(frame, meta).is_err()) {
+        return 0;
+    }
+    let mut copying = ToPorts {
+        frame,
+        tables,
+        sink,
+        meta,
+        copies: 0,
+    };
+    tables.repeat(times, &mut copying);
+    copying.copies
+}
+
+struct ToPorts<'a, F, T, S> {
+    frame: &'a mut F,
+    tables: &'a T,
+    sink: &'a S,
+    meta: &'a mut Meta,
+    copies: u32,
+}
+
+impl<F: Frame, T: Tables, S: Sink> Repeat for ToPorts<'_, F, T, S> {
+    #[inline(always)]
+    fn step(&mut self, index: u32) -> bool {
+        let Some(replica) = self.tables.replica(&key(self.meta, index)) else {
+            return true;
+        };
+        if replica.ifindex == self.meta.ifindex {
+            return true;
+        }
+        self.copies += 1;
+        let slot = replica.slot;
+        match self.frame.send_copy(replica.ifindex) {
+            Ok(()) => self.sink.sent(slot, self.meta.bytes),
+            Err(_) => self.sink.dropped(self.meta.slot, DropReason::CopyFailed),
+        }
+        true
+    }
+}
+
+/// Copies to VTEPs, one family after the other.
+#[inline(never)]
+fn to_vteps<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> u32 {
+    let list = &meta.receivers;
+    let foreign_only = meta.is(Meta::FOREIGN_ONLY);
+    let foreign = list.local + list.coax_ipv4;
+    let first = if foreign_only { foreign } else { list.local };
+    let middle = foreign + list.foreign_ipv4;
+    let last = middle + list.foreign_ipv6 + if foreign_only { 0 } else { list.coax_ipv6 };
+    if first == last {
+        return 0;
+    }
+    let tagged = !foreign_only && list.local > 0;
+    if tagged && encapsulate::strip(frame, meta).is_err() {
+        return 0;
+    }
+    let ipv4 = family(frame, tables, sink, meta, first, middle);
+    meta.flags |= Meta::TUNNEL_IPV6;
+    ipv4 + family(frame, tables, sink, meta, middle, last)
+}
+
+/// Copies to the VTEPs from slot `first` up to `last`, which are all of the family in `meta`.
+#[inline(never)]
+fn family<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+    first: u32,
+    last: u32,
+) -> u32 {
+    if first >= last {
+        return 0;
+    }
+    let times = last - first;
+    let reason = match tables.host() {
+        Some(host) if encapsulate::own_vtep(host, meta) => {
+            if frame.open(encapsulate::room(meta)).is_ok() {
+                let mut copying = ToVteps {
+                    frame,
+                    tables,
+                    sink,
+                    host,
+                    meta,
+                    first,
+                    copies: 0,
+                };
+                tables.repeat(times, &mut copying);
+                let copies = copying.copies;
+                let _ = encapsulate::undo(frame, meta);
+                return copies;
+            }
+            DropReason::RewriteFailed
+        }
+        _ => DropReason::NoTunnelAddress,
+    };
+    sink.dropped(meta.slot, reason);
+    1
+}
+
+struct ToVteps<'a, F, T, S> {
+    frame: &'a mut F,
+    tables: &'a T,
+    sink: &'a S,
+    host: &'a HostRow,
+    meta: &'a mut Meta,
+    first: u32,
+    copies: u32,
+}
+
+impl<F: Frame, T: Tables, S: Sink> Repeat for ToVteps<'_, F, T, S> {
+    #[inline(always)]
+    fn step(&mut self, index: u32) -> bool {
+        let Some(replica) = self.tables.replica(&key(self.meta, self.first + index)) else {
+            return true;
+        };
+        self.meta.vtep = replica.vtep;
+        self.copies += 1;
+        let reason = match underlay::find(self.tables, self.host, self.meta) {
+            // A copy cannot wait for the next hop to be resolved.
+            PathState::Missing | PathState::Unresolved => DropReason::NoPath,
+            PathState::TooSmall => DropReason::PathTooSmall,
+            PathState::Ready => {
+                if encapsulate::write_headers(self.frame, self.host, self.meta).is_ok()
+                    && self.frame.send_copy(self.meta.path.ifindex).is_ok()
+                {
+                    self.sink.sent(FABRIC_SLOT, self.meta.bytes);
+                    return true;
+                }
+                DropReason::CopyFailed
+            }
+        };
+        self.sink.dropped(self.meta.slot, reason);
+        true
+    }
+}
+
+#[inline(always)]
+fn key(meta: &Meta, slot: u32) -> ReplicaKey {
+    ReplicaKey {
+        network: meta.network,
+        generation: meta.receivers.generation,
+        slot,
+    }
+}

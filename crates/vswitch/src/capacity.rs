@@ -1,0 +1,151 @@
+//! How many rows each table takes.
+
+use crate::Table;
+use std::fmt;
+use std::str::FromStr;
+use thiserror::Error;
+
+/// Rows that each table takes. The defaults suit a host of a data centre with a thousand hosts;
+/// tables take memory only for the rows that are in them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// Local ports.
+    pub ports: u32,
+    /// Networks with a port here.
+    pub networks: u32,
+    /// MAC addresses of those networks.
+    pub macs: u32,
+    /// IP addresses of those networks.
+    pub addresses: u32,
+    /// Pairs of VTEP and network.
+    pub tunnels: u32,
+    /// Receivers of copies, for all networks together; twice that many while lists change.
+    pub replicas: u32,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self {
+            ports: 4096,
+            networks: 4096,
+            macs: 262_144,
+            addresses: 524_288,
+            tunnels: 262_144,
+            replicas: 524_288,
+        }
+    }
+}
+
+/// The text does not name table sizes.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ParseCapacityError {
+    /// There is no such table.
+    #[error(
+        "no table `{0}`: write ports, networks, macs, addresses, tunnels or replicas, as in `macs=500000,ports=200`"
+    )]
+    Table(String),
+    /// The number is missing, no number, zero or above 16 million.
+    #[error("`{0}` is no number of rows: write one from 1 to 16777216, as in `macs=500000`")]
+    Rows(String),
+}
+
+impl Capacity {
+    const MOST: u32 = 1 << 24;
+
+    /// Rows that `table` takes.
+    pub const fn of(&self, table: Table) -> u32 {
+        match table {
+            Table::Host => 1,
+            Table::Ports => self.ports,
+            Table::Networks => self.networks,
+            Table::Macs => self.macs,
+            Table::Addresses => self.addresses,
+            Table::Tunnels => self.tunnels,
+            Table::Replicas => self.replicas,
+        }
+    }
+
+    fn of_mut(&mut self, table: &str) -> Option<&mut u32> {
+        Some(match table {
+            "ports" => &mut self.ports,
+            "networks" => &mut self.networks,
+            "macs" => &mut self.macs,
+            "addresses" => &mut self.addresses,
+            "tunnels" => &mut self.tunnels,
+            "replicas" => &mut self.replicas,
+            _ => return None,
+        })
+    }
+}
+
+impl FromStr for Capacity {
+    type Err = ParseCapacityError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut capacity = Self::default();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (table, rows) = part.split_once('=').unwrap_or((part, ""));
+            let place = capacity
+                .of_mut(table.trim())
+                .ok_or_else(|| ParseCapacityError::Table(table.to_owned()))?;
+            *place = rows
+                .trim()
+                .parse()
+                .ok()
+                .filter(|rows| (1..=Self::MOST).contains(rows))
+                .ok_or_else(|| ParseCapacityError::Rows(rows.to_owned()))?;
+        }
+        Ok(capacity)
+    }
+}
+
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            ports,
+            networks,
+            macs,
+            addresses,
+            tunnels,
+            replicas,
+        } = self;
+        write!(
+            f,
+            "ports={ports},networks={networks},macs={macs},addresses={addresses},tunnels={tunnels},replicas={replicas}"
+        )
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_changes_only_what_it_names() {
+        let capacity: Capacity = "macs=10,ports=2".parse().unwrap();
+        assert_eq!(
+            capacity,
+            Capacity {
+                macs: 10,
+                ports: 2,
+                ..Capacity::default()
+            }
+        );
+        assert_eq!(capacity.to_string().parse::<Capacity>().unwrap(), capacity);
+    }
+
+    #[test]
+    fn refuses_what_makes_no_sense() {
+        assert_eq!(
+            "mac=1".parse::<Capacity>(),
+            Err(ParseCapacityError::Table("mac".into()))
+        );
+        for rows in ["", "0", "-1", "16777217", "many"] {
+            assert_eq!(
+                format!("macs={rows}").parse::<Capacity>(),
+                Err(ParseCapacityError::Rows(rows.into()))
+            );
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The data plane in the kernel: maps and programs that outlive the agent.
+//!
+//! Everything that forwarding needs is pinned in bpffs, so an agent that dies takes nothing with
+//! it, and the next one finds maps, rows and counters where they are.
+
+mod attach;
+mod bpffs;
+mod features;
+mod maps;
+mod open;
+
+pub use maps::map_names;
+
+use crate::{
+    Attachment, Capacity, DataPlane, DataPlaneError, Row, RowKey, RowOperation, Rows, SlotCounters,
+    Table, TableUsage,
+};
+use attach::Attachments;
+use maps::Maps;
+use std::path::PathBuf;
+
+/// Where the pins are and how large the tables are to be.
+#[derive(Clone, Debug)]
+pub struct KernelOptions {
+    /// Folder in bpffs that belongs to this vSwitch alone.
+    pub pins: PathBuf,
+    /// Table sizes.
+    pub capacity: Capacity,
+    /// Pins of another layout or other sizes are replaced by new maps instead of refused. Programs
+    /// that are attached go on with the old maps until `attach` is called for their devices, so
+    /// the caller writes all rows first.
+    pub take_over_layout: bool,
+}
+
+/// The data plane in the kernel.
+pub struct KernelDataPlane {
+    ebpf: aya::Ebpf,
+    maps: Maps,
+    attachments: Attachments,
+    capacity: Capacity,
+}
+
+impl std::fmt::Debug for KernelDataPlane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KernelDataPlane")
+            .field("capacity", &self.capacity)
+            .field("attachments", &self.attachments)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An error of the kernel or of the loader, with what was tried.
+fn failed<E>(what: impl Into<String>) -> impl FnOnce(E) -> DataPlaneError
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let what = what.into();
+    move |source| DataPlaneError::Kernel {
+        what,
+        source: source.into(),
+    }
+}
+
+impl KernelDataPlane {
+    /// Opens what is pinned in the folder, or makes it. Programs that are attached are not touched
+    /// before `attach` is called for their devices.
+    ///
+    /// # Errors
+    /// `Layout` for pins of another version or size, `Kernel` when bpffs cannot be mounted or the
+    /// kernel refuses a program or map.
+    pub fn open(options: &KernelOptions) -> Result<Self, DataPlaneError> {
+        open::open(options)
+    }
+
+    /// Takes all programs off their devices and removes all pins in the folder: the vSwitch stops.
+    /// A folder that is not there is no error.
+    ///
+    /// # Errors
+    /// `Kernel` when something cannot be removed.
+    pub fn remove(pins: &std::path::Path) -> Result<(), DataPlaneError> {
+        Attachments::new(pins).remove_all()?;
+        match std::fs::remove_dir_all(pins) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(failed(format!("remove {}", pins.display()))(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A loaded program, for inspection and test runs: `coax_port` or `coax_uplink`.
+    pub fn program(&self, side: Attachment) -> Option<&aya::programs::SchedClassifier> {
+        self.ebpf
+            .program(attach::program_name(side))?
+            .try_into()
+            .ok()
+    }
+
+    /// Instructions that the verifier walked through for the program, where the kernel tells.
+    pub fn verified_instructions(&self, side: Attachment) -> Option<u32> {
+        self.program(side)?
+            .info()
+            .ok()?
+            .verified_instruction_count()
+    }
+}
+
+impl DataPlane for KernelDataPlane {
+    fn apply(&mut self, operation: &RowOperation) -> Result<(), DataPlaneError> {
+        match operation {
+            RowOperation::Put(row) => self.put(row),
+            RowOperation::Delete(key) => self.delete(key),
+        }
+    }
+
+    fn rows(&self) -> Result<Rows, DataPlaneError> {
+        Ok(Rows {
+            host: self.maps.host()?,
+            tunnels: self.maps.tunnels.all()?,
+            macs: self.maps.macs.all()?,
+            addresses: self.maps.addresses.all()?,
+            replicas: self.maps.replicas.all()?,
+            networks: self.maps.networks.all()?,
+            ports: self.maps.ports.all()?,
+        })
+    }
+
+    fn attach(&mut self, ifindex: u32, side: Attachment) -> Result<(), DataPlaneError> {
+        self.attachments.attach(&mut self.ebpf, ifindex, side)
+    }
+
+    fn detach(&mut self, ifindex: u32, side: Attachment) -> Result<(), DataPlaneError> {
+        self.attachments.detach(ifindex, side)
+    }
+
+    fn attached(&self) -> Result<Vec<(u32, Attachment)>, DataPlaneError> {
+        self.attachments.all()
+    }
+
+    fn counters(&self, slot: u32) -> Result<SlotCounters, DataPlaneError> {
+        self.maps.counters(slot)
+    }
+
+    fn reset_counters(&mut self, slot: u32) -> Result<(), DataPlaneError> {
+        self.maps.reset_counters(slot)
+    }
+
+    fn usage(&self) -> Result<Vec<TableUsage>, DataPlaneError> {
+        Table::ALL
+            .iter()
+            .map(|table| {
+                let entries = u32::try_from(self.maps.entries(*table)?).unwrap_or(u32::MAX);
+                Ok(TableUsage {
+                    table: *table,
+                    entries,
+                    capacity: self.capacity.of(*table),
+                })
+            })
+            .collect()
+    }
+}
+
+impl KernelDataPlane {
+    fn put(&mut self, row: &Row) -> Result<(), DataPlaneError> {
+        let capacity = self.capacity.of(row.key().table());
+        match row {
+            Row::Host(row) => self.maps.set_host(row),
+            Row::Tunnel(key, row) => self.maps.tunnels.put(key, row, capacity),
+            Row::Mac(key, row) => self.maps.macs.put(key, row, capacity),
+            Row::Address(key, row) => self.maps.addresses.put(key, row, capacity),
+            Row::Replica(key, row) => self.maps.replicas.put(key, row, capacity),
+            Row::Network(key, row) => self.maps.networks.put(key, row, capacity),
+            Row::Port(key, row) => self.maps.ports.put(key, row, capacity),
+        }
+    }
+
+    fn delete(&mut self, key: &RowKey) -> Result<(), DataPlaneError> {
+        match key {
+            RowKey::Host => self.maps.set_host(&coax_tables::HostRow::default()),
+            RowKey::Tunnel(key) => self.maps.tunnels.delete(key),
+            RowKey::Mac(key) => self.maps.macs.delete(key),
+            RowKey::Address(key) => self.maps.addresses.delete(key),
+            RowKey::Replica(key) => self.maps.replicas.delete(key),
+            RowKey::Network(key) => self.maps.networks.delete(key),
+            RowKey::Port(key) => self.maps.ports.delete(key),
+        }
+    }
+}

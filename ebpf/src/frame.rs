@@ -1,0 +1,238 @@
+//! A frame in an skb.
+//!
+//! Header reads go straight to the packet, whose first bytes `SkbFrame::new` brings into its
+//! linear part. The kernel keeps the outermost VLAN tag beside the packet, which this file hides.
+
+use aya_ebpf::bindings::{
+    __sk_buff, BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6,
+    BPF_F_ADJ_ROOM_ENCAP_L2_ETH, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6,
+    BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO,
+};
+use aya_ebpf::helpers::generated::{
+    bpf_clone_redirect, bpf_skb_adjust_room, bpf_skb_change_head, bpf_skb_change_tail,
+    bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes, bpf_skb_vlan_pop, bpf_skb_vlan_push,
+};
+use coax_pipeline::{Family, Frame, Refused, Room};
+use coax_wire::{EtherType, Ethernet, VlanTag};
+use core::ffi::c_void;
+use core::mem::MaybeUninit;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+const ADJ_ROOM_MAC: u32 = 1;
+
+/// More than all headers that the pipeline reads at fixed places: both layers over IPv6 with a
+/// neighbour solicitation.
+const HEADERS: u32 = 192;
+
+/// `adjust_room` wants a whole IP header of the outer family behind the inner Ethernet header,
+/// whatever is there: shorter payloads are filled up for the moment of the change.
+const LEAST_PAYLOAD_IPV4: u32 = 20;
+const LEAST_PAYLOAD_IPV6: u32 = 40;
+
+/// A frame in an skb.
+pub struct SkbFrame {
+    skb: *mut __sk_buff,
+}
+
+impl SkbFrame {
+    /// The frame of the program that was called with `skb`.
+    #[inline(always)]
+    pub fn new(skb: *mut __sk_buff) -> Self {
+        let frame = Self { skb };
+        // SAFETY: as in `ifindex`.
+        let (start, end) = unsafe { ((*skb).data as usize, (*skb).data_end as usize) };
+        let wanted = if frame.bytes() < HEADERS { frame.bytes() } else { HEADERS };
+        if start + wanted as usize > end {
+            // Without memory the frame stays as it is, and its headers count as missing.
+            // SAFETY: the context is valid.
+            unsafe { bpf_skb_pull_data(skb, wanted) };
+        }
+        frame
+    }
+
+    /// Kernel index of the device by which the frame entered.
+    #[inline(always)]
+    pub fn ifindex(&self) -> u32 {
+        // SAFETY: the kernel hands programs a valid context; its fields are plain numbers.
+        unsafe { (*self.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn has_tag_beside(&self) -> bool {
+        // SAFETY: as in `ifindex`.
+        unsafe { (*self.skb).vlan_present != 0 }
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> u32 {
+        // SAFETY: as in `ifindex`.
+        unsafe { (*self.skb).len }
+    }
+
+    #[inline(always)]
+    fn check(result: i64) -> Result<(), Refused> {
+        if result == 0 { Ok(()) } else { Err(Refused) }
+    }
+}
+
+impl Frame for SkbFrame {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        self.bytes() + if self.has_tag_beside() { VlanTag::LENGTH } else { 0 }
+    }
+
+    #[inline(always)]
+    fn segment_payload(&self) -> u32 {
+        // SAFETY: as in `ifindex`.
+        unsafe { (*self.skb).gso_size }
+    }
+
+    #[inline(always)]
+    fn read<T: FromBytes>(&self, offset: u32) -> Option<T> {
+        // SAFETY: as in `ifindex`.
+        let (start, end) = unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) };
+        let from = start + offset as usize;
+        if from + size_of::<T>() <= end {
+            // SAFETY: the bytes lie inside the packet, which the verifier checks too; any bytes are
+            // a value of `T`.
+            return Some(unsafe { (from as *const T).read_unaligned() });
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn read_at<T: FromBytes>(&self, offset: u32) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: the helper fills all of `value` or says that it did not.
+        let loaded = unsafe {
+            bpf_skb_load_bytes(
+                self.skb.cast::<c_void>(),
+                offset,
+                value.as_mut_ptr().cast::<c_void>(),
+                size_of::<T>() as u32,
+            )
+        };
+        // SAFETY: filled, and any bytes are a value of `T`.
+        if loaded == 0 { Some(unsafe { value.assume_init() }) } else { None }
+    }
+
+    #[inline(always)]
+    fn copy_to<T: FromBytes + IntoBytes>(&self, offset: u32, value: &mut T) -> bool {
+        // SAFETY: the helper writes the value's own bytes; any bytes are a value of `T`.
+        let loaded = unsafe {
+            bpf_skb_load_bytes(
+                self.skb.cast::<c_void>(),
+                offset,
+                (value as *mut T).cast::<c_void>(),
+                size_of::<T>() as u32,
+            )
+        };
+        loaded == 0
+    }
+
+    #[inline(always)]
+    fn write<T: IntoBytes + Immutable>(&mut self, offset: u32, value: &T) -> Result<(), Refused> {
+        // SAFETY: the helper reads the value's own bytes and checks the offset.
+        Self::check(unsafe {
+            bpf_skb_store_bytes(
+                self.skb,
+                offset,
+                (value as *const T).cast::<c_void>(),
+                size_of::<T>() as u32,
+                0,
+            )
+        })
+    }
+
+    #[inline(always)]
+    fn is_tagged(&self) -> bool {
+        self.has_tag_beside() || matches!(self.read::<EtherType>(12), Some(kind) if kind.is_tag())
+    }
+
+    #[inline(always)]
+    fn pop_tag(&mut self) -> Result<VlanTag, Refused> {
+        let tag = if self.has_tag_beside() {
+            // SAFETY: as in `ifindex`.
+            let (protocol, control) = unsafe { ((*self.skb).vlan_proto, (*self.skb).vlan_tci) };
+            VlanTag {
+                protocol: EtherType((protocol as u16).to_ne_bytes()),
+                control: (control as u16).to_be_bytes(),
+            }
+        } else {
+            self.read::<VlanTag>(12).ok_or(Refused)?
+        };
+        // SAFETY: the context is valid.
+        Self::check(unsafe { bpf_skb_vlan_pop(self.skb) })?;
+        Ok(tag)
+    }
+
+    #[inline(always)]
+    fn push_tag(&mut self, tag: VlanTag) -> Result<(), Refused> {
+        let protocol = u16::from_ne_bytes(tag.protocol.0);
+        // SAFETY: the context is valid.
+        Self::check(unsafe {
+            bpf_skb_vlan_push(self.skb, protocol, u16::from_be_bytes(tag.control))
+        })
+    }
+
+    #[inline(always)]
+    fn open(&mut self, room: Room) -> Result<(), Refused> {
+        let bytes = room.outer_bytes() + room.tags * VlanTag::LENGTH;
+        if !room.ip {
+            // SAFETY: the context is valid.
+            return Self::check(unsafe { bpf_skb_change_head(self.skb, bytes, 0) });
+        }
+        let family = match room.outer {
+            Family::Ipv4 => BPF_F_ADJ_ROOM_ENCAP_L3_IPV4,
+            Family::Ipv6 => BPF_F_ADJ_ROOM_ENCAP_L3_IPV6,
+        };
+        let inner = u64::from(Ethernet::LENGTH + room.tags * VlanTag::LENGTH);
+        let flags = u64::from(
+            BPF_F_ADJ_ROOM_FIXED_GSO
+                | family
+                | BPF_F_ADJ_ROOM_ENCAP_L4_UDP
+                | BPF_F_ADJ_ROOM_ENCAP_L2_ETH,
+        ) | inner << 56;
+        // SAFETY: the context is valid.
+        Self::check(unsafe { bpf_skb_adjust_room(self.skb, bytes as i32, ADJ_ROOM_MAC, flags) })
+    }
+
+    #[inline(always)]
+    fn close(&mut self, room: Room, inner: EtherType) -> Result<(), Refused> {
+        let bytes = room.outer_bytes() + room.tags * VlanTag::LENGTH;
+        let (least, other, change) = match room.outer {
+            Family::Ipv4 => (LEAST_PAYLOAD_IPV4, EtherType::IPV6, BPF_F_ADJ_ROOM_DECAP_L3_IPV6),
+            Family::Ipv6 => (LEAST_PAYLOAD_IPV6, EtherType::IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV4),
+        };
+        let before = self.bytes();
+        let short = before < bytes + Ethernet::LENGTH + least;
+        if short {
+            self.resize(bytes + Ethernet::LENGTH + least)?;
+        }
+        // SAFETY: the static is only ever written by the loader, before the program runs.
+        let can_change = unsafe { core::ptr::read_volatile(&raw const crate::CAN_CHANGE_FAMILY) };
+        let family = if inner == other && can_change != 0 { change } else { 0 };
+        let flags = u64::from(BPF_F_ADJ_ROOM_FIXED_GSO | family);
+        // SAFETY: the context is valid.
+        Self::check(unsafe {
+            bpf_skb_adjust_room(self.skb, -(bytes as i32), ADJ_ROOM_MAC, flags)
+        })?;
+        if short {
+            // Where the kernel refuses, zeros stay behind the payload, as on an Ethernet wire.
+            let _ = self.resize(before - bytes);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn resize(&mut self, length: u32) -> Result<(), Refused> {
+        // SAFETY: the context is valid.
+        Self::check(unsafe { bpf_skb_change_tail(self.skb, length, 0) })
+    }
+
+    #[inline(always)]
+    fn send_copy(&mut self, ifindex: u32) -> Result<(), Refused> {
+        // SAFETY: the context is valid.
+        Self::check(unsafe { bpf_clone_redirect(self.skb, ifindex, 0) })
+    }
+}

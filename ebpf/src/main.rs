@@ -1,0 +1,112 @@
+//! The pipeline bound to the kernel: two programs, one `match` over the verdict each.
+//!
+//! `coax_port` sits on the host's side of every VM's device, `coax_uplink` on every uplink. All
+//! policy and all header arithmetic are in the `pipeline` crate; this one says how a frame is read
+//! from an skb (`frame`), a row from a map (`tables`), and what a verdict means to the kernel.
+
+#![no_std]
+#![no_main]
+
+mod frame;
+mod maps;
+mod sink;
+mod tables;
+
+use aya_ebpf::bindings::{
+    __sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC,
+};
+use aya_ebpf::helpers::generated::{
+    bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_type,
+};
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use coax_pipeline::{Meta, Verdict};
+use coax_wire::EtherType;
+use frame::SkbFrame;
+use sink::MapSink;
+use tables::MapTables;
+
+/// Set by the loader when the kernel can be told that the IP family changed while a tunnel was
+/// taken off (Linux 6.3): frames of either family may then skip the host's queue.
+#[unsafe(no_mangle)]
+static CAN_CHANGE_FAMILY: u32 = 0;
+
+const PACKET_HOST: u32 = 0;
+
+/// Frames that a VM sent.
+#[classifier]
+pub fn coax_port(context: TcContext) -> i32 {
+    let Some(meta) = maps::meta() else {
+        return TC_ACT_SHOT;
+    };
+    let skb = context.skb.skb;
+    let mut frame = SkbFrame::new(skb);
+    let ifindex = frame.ifindex();
+    let verdict =
+        coax_pipeline::from_port(&mut frame, &MapTables::new(skb), &MapSink, meta, ifindex);
+    carry_out(skb, verdict, meta)
+}
+
+/// Frames that came from the fabric.
+#[classifier]
+pub fn coax_uplink(context: TcContext) -> i32 {
+    let Some(meta) = maps::meta() else {
+        return TC_ACT_SHOT;
+    };
+    let skb = context.skb.skb;
+    let mut frame = SkbFrame::new(skb);
+    let ifindex = frame.ifindex();
+    let verdict =
+        coax_pipeline::from_uplink(&mut frame, &MapTables::new(skb), &MapSink, meta, ifindex);
+    carry_out(skb, verdict, meta)
+}
+
+#[inline(always)]
+fn carry_out(skb: *mut __sk_buff, verdict: Verdict, meta: &Meta) -> i32 {
+    match verdict {
+        Verdict::Pass => TC_ACT_UNSPEC,
+        Verdict::Deliver => deliver(skb, meta),
+        Verdict::Send | Verdict::Answer => redirect(meta.out_ifindex),
+        // SAFETY: a null pointer asks the kernel to look the next hop up itself.
+        Verdict::SendUnresolved => unsafe {
+            bpf_redirect_neigh(meta.out_ifindex, core::ptr::null_mut(), 0, 0) as i32
+        },
+        Verdict::Drop | Verdict::Flood | Verdict::Next => TC_ACT_SHOT,
+    }
+}
+
+/// Hands the frame to a local port: past the host's own queue where the kernel allows it, which
+/// are unicast IP frames whose family the skb states rightly.
+#[inline(always)]
+fn deliver(skb: *mut __sk_buff, meta: &Meta) -> i32 {
+    let ethertype = meta.ethernet.ethertype;
+    // SAFETY: the kernel hands programs a valid context; its fields are plain numbers.
+    let stated = unsafe { (*skb).protocol as u16 }.to_ne_bytes();
+    let ip = ethertype == EtherType::IPV4 || ethertype == EtherType::IPV6;
+    if !meta.is(Meta::TO_PEER) || !ip || stated != ethertype.0 || meta.tag_count > 0 {
+        return redirect(meta.out_ifindex);
+    }
+    if !meta.is(Meta::FROM_TUNNEL) {
+        // SAFETY: the context is valid. To the host's own device the frame was somebody else's; the
+        // VM that gets it now must not think so.
+        unsafe { bpf_skb_change_type(skb, PACKET_HOST) };
+    }
+    // SAFETY: takes numbers only.
+    unsafe { bpf_redirect_peer(meta.out_ifindex, 0) as i32 }
+}
+
+#[inline(always)]
+fn redirect(ifindex: u32) -> i32 {
+    // SAFETY: takes numbers only; no flag means "out of the device".
+    unsafe { bpf_redirect(ifindex, 0) as i32 }
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,57 @@
+//! The maps. The loader sets their sizes and pins them by these names.
+
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use coax_pipeline::Meta;
+use coax_tables::{
+    AddressKey, AddressRow, Counters, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey,
+    PortRow, ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+};
+
+/// Version of the layout that these maps have; written by the loader.
+#[map]
+static LAYOUT: Array<u32> = Array::with_max_entries(1, 0);
+
+#[map]
+pub static HOST: Array<HostRow> = Array::with_max_entries(1, 0);
+
+#[map]
+pub static PORTS: HashMap<PortKey, PortRow> = HashMap::with_max_entries(4096, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static NETWORKS: HashMap<NetworkId, NetworkRow> =
+    HashMap::with_max_entries(4096, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static MACS: HashMap<MacKey, MacRow> = HashMap::with_max_entries(131_072, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static ADDRESSES: HashMap<AddressKey, AddressRow> =
+    HashMap::with_max_entries(262_144, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static TUNNELS: HashMap<TunnelKey, TunnelRow> =
+    HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static REPLICAS: HashMap<ReplicaKey, ReplicaRow> =
+    HashMap::with_max_entries(131_072, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(4097, 0);
+
+#[map]
+pub static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(4097 * 32, 0);
+
+#[map]
+static META: PerCpuArray<Meta> = PerCpuArray::with_max_entries(1, 0);
+
+/// The state of the frame that this CPU works on. A program cannot be interrupted by another one
+/// of ours on the same CPU, so there is one user at a time.
+#[inline(always)]
+pub fn meta() -> Option<&'static mut Meta> {
+    // SAFETY: the pointer is checked for null by `get_ptr_mut`, and nobody else on this CPU uses the
+    // value until the program ends.
+    META.get_ptr_mut(0).map(|meta| unsafe { &mut *meta })
+}

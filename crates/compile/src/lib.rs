@@ -4,10 +4,12 @@
 
 mod compiler;
 mod message;
+pub mod rows;
 pub mod slice;
 mod touched;
 
 pub use compiler::Compiler;
+pub use rows::{Here, LocalPort, NetworkRows, RowProblem, Underlay};
 pub use slice::{
     DeltaError, ForeignVtep, HostVtep, Member, NetworkParams, NetworkSlice, SliceDelta,
 };

@@ -1,5 +1,5 @@
 //! The intent: everything that users and hosts have told Coax, as one plain value, and [`Change`], the
-//! only way in which it ever changes. Nothing here decides anything; [`crate::plan`] makes changes
+//! only way in which it ever changes. Nothing here decides anything; [`mod@crate::plan`] makes changes
 //! from files and `coax-compile` makes slices from intent.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,9 @@ use crate::name::{HostName, Name, NetworkName, ObjectName, PortName, VtepName};
 /// What the tunnel headers take from an underlay packet at worst: an IPv6 (40), a UDP (8) and a VXLAN
 /// header (8) and the Ethernet header of the frame inside (14).
 pub const OVERHEAD: u32 = 70;
+
+/// What two VLAN tags of a guest's own take on top, where a network carries them.
+pub const TAGS: u32 = 8;
 
 /// The underlay MTU that a deployment is assumed to have unless it says otherwise.
 pub const DEFAULT_UNDERLAY_MTU: u32 = 1600;
@@ -231,9 +234,11 @@ impl Intent {
         }
     }
 
-    /// The largest network MTU that the underlay carries.
-    pub fn largest_mtu(&self) -> Option<Mtu> {
-        let room = self.underlay_mtu.saturating_sub(OVERHEAD);
+    /// The largest MTU of a network that the underlay carries. A network that carries VLAN tags has
+    /// less: its MTU, like that of every device, does not count them.
+    pub fn largest_mtu(&self, vlan_transparent: bool) -> Option<Mtu> {
+        let tags = if vlan_transparent { TAGS } else { 0 };
+        let room = self.underlay_mtu.saturating_sub(OVERHEAD + tags);
         Mtu::try_from(room.min(Mtu::MOST.get().into())).ok()
     }
 

@@ -2,9 +2,9 @@
 //! stored; [`Change`] is the only step from one intent to the next. Pure values and functions: no
 //! clock, no IO, no knowledge of who stores or realises them.
 //!
-//! The way of a file: [`file`] reads it and says where it is wrong, [`plan`] compares it with the
+//! The way of a file: [`mod@file`] reads it and says where it is wrong, [`mod@plan`] compares it with the
 //! intent, lets [`allocate`] fill in what was left out and [`validate`] refuse what cannot be, and
-//! gives changes with sentences for people. [`export`] writes the intent back as a file.
+//! gives changes with sentences for people. [`mod@export`] writes the intent back as a file.
 
 pub mod allocate;
 pub mod diagnostic;

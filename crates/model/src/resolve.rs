@@ -122,7 +122,7 @@ fn mtu(entry: &NetworkEntry, stored: Option<&Network>, intent: &Intent) -> Resul
     }
     let underlay = intent.underlay_mtu;
     let largest = intent
-        .largest_mtu()
+        .largest_mtu(entry.vlan_transparent)
         .ok_or(Rule::UnderlayTooSmall { underlay })?;
     Ok(stored.map_or(largest, |stored| stored.mtu.min(largest)))
 }

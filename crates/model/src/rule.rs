@@ -44,10 +44,14 @@ pub enum Rule {
     #[error("{0}")]
     MtuRange(OutOfRange),
     /// A packet and its tunnel headers must fit into the underlay.
-    #[error("MTU {mtu} does not fit: the underlay carries {underlay}, tunnels take {OVERHEAD}")]
+    #[error(
+        "MTU {mtu} does not fit: an underlay of MTU {underlay} leaves {largest} to this network"
+    )]
     MtuTooLarge {
         /// The network's MTU.
         mtu: u32,
+        /// What tunnel headers, and tags where the network carries them, leave of the underlay's.
+        largest: u32,
         /// What the underlay carries.
         underlay: u32,
     },
@@ -231,8 +235,7 @@ impl Rule {
             }
             Self::VnisExhausted => "delete networks that nobody uses".into(),
             Self::MtuRange(_) => "leave `mtu` out and the largest that fits is chosen".into(),
-            Self::MtuTooLarge { underlay, .. } => {
-                let largest = underlay.saturating_sub(OVERHEAD);
+            Self::MtuTooLarge { largest, .. } => {
                 format!("leave `mtu` out or write at most {largest}")
             }
             Self::UnderlayTooSmall { .. } => {

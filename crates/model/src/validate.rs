@@ -93,7 +93,6 @@ fn check_networks(file: &StackFile, resolved: &Resolved, intent: &Intent, refusa
     let mut owners: HashMap<u32, &ObjectName> = others
         .map(|(name, network)| (network.vni.get(), name))
         .collect();
-    let largest = intent.underlay_mtu.saturating_sub(crate::intent::OVERHEAD);
     let written = |name: &ObjectName| {
         file.networks
             .get(&name.name)
@@ -116,10 +115,16 @@ fn check_networks(file: &StackFile, resolved: &Resolved, intent: &Intent, refusa
                     },
                 );
             }
-            let mtu = u32::from(network.mtu.get());
-            if mtu > largest {
-                let underlay = intent.underlay_mtu;
-                refusals.push(path.key("mtu"), Rule::MtuTooLarge { mtu, underlay });
+            let largest = intent.largest_mtu(network.vlan_transparent);
+            if largest.is_none_or(|largest| network.mtu > largest) {
+                let largest = largest.map_or(0, |largest| largest.get().into());
+                let (mtu, underlay) = (network.mtu.get().into(), intent.underlay_mtu);
+                let rule = Rule::MtuTooLarge {
+                    mtu,
+                    largest,
+                    underlay,
+                };
+                refusals.push(path.key("mtu"), rule);
             }
         }
     }

@@ -11,6 +11,7 @@ use proptest::sample::subsequence;
 use prost::Message;
 
 use super::*;
+use crate::slice::{Member, NetworkSlice};
 
 fn name(text: &str) -> ObjectName {
     text.parse().unwrap()

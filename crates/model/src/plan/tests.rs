@@ -73,7 +73,7 @@ fn sentences_say_what_changes() {
     let file = StackFile::parse(&changed).unwrap();
     let expected = [
         "delete port shop/web-2: it is plugged in on hv4 and loses its network",
-        "change network shop/raw: MTU 1530 -> 1400, vlan_transparent true -> false",
+        "change network shop/raw: MTU 1522 -> 1400, vlan_transparent true -> false",
         "create port shop/new: network web, MAC 02:52:58:77:4b:d2, addresses 10.10.1.2 fd00:10:1::3",
         "change port shop/web-1: host hv1 -> hv3",
     ];
@@ -130,7 +130,7 @@ fn a_smaller_underlay_lowers_what_was_chosen() {
     let plan = apply(SHOP, &mut intent);
     assert_eq!(
         plan.sentences()[0],
-        "change network shop/raw: MTU 1530 -> 1430"
+        "change network shop/raw: MTU 1522 -> 1422"
     );
 }
 
@@ -182,6 +182,17 @@ fn changes_and_intents_survive_json() {
     assert_eq!(serde_json::from_str::<Vec<Change>>(&json).unwrap(), changes);
     let json = serde_json::to_string(&intent).unwrap();
     assert_eq!(serde_json::from_str::<Intent>(&json).unwrap(), intent);
+}
+
+#[test]
+fn two_projects_with_equal_files_get_equal_addresses_and_their_own_numbers() {
+    let mut intent = Intent::default();
+    apply(SHOP, &mut intent);
+    apply(&SHOP.replace("project: shop", "project: bank"), &mut intent);
+    let port = |name: &str| &intent.ports[&name.parse().unwrap()];
+    assert_eq!(port("shop/web-1").addresses, port("bank/web-1").addresses);
+    let network = |name: &str| &intent.networks[&name.parse().unwrap()];
+    assert_ne!(network("shop/web").vni, network("bank/web").vni);
 }
 
 /// Files of one project with few names, so that two of them overlap.

@@ -100,6 +100,10 @@ fn mtus() {
         alone(&network(1531)),
         one("networks.a.mtu", "mtu-too-large")
     );
+    let tagged =
+        |mtu: u32| format!("networks: {{ a: {{ mtu: {mtu}, vlan_transparent: true }} }}\n");
+    assert_eq!(alone(&tagged(1522)), []);
+    assert_eq!(alone(&tagged(1523)), one("networks.a.mtu", "mtu-too-large"));
     let small = Intent::new(1300);
     assert_eq!(
         refused("networks: { a: {} }\n", &small),

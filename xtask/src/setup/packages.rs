@@ -52,7 +52,7 @@ const PACKAGES: &[Package] = &[
     program("util-linux", "taskset", Need::Run),
     program("procps", "sysctl", Need::Run),
     program("nftables", "nft", Need::Test),
-    program("tcpdump", "tcpdump", Need::Test),
+    program("tcpdump", "tcpdump", Need::Run),
     program("tshark", "tshark", Need::Test),
     file(
         "python3-scapy",

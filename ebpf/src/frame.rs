@@ -194,25 +194,38 @@ impl Frame for SkbFrame {
                 | BPF_F_ADJ_ROOM_ENCAP_L2_ETH,
         ) | inner << 56;
         // SAFETY: the context is valid.
-        Self::check(unsafe { bpf_skb_adjust_room(self.skb, bytes as i32, ADJ_ROOM_MAC, flags) })
+        let opened =
+            Self::check(unsafe { bpf_skb_adjust_room(self.skb, bytes as i32, ADJ_ROOM_MAC, flags) });
+        if opened.is_err() && self.segment_payload() == 0 {
+            // A packet that a container already encapsulated: without segments, room in front of it
+            // is all that it needs.
+            // SAFETY: the context is valid.
+            return Self::check(unsafe { bpf_skb_change_head(self.skb, bytes, 0) });
+        }
+        opened
     }
 
     #[inline(always)]
     fn close(&mut self, room: Room, inner: EtherType) -> Result<(), Refused> {
         let bytes = room.outer_bytes() + room.tags * VlanTag::LENGTH;
-        let (least, other, change) = match room.outer {
-            Family::Ipv4 => (LEAST_PAYLOAD_IPV4, EtherType::IPV6, BPF_F_ADJ_ROOM_DECAP_L3_IPV6),
-            Family::Ipv6 => (LEAST_PAYLOAD_IPV6, EtherType::IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV4),
+        // SAFETY: the static is only ever written by the loader, before the program runs.
+        let can_change = unsafe { core::ptr::read_volatile(&raw const crate::CAN_CHANGE_FAMILY) };
+        let (least, change) = match (room.outer, inner) {
+            (Family::Ipv4, EtherType::IPV6) if can_change != 0 => {
+                (LEAST_PAYLOAD_IPV6, BPF_F_ADJ_ROOM_DECAP_L3_IPV6)
+            }
+            (Family::Ipv6, EtherType::IPV4) if can_change != 0 => {
+                (LEAST_PAYLOAD_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV4)
+            }
+            (Family::Ipv4, _) => (LEAST_PAYLOAD_IPV4, 0),
+            (Family::Ipv6, _) => (LEAST_PAYLOAD_IPV6, 0),
         };
         let before = self.bytes();
         let short = before < bytes + Ethernet::LENGTH + least;
         if short {
             self.resize(bytes + Ethernet::LENGTH + least)?;
         }
-        // SAFETY: the static is only ever written by the loader, before the program runs.
-        let can_change = unsafe { core::ptr::read_volatile(&raw const crate::CAN_CHANGE_FAMILY) };
-        let family = if inner == other && can_change != 0 { change } else { 0 };
-        let flags = u64::from(BPF_F_ADJ_ROOM_FIXED_GSO | family);
+        let flags = u64::from(BPF_F_ADJ_ROOM_FIXED_GSO | change);
         // SAFETY: the context is valid.
         Self::check(unsafe {
             bpf_skb_adjust_room(self.skb, -(bytes as i32), ADJ_ROOM_MAC, flags)

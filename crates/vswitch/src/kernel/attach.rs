@@ -76,6 +76,9 @@ impl Attachments {
         side: Attachment,
     ) -> Result<(), DataPlaneError> {
         let device = device_name(ifindex)?;
+        if side == Attachment::Uplink {
+            allow_route_lookups()?;
+        }
         if has_tcx() {
             self.attach_tcx(ebpf, ifindex, side, &device)
         } else {
@@ -217,6 +220,20 @@ impl Attachments {
         }
         Ok(())
     }
+}
+
+/// The program looks routes up as for packets that the host sends itself, which the kernel allows
+/// where forwarding is on for the loopback device. Nothing is forwarded because of it.
+fn allow_route_lookups() -> Result<(), DataPlaneError> {
+    for family in ["ipv4", "ipv6"] {
+        let path = format!("/proc/sys/net/{family}/conf/lo/forwarding");
+        match std::fs::write(&path, "1") {
+            // A host without IPv6.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            result => result.map_err(failed(format!("write 1 to {path}")))?,
+        }
+    }
+    Ok(())
 }
 
 /// Removing the pin of a link that nobody holds open takes its program off.

@@ -1,0 +1,175 @@
+//! Does the running kernel take the programs and forward through them?
+
+use crate::Error;
+use crate::pair::{Datapath, Pair, Vm};
+use coax_vswitch::{Attachment, DataPlane};
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Sends UDP of many sizes and a TCP stream between two VMs on two hosts, over tunnels of both
+/// families, and compares the counters with each other.
+///
+/// # Errors
+/// The first thing that did not work, in a sentence.
+pub async fn kernel() -> Result<(), Error> {
+    for over_ipv6 in [false, true] {
+        let mut pair = Pair::build(Datapath::Coax, "self", over_ipv6).await?;
+        let traffic = [false, true]
+            .into_iter()
+            .try_for_each(|ipv6| datagrams(&pair, ipv6).and_then(|()| stream(&pair, ipv6)));
+        if let Err(error) = traffic {
+            show_drops(&mut pair)?;
+            return Err(error);
+        }
+        accounting(&mut pair)?;
+        let outer = if over_ipv6 { "IPv6" } else { "IPv4" };
+        println!("forwarded IPv4 and IPv6 in VXLAN over {outer}: every frame accounted for");
+    }
+    Ok(())
+}
+
+/// Says on standard error why frames were dropped.
+fn show_drops(pair: &mut Pair) -> Result<(), Error> {
+    for (place, plane) in pair.planes().iter().enumerate() {
+        for slot in [coax_tables::FABRIC_SLOT, crate::rows::SLOT] {
+            let found = plane.counters(slot)?;
+            eprintln!("host {}, slot {slot}: {:?}", place + 1, found.counters);
+            for (reason, drops) in found.drops {
+                eprintln!("  {drops} dropped: {} ({})", reason.name(), reason.hint());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Instructions that the verifier walked through, per program.
+///
+/// # Errors
+/// When the programs cannot be loaded.
+pub async fn budget() -> Result<Vec<(&'static str, u32)>, Error> {
+    let mut pair = Pair::build(Datapath::Coax, "budget", false).await?;
+    let Some(plane) = pair.planes().first() else {
+        return Ok(Vec::new());
+    };
+    let count = |side| plane.verified_instructions(side).unwrap_or_default();
+    Ok(vec![
+        ("coax_port", count(Attachment::Port)),
+        ("coax_uplink", count(Attachment::Uplink)),
+    ])
+}
+
+fn address(vm: u8, ipv6: bool) -> IpAddr {
+    let vm = Vm::number(vm);
+    if ipv6 {
+        IpAddr::V6(vm.ipv6)
+    } else {
+        IpAddr::V4(vm.ipv4)
+    }
+}
+
+fn datagrams(pair: &Pair, ipv6: bool) -> Result<(), Error> {
+    let bind = |vm: u8, port: u16| -> Result<UdpSocket, Error> {
+        let address = SocketAddr::new(address(vm, ipv6), port);
+        let socket = pair.vms[usize::from(vm) - 1]
+            .run(move || UdpSocket::bind(address))?
+            .map_err(Error::io("bind a UDP socket"))?;
+        socket
+            .set_read_timeout(Some(PATIENCE))
+            .map_err(Error::io("set a time-out"))?;
+        Ok(socket)
+    };
+    let (one, other) = (bind(1, 4000)?, bind(2, 4000)?);
+    let target = SocketAddr::new(address(2, ipv6), 4000);
+    for size in [0, 1, 64, 512, 1400] {
+        let sent = vec![size as u8; size];
+        one.send_to(&sent, target)
+            .map_err(Error::io("send a datagram"))?;
+        let mut buffer = [0; 2048];
+        let (length, from) = other
+            .recv_from(&mut buffer)
+            .map_err(Error::io("receive a datagram"))?;
+        if buffer[..length] != sent[..] {
+            return Err(Error::Traffic {
+                what: format!("a datagram of {size} bytes"),
+                expected: format!("{size} bytes as sent"),
+                found: format!("{length} bytes"),
+            });
+        }
+        other
+            .send_to(&buffer[..length], from)
+            .map_err(Error::io("send a datagram back"))?;
+        one.recv_from(&mut buffer)
+            .map_err(Error::io("receive a datagram back"))?;
+    }
+    Ok(())
+}
+
+fn stream(pair: &Pair, ipv6: bool) -> Result<(), Error> {
+    const BYTES: usize = 4 << 20;
+    let target = SocketAddr::new(address(2, ipv6), 4001);
+    let listener = pair.vms[1]
+        .run(move || TcpListener::bind(target))?
+        .map_err(Error::io("listen"))?;
+    let receiver = std::thread::spawn(move || -> std::io::Result<u64> {
+        let (mut stream, _) = listener.accept()?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut buffer = vec![0; 1 << 16];
+        let mut sum = 0u64;
+        loop {
+            match stream.read(&mut buffer)? {
+                0 => return Ok(sum),
+                length => {
+                    sum += buffer[..length]
+                        .iter()
+                        .map(|byte| u64::from(*byte))
+                        .sum::<u64>()
+                }
+            }
+        }
+    });
+    let sent: Vec<u8> = (0..BYTES).map(|place| (place * 31 % 251) as u8).collect();
+    let expected: u64 = sent.iter().map(|byte| u64::from(*byte)).sum();
+    pair.vms[0]
+        .run(move || -> std::io::Result<()> {
+            let mut stream = TcpStream::connect_timeout(&target, PATIENCE)?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            stream.write_all(&sent)
+        })?
+        .map_err(Error::io("send a TCP stream"))?;
+    let found = match receiver.join() {
+        Ok(found) => found.map_err(Error::io("receive a TCP stream"))?,
+        Err(_) => 0,
+    };
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Traffic {
+        what: "a TCP stream".to_owned(),
+        expected: format!("bytes with the sum {expected}"),
+        found: format!("the sum {found}"),
+    })
+}
+
+/// received + copies = sent + flooded + drops, on each host and exactly.
+fn accounting(pair: &mut Pair) -> Result<(), Error> {
+    for plane in pair.planes() {
+        let (mut entered, mut left) = (0, 0);
+        for slot in [coax_tables::FABRIC_SLOT, crate::rows::SLOT] {
+            let found = plane.counters(slot)?;
+            entered += found.counters.received_frames + found.counters.copies;
+            left += found.counters.sent_frames + found.counters.flooded;
+            left += found.drops.iter().map(|(_, drops)| drops).sum::<u64>();
+        }
+        if entered != left || entered == 0 {
+            return Err(Error::Traffic {
+                what: "the counters of a host".to_owned(),
+                expected: format!("{entered} frames out or dropped"),
+                found: left.to_string(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -84,7 +84,7 @@ pub fn check(workspace: &Workspace) -> Result<()> {
             .iter()
             .flat_map(|file| words::check(&file.path, &file.text)),
     );
-    problems.extend(manifests::check(&files));
+    problems.extend(manifests::check(&files)?);
     problems.extend(tiers::check(workspace)?);
     problems.extend(pages::check(workspace)?);
     problems.extend(ratchet::check(workspace, &sources)?);

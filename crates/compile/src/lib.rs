@@ -1,5 +1,5 @@
 //! Compiling intent, in two halves. [`Compiler`] runs in the controller: from what the user asked for
-//! to what every host has to know of a network ([`slice`]). [`rows`] runs in the agent: from that and
+//! to what every host has to know of a network ([`mod@slice`]). [`rows`] runs in the agent: from that and
 //! the devices of this host to what its vSwitch looks up. Both are pure.
 
 mod compiler;

@@ -1,4 +1,18 @@
-//! The controller.
+//! The controller: keeps intent, tells agents what they need, answers users.
+//!
+//! [`core`] decides everything and does nothing; this shell does it: [`tasks`] runs the core and
+//! draws who talks to whom, `agents` serves the agents' streams, `rest` the users, [`records`] lays
+//! intent into the store, `metrics` counts.
 
+mod agents;
 pub mod core;
+mod error;
+mod metrics;
 pub mod records;
+mod rest;
+mod run;
+pub mod tasks;
+
+pub use error::Error;
+pub use rest::openapi::document as openapi;
+pub use run::{Addresses, Options, run, run_until};

@@ -1,0 +1,67 @@
+//! Why a controller does not start, or stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use coax_api::Endpoint;
+use coax_store::StoreError;
+
+use crate::records::RecordError;
+
+/// Why a controller does not start, or stops.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder for its state cannot be made.
+    #[error("cannot create the state folder {path}: {source}")]
+    StateFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is stored cannot be used.
+    #[error(transparent)]
+    Records(#[from] RecordError),
+    /// The API cannot listen.
+    #[error("cannot serve the API at {endpoint}: {source}")]
+    Api {
+        /// Where.
+        endpoint: Endpoint,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another controller has the socket.
+    #[error(
+        "another controller serves the API at {endpoint}; stop it, or give this one another --api"
+    )]
+    ApiInUse {
+        /// Where.
+        endpoint: Endpoint,
+    },
+    /// The agents' address cannot be used.
+    #[error("cannot listen for agents at {address}: {source}")]
+    Agents {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The agents' server failed.
+    #[error("the agents' server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// A system call that has to work failed.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The task that holds the state ended before it was asked to.
+    #[error("the controller's core stopped; see the log")]
+    CoreStopped,
+}

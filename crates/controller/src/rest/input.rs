@@ -1,0 +1,164 @@
+//! What requests carry: names in paths, parameters, bodies. Everything that is wrong with them
+//! becomes a problem that names the field.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use coax_api::Problem;
+use coax_model::{Name, NameError, ObjectName};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+
+use super::failure::Failure;
+
+/// The longest that a request may wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// How long a request waits if it does not say.
+const USUAL_WAIT: Duration = Duration::from_secs(30);
+
+/// Parameters of a request, with problems instead of plain text for what is wrong.
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|Query(value)| Self(value))
+            .map_err(|rejection: QueryRejection| {
+                Failure::bad_request(
+                    "bad-parameter",
+                    rejection.body_text(),
+                    "GET /openapi.json lists the parameters of each path",
+                )
+            })
+    }
+}
+
+/// Narrows a list down.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListParams {
+    /// Only objects of this project.
+    pub project: Option<String>,
+}
+
+impl ListParams {
+    /// The project, checked.
+    pub fn project(&self) -> Result<Option<Name>, Failure> {
+        self.project
+            .as_deref()
+            .map(|text| name("project", text))
+            .transpose()
+    }
+}
+
+/// How to change a project.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct StackParams {
+    /// Only say what would change.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// `hosts`: answer when the hosts have it. `stored` (the default): when it is stored.
+    pub wait: Option<String>,
+    /// With `wait=hosts`, the longest wait: `30s`, `500ms`, `2m`.
+    pub timeout: Option<String>,
+}
+
+impl StackParams {
+    /// How long to wait for hosts, if at all.
+    pub fn wait(&self) -> Result<Option<Duration>, Failure> {
+        match self.wait.as_deref() {
+            None | Some("stored" | "none") => Ok(None),
+            Some("hosts") => timeout(self.timeout.as_deref()).map(Some),
+            Some(other) => Err(Failure::bad_request(
+                "bad-parameter",
+                format!("`wait={other}` is not known"),
+                "write wait=hosts or wait=stored",
+            )),
+        }
+    }
+}
+
+/// How long to wait.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct WaitParams {
+    /// The longest wait: `30s`, `500ms`, `2m`.
+    pub timeout: Option<String>,
+}
+
+/// A time as users write it.
+pub fn timeout(text: Option<&str>) -> Result<Duration, Failure> {
+    let Some(text) = text else {
+        return Ok(USUAL_WAIT);
+    };
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number = digits.parse::<u64>().ok();
+    let unit = match text.get(digits.len()..) {
+        Some("ms") => Some(1),
+        Some("" | "s") => Some(1000),
+        Some("m") => Some(60_000),
+        _ => None,
+    };
+    let milliseconds = number
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit));
+    match milliseconds.map(Duration::from_millis) {
+        Some(time) if time <= LONGEST_WAIT => Ok(time),
+        _ => Err(Failure::bad_request(
+            "bad-timeout",
+            format!("`{text}` is not a time up to 10 minutes"),
+            "write it like 30s, 500ms or 2m",
+        )),
+    }
+}
+
+/// A name in a path or parameter.
+pub fn name<T: FromStr<Err = NameError>>(field: &str, text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|error: NameError| {
+        let hint = match error.suggestion() {
+            Some(suggestion) => format!("did you mean `{suggestion}`?"),
+            None => "names are a-z, 0-9 and `-`".to_owned(),
+        };
+        Failure(Box::new(bad_name(&error, hint).at(field)))
+    })
+}
+
+fn bad_name(error: &NameError, hint: String) -> Problem {
+    Problem::new(
+        400,
+        "bad-name",
+        "This cannot be a name",
+        error.to_string(),
+        hint,
+    )
+}
+
+/// The full name in a path.
+pub fn full_name(project: &str, object: &str) -> Result<ObjectName, Failure> {
+    Ok(ObjectName::new(
+        name("project", project)?,
+        name("name", object)?,
+    ))
+}
+
+/// A body in JSON.
+pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let mut failure = Failure::bad_request(
+            "bad-body",
+            error.to_string(),
+            "GET /openapi.json has the schema of each body",
+        );
+        failure.0.line = u32::try_from(error.line()).ok();
+        failure.0.column = u32::try_from(error.column()).ok();
+        failure
+    })
+}

@@ -1,0 +1,89 @@
+//! The users' side: HTTP on a Unix socket or a loopback address.
+//!
+//! | module | serves |
+//! | --- | --- |
+//! | [`listen`] | the socket |
+//! | `stacks` | whole projects, moves, waiting |
+//! | `objects` | what there is |
+//! | `reports` | counters and drops of all hosts |
+//! | `service` | health, metrics, the specification |
+//! | [`openapi`] | the router and the specification, made from each other |
+//! | `failure` | errors as problem details, `input` what requests carry |
+//!
+//! Reading takes the core's state as it is; everything else is asked from the core and answered when
+//! it is done.
+
+pub mod listen;
+pub mod openapi;
+
+mod failure;
+mod input;
+mod objects;
+mod reports;
+mod service;
+mod stacks;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use tokio::sync::watch;
+
+use self::listen::Listener;
+use crate::metrics::{Metrics, RequestLabels};
+use crate::tasks::Handle;
+
+/// What handlers need.
+#[derive(Clone)]
+pub struct App {
+    handle: Handle,
+    metrics: Arc<Metrics>,
+}
+
+/// Serves until `stop` says so.
+pub async fn serve(
+    listener: Listener,
+    handle: Handle,
+    metrics: Arc<Metrics>,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let app = App { handle, metrics };
+    let router = openapi::router(app.clone()).layer(from_fn_with_state(app, measure));
+    let stopped = async move {
+        // An error means that nobody can say stop any more.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    match listener {
+        Listener::Unix { listener, .. } => {
+            axum::serve(listener, router)
+                .with_graceful_shutdown(stopped)
+                .await
+        }
+        Listener::Loopback { listener, .. } => {
+            axum::serve(listener, router)
+                .with_graceful_shutdown(stopped)
+                .await
+        }
+    }
+}
+
+async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route = request.extensions().get::<MatchedPath>();
+    // Paths that do not exist would make a new series each.
+    let route = route.map_or("none", MatchedPath::as_str).to_owned();
+    let method = request.method().to_string();
+    let response = next.run(request).await;
+    let labels = RequestLabels {
+        route,
+        method,
+        code: response.status().as_u16(),
+    };
+    app.metrics
+        .requests
+        .get_or_create(&labels)
+        .observe(started.elapsed().as_secs_f64());
+    response
+}

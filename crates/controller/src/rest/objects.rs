@@ -1,0 +1,124 @@
+//! What there is: lists and single objects, read from the core's state.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use coax_api::{Host, Network, Port, Problem, Project, Status, Subnet, Vtep};
+use coax_model::HostName;
+
+use super::App;
+use super::failure::Failure;
+use super::input::{ListParams, Params, full_name, name};
+use crate::core::Listing;
+
+/// Projects that own something
+#[utoipa::path(get, path = "/v1/projects", tag = "projects", responses((status = 200, body = Vec<Project>)))]
+pub async fn projects(State(app): State<App>) -> Json<Vec<Project>> {
+    Json(Listing::single(&app.handle.read()).projects())
+}
+
+macro_rules! list {
+    ($handler:ident, $type:ty, $path:literal, $tag:literal, $summary:literal) => {
+        #[doc = $summary]
+        #[utoipa::path(
+            get, path = $path, tag = $tag, params(ListParams),
+            responses((status = 200, body = Vec<$type>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+        )]
+        pub async fn $handler(
+            State(app): State<App>,
+            Params(params): Params<ListParams>,
+        ) -> Result<Json<Vec<$type>>, Failure> {
+            let project = params.project()?;
+            Ok(Json(Listing::new(&app.handle.read()).$handler(project.as_ref())))
+        }
+    };
+}
+
+macro_rules! single {
+    ($handler:ident, $type:ty, $read:ident, $kind:literal, $path:literal, $tag:literal, $summary:literal) => {
+        #[doc = $summary]
+        #[utoipa::path(
+            get, path = $path, tag = $tag,
+            params(("project" = String, Path, description = "The project"), ("name" = String, Path, description = "Its name in the project")),
+            responses((status = 200, body = $type), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+        )]
+        pub async fn $handler(
+            State(app): State<App>,
+            Path((project, object)): Path<(String, String)>,
+        ) -> Result<Json<$type>, Failure> {
+            let name = full_name(&project, &object)?;
+            let found = Listing::single(&app.handle.read()).$read(&name);
+            found.map(Json).ok_or_else(|| Failure::no_such($kind, &name.to_string()))
+        }
+    };
+}
+
+list!(networks, Network, "/v1/networks", "networks", "Networks");
+list!(
+    subnets,
+    Subnet,
+    "/v1/subnets",
+    "subnets",
+    "Subnets of networks"
+);
+list!(ports, Port, "/v1/ports", "ports", "Ports");
+list!(
+    vteps,
+    Vtep,
+    "/v1/vteps",
+    "vteps",
+    "Foreign tunnel endpoints"
+);
+
+single!(
+    network,
+    Network,
+    network_named,
+    "network",
+    "/v1/networks/{project}/{name}",
+    "networks",
+    "One network"
+);
+single!(
+    port,
+    Port,
+    port_named,
+    "port",
+    "/v1/ports/{project}/{name}",
+    "ports",
+    "One port"
+);
+single!(
+    vtep,
+    Vtep,
+    vtep_named,
+    "vtep",
+    "/v1/vteps/{project}/{name}",
+    "vteps",
+    "One foreign tunnel endpoint"
+);
+
+/// Hosts
+#[utoipa::path(get, path = "/v1/hosts", tag = "hosts", responses((status = 200, body = Vec<Host>)))]
+pub async fn hosts(State(app): State<App>) -> Json<Vec<Host>> {
+    Json(app.handle.read().host_views())
+}
+
+/// One host
+#[utoipa::path(
+    get, path = "/v1/hosts/{name}", tag = "hosts",
+    params(("name" = String, Path, description = "The host")),
+    responses((status = 200, body = Host), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn host(State(app): State<App>, Path(host): Path<String>) -> Result<Json<Host>, Failure> {
+    let host: HostName = name("name", &host)?;
+    let found = app.handle.read().host_named(&host);
+    found
+        .map(Json)
+        .ok_or_else(|| Failure::no_such("host", host.as_str()))
+}
+
+/// The whole system at a glance
+#[utoipa::path(get, path = "/v1/status", tag = "system", responses((status = 200, body = Status)))]
+pub async fn status(State(app): State<App>) -> Json<Status> {
+    Json(app.handle.read().status())
+}

@@ -1,0 +1,77 @@
+//! The router and its OpenAPI document, both made from the handlers.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{App, failure, objects, reports, service, stacks};
+
+/// A stack file of 50,000 ports is some 10 MiB.
+const LARGEST_BODY: usize = 64 << 20;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Coax",
+        description = "Virtual coaxial cables over any IP network: the controller's interface. \
+                       Names are all there is: an object's id is `project/name`. Errors are problem \
+                       details (RFC 9457) with a code, a message and a hint.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "stacks", description = "Whole projects as files"),
+        (name = "projects", description = "Who owns objects"),
+        (name = "networks", description = "Virtual layer-2 networks"),
+        (name = "subnets", description = "IP prefixes of networks"),
+        (name = "ports", description = "Virtual network interface cards"),
+        (name = "vteps", description = "Tunnel endpoints that are not Coax hosts"),
+        (name = "hosts", description = "Machines that run the vSwitch"),
+        (name = "system", description = "The controller and the system as a whole")
+    )
+)]
+struct Document;
+
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(
+            stacks::put_stack,
+            stacks::get_stack,
+            stacks::delete_stack
+        ))
+        .routes(routes!(objects::projects))
+        .routes(routes!(objects::networks))
+        .routes(routes!(objects::network))
+        .routes(routes!(objects::subnets))
+        .routes(routes!(objects::ports))
+        .routes(routes!(objects::port))
+        .routes(routes!(stacks::move_port))
+        .routes(routes!(objects::vteps))
+        .routes(routes!(objects::vtep))
+        .routes(routes!(objects::hosts))
+        .routes(routes!(objects::host))
+        .routes(routes!(objects::status))
+        .routes(routes!(reports::drops))
+        .routes(routes!(reports::counters))
+        .routes(routes!(stacks::wait))
+        .routes(routes!(service::healthz))
+        .routes(routes!(service::readyz))
+        .routes(routes!(service::metrics))
+        .routes(routes!(service::openapi))
+}
+
+/// What serves requests.
+pub fn router(app: App) -> Router {
+    let (router, _) = routes().split_for_parts();
+    router
+        .fallback(failure::no_such_path)
+        .method_not_allowed_fallback(failure::no_such_method)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(app)
+}
+
+/// The OpenAPI 3.1 document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    routes().split_for_parts().1
+}

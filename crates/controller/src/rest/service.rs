@@ -1,0 +1,54 @@
+//! For those who look after the controller: health, metrics, the specification.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use coax_api::Problem;
+
+use super::App;
+use super::failure::Failure;
+use super::stacks::mismatch;
+use crate::metrics::Facts;
+
+/// Whether the process lives
+#[utoipa::path(get, path = "/healthz", tag = "system", responses((status = 200, body = String, content_type = "text/plain")))]
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether requests are served
+#[utoipa::path(
+    get, path = "/readyz", tag = "system",
+    responses((status = 200, body = String, content_type = "text/plain"), (status = "5XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn readyz(State(app): State<App>) -> Result<&'static str, Failure> {
+    // The core answers: a revision that exists is waited for no time at all.
+    let revision = app.handle.read().revision();
+    let timeout = std::time::Duration::ZERO;
+    app.ask(crate::core::message::Request::Wait { revision, timeout })
+        .await?;
+    Ok("ready\n")
+}
+
+/// Metrics of the controller and of all hosts
+#[utoipa::path(
+    get, path = "/metrics", tag = "system",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text"))
+)]
+pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Failure> {
+    let (reports, missing) = app.reports().await?;
+    let facts = Facts::of(&app.handle.read());
+    let text = app
+        .metrics
+        .text(&facts, &reports, &missing)
+        .map_err(|_| mismatch())?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text))
+}
+
+/// This specification
+#[utoipa::path(get, path = "/openapi.json", tag = "system", responses((status = 200, body = Object)))]
+pub async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(super::openapi::document())
+}

@@ -1,0 +1,175 @@
+//! Whole projects, moves and waiting: what changes things.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use coax_api::{MoveRequest, Plan, Port, Problem, Realisation};
+use coax_model::{HostName, Name, StackFile};
+
+use super::App;
+use super::failure::Failure;
+use super::input::{Params, StackParams, WaitParams, body, full_name, name, timeout};
+use crate::core::message::{Answer, Request, Write};
+
+impl App {
+    /// Asks the core.
+    pub(super) async fn ask(&self, request: Request) -> Result<Answer, Failure> {
+        let reply = self
+            .handle
+            .ask(request)
+            .await
+            .ok_or_else(Failure::stopping)?;
+        reply.map_err(Failure::from)
+    }
+
+    async fn change(&self, write: Write, params: &StackParams) -> Result<Json<Plan>, Failure> {
+        let wait = params.wait()?;
+        let Answer::Plan(mut plan) = self.ask(Request::Write(write)).await? else {
+            return Err(mismatch());
+        };
+        if let Some(timeout) = wait.filter(|_| !plan.dry_run) {
+            plan.realisation = Some(self.wait_for(plan.revision, timeout).await?);
+        }
+        Ok(Json(plan))
+    }
+
+    async fn wait_for(
+        &self,
+        revision: u64,
+        timeout: std::time::Duration,
+    ) -> Result<Realisation, Failure> {
+        match self.ask(Request::Wait { revision, timeout }).await? {
+            Answer::Realisation(realisation) => Ok(realisation),
+            _ => Err(mismatch()),
+        }
+    }
+}
+
+/// The core answered another question than was asked.
+pub(super) fn mismatch() -> Failure {
+    let problem = Problem::new(
+        500,
+        "internal",
+        "The controller contradicts itself",
+        "the core's answer does not fit the request",
+        "this is a bug; please report it with the controller's log",
+    );
+    problem.into()
+}
+
+/// Make a project what its file says
+///
+/// Everything in the file that the project does not have is created, everything that it has and the
+/// file has not is deleted, in one transaction.
+#[utoipa::path(
+    put, path = "/v1/stacks/{project}", tag = "stacks",
+    params(("project" = String, Path, description = "The project, the same as in the file"), StackParams),
+    request_body(content = Object, description = "The stack file as JSON"),
+    responses((status = 200, body = Plan), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn put_stack(
+    State(app): State<App>,
+    Path(project): Path<String>,
+    Params(params): Params<StackParams>,
+    bytes: Bytes,
+) -> Result<Json<Plan>, Failure> {
+    let project: Name = name("project", &project)?;
+    let file: StackFile = body(&bytes)?;
+    if file.project != project {
+        let problem = Problem::new(
+            400,
+            "other-project",
+            "The file is for another project",
+            format!(
+                "the file says project `{}`, the path `{project}`",
+                file.project
+            ),
+            "a file owns the project that it names",
+        );
+        return Err(problem.at("project").into());
+    }
+    let dry_run = params.dry_run;
+    app.change(Write::Apply { file, dry_run }, &params).await
+}
+
+/// A project as a file
+///
+/// Complete, with everything that was chosen for it: applied again it changes nothing.
+#[utoipa::path(
+    get, path = "/v1/stacks/{project}", tag = "stacks",
+    params(("project" = String, Path, description = "The project")),
+    responses((status = 200, body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn get_stack(
+    State(app): State<App>,
+    Path(project): Path<String>,
+) -> Result<Json<StackFile>, Failure> {
+    let name: Name = name("project", &project)?;
+    let file = app.handle.read().stack(&name);
+    file.map(Json)
+        .ok_or_else(|| Failure::no_such("project", &project))
+}
+
+/// Delete everything in a project
+#[utoipa::path(
+    delete, path = "/v1/stacks/{project}", tag = "stacks",
+    params(("project" = String, Path, description = "The project"), StackParams),
+    responses((status = 200, body = Plan), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn delete_stack(
+    State(app): State<App>,
+    Path(project): Path<String>,
+    Params(params): Params<StackParams>,
+) -> Result<Json<Plan>, Failure> {
+    let project = name("project", &project)?;
+    let dry_run = params.dry_run;
+    app.change(Write::Destroy { project, dry_run }, &params)
+        .await
+}
+
+/// Prepare a host to take over a port
+///
+/// The port moves when its device is plugged in there; until then it stays where it is.
+#[utoipa::path(
+    post, path = "/v1/ports/{project}/{name}/move", tag = "ports",
+    params(("project" = String, Path, description = "The project"), ("name" = String, Path, description = "The port")),
+    request_body = MoveRequest,
+    responses((status = 200, body = Port), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn move_port(
+    State(app): State<App>,
+    Path((project, port)): Path<(String, String)>,
+    bytes: Bytes,
+) -> Result<Json<Port>, Failure> {
+    let port = full_name(&project, &port)?;
+    let request: MoveRequest = body(&bytes)?;
+    let host: HostName = name("host", &request.host)?;
+    match app.ask(Request::Write(Write::Move { port, host })).await? {
+        Answer::Port(port) => Ok(Json(*port)),
+        _ => Err(mismatch()),
+    }
+}
+
+/// Wait until every host that needs a revision has it
+///
+/// Answers early when only hosts that are away for a while lack it: they are named.
+#[utoipa::path(
+    get, path = "/v1/revisions/{revision}/wait", tag = "system",
+    params(("revision" = u64, Path, description = "The revision"), WaitParams),
+    responses((status = 200, body = Realisation), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn wait(
+    State(app): State<App>,
+    Path(revision): Path<String>,
+    Params(params): Params<WaitParams>,
+) -> Result<Json<Realisation>, Failure> {
+    let revision = revision.parse().map_err(|_| {
+        Failure::bad_request(
+            "bad-revision",
+            format!("`{revision}` is not a revision"),
+            "revisions are numbers; `coax status` shows the newest",
+        )
+    })?;
+    let timeout = timeout(params.timeout.as_deref())?;
+    app.wait_for(revision, timeout).await.map(Json)
+}

@@ -1,0 +1,158 @@
+//! An agent that speaks the protocol over a real stream.
+
+use std::time::Instant;
+
+use coax_api::agent::agent_message::Body as FromAgent;
+use coax_api::agent::control_stream_client::ControlStreamClient;
+use coax_api::agent::controller_message::Body;
+use coax_api::agent::{AgentMessage, Claims, ControllerMessage, Hello, Plugged, Realised, Report};
+use coax_api::sequence::Sender;
+use coax_api::{DropCount, HostReport, PortReport};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use super::PATIENCE;
+use super::controller::Controller;
+
+pub struct Agent {
+    messages: mpsc::Sender<AgentMessage>,
+    stream: Streaming<ControllerMessage>,
+    sender: Sender,
+    generation: u64,
+}
+
+impl Agent {
+    pub async fn attach(controller: &Controller, host: &str, number: u8, ports: &[&str]) -> Self {
+        let address = format!("http://{}", controller.addresses.agents);
+        let (messages, outgoing) = mpsc::channel(100);
+        let mut sender = Sender::default();
+        let hello = Hello {
+            host: host.into(),
+            version: "test".into(),
+            vtep_ipv4: vec![192, 0, 2, number].into(),
+            underlay_mtu: 1600,
+            ..Hello::default()
+        };
+        let plugged = ports.iter().map(|port| Plugged {
+            port: (*port).into(),
+            device: "tap0".into(),
+            ifindex: 7,
+        });
+        let claims = Claims {
+            full: true,
+            plugged: plugged.collect(),
+            unplugged: Vec::new(),
+        };
+        for body in [FromAgent::Hello(hello), FromAgent::Claims(claims)] {
+            let message = AgentMessage {
+                sequence: sender.number(),
+                body: Some(body),
+            };
+            messages.send(message).await.unwrap();
+        }
+        let mut client = ControlStreamClient::connect(address).await.unwrap();
+        let stream = client
+            .attach(ReceiverStream::new(outgoing))
+            .await
+            .unwrap()
+            .into_inner();
+        Self {
+            messages,
+            stream,
+            sender,
+            generation: 0,
+        }
+    }
+
+    async fn next(&mut self) -> Body {
+        let message = timeout(PATIENCE, self.stream.message())
+            .await
+            .expect("a message in time");
+        message.unwrap().expect("the stream goes on").body.unwrap()
+    }
+
+    async fn say(&mut self, body: FromAgent) {
+        let message = AgentMessage {
+            sequence: self.sender.number(),
+            body: Some(body),
+        };
+        self.messages.send(message).await.unwrap();
+    }
+
+    async fn realised(&mut self, revision: u64) {
+        let realised = Realised {
+            generation: self.generation,
+            revision,
+            problems: Vec::new(),
+        };
+        self.say(FromAgent::Realised(realised)).await;
+    }
+
+    /// Reads up to the next Current and confirms it.
+    pub async fn until_current(&mut self) -> Vec<Body> {
+        let mut seen = Vec::new();
+        loop {
+            let body = self.next().await;
+            seen.push(body.clone());
+            match body {
+                Body::Welcome(welcome) => self.generation = welcome.generation,
+                Body::Current(current) => {
+                    self.realised(current.revision).await;
+                    return seen;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub async fn until_revision(&mut self, revision: u64) {
+        loop {
+            let seen = self.until_current().await;
+            if matches!(seen.last(), Some(Body::Current(current)) if current.revision >= revision) {
+                return;
+            }
+        }
+    }
+
+    /// When the next delta came.
+    pub async fn until_delta(&mut self) -> Instant {
+        while !matches!(self.next().await, Body::Delta(_)) {}
+        Instant::now()
+    }
+
+    /// Confirms everything and answers reports, for ever.
+    pub async fn keep_up(mut self) {
+        while let Ok(Some(message)) = self.stream.message().await {
+            match message.body.unwrap() {
+                Body::Welcome(welcome) => self.generation = welcome.generation,
+                Body::Current(current) => self.realised(current.revision).await,
+                Body::ReportRequest(request) => {
+                    let json = serde_json::to_vec(&report()).unwrap().into();
+                    let request_id = request.request_id;
+                    self.say(FromAgent::Report(Report { request_id, json }))
+                        .await;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn report() -> HostReport {
+    let drops = vec![DropCount {
+        reason: "too-big".into(),
+        count: 3,
+    }];
+    let port = PortReport {
+        port: "shop/web-1".into(),
+        rx_frames: 7,
+        drops,
+        ..PortReport::default()
+    };
+    HostReport {
+        ports: vec![port],
+        ..HostReport::default()
+    }
+}

@@ -1,0 +1,85 @@
+//! Starts, stops and restarts a controller in this process.
+
+use std::path::Path;
+
+use coax_api::{Client, Endpoint, Status};
+use coax_controller::{Addresses, Options};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub struct Controller {
+    pub client: Client,
+    pub addresses: Addresses,
+    folder: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    task: Option<JoinHandle<Result<(), coax_controller::Error>>>,
+}
+
+impl Controller {
+    pub fn options(folder: &Path) -> Options {
+        Options {
+            state: folder.join("state"),
+            api: Endpoint::Unix(folder.join("api.sock")),
+            agents: "127.0.0.1:0".parse().unwrap(),
+            underlay_mtu: 1600,
+        }
+    }
+
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (addresses, stop, task) = launch(folder.path()).await;
+        let client = Client::new(addresses.api.clone());
+        Self {
+            client,
+            addresses,
+            folder,
+            stop: Some(stop),
+            task: Some(task),
+        }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub async fn restart(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        self.task.take().unwrap().await.unwrap().unwrap();
+        let (addresses, stop, task) = launch(self.folder.path()).await;
+        (self.addresses, self.stop, self.task) = (addresses, Some(stop), Some(task));
+    }
+
+    /// Asks for the status until it is as wanted.
+    pub async fn until(&self, wanted: impl Fn(&Status) -> bool) {
+        let end = std::time::Instant::now() + super::PATIENCE;
+        loop {
+            let status = self.client.status().await.unwrap();
+            if wanted(&status) {
+                return;
+            }
+            assert!(std::time::Instant::now() < end, "{status:?}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+type Launched = (
+    Addresses,
+    oneshot::Sender<()>,
+    JoinHandle<Result<(), coax_controller::Error>>,
+);
+
+async fn launch(folder: &Path) -> Launched {
+    let (ready, is_ready) = oneshot::channel();
+    let (stop, stopped) = oneshot::channel();
+    let options = Controller::options(folder);
+    let task = tokio::spawn(async move {
+        let stop = async move { drop(stopped.await) };
+        coax_controller::run_until(options, stop, |addresses| {
+            ready.send(addresses.clone()).unwrap();
+        })
+        .await
+    });
+    (is_ready.await.unwrap(), stop, task)
+}

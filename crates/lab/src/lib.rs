@@ -13,14 +13,18 @@
 //! | [`measure`] | real traffic and what became of it |
 //! | [`fault`] | breaking and healing |
 //! | [`up`], [`down`], [`status`], [`enter`], [`graph`] | the commands of these names |
+//! | [`accounting`] | the law that no frame vanishes, seen from the API |
+//! | [`demo`] | the main job, measured |
 //! | [`args`] | `coax lab …` |
 //!
 //! Invariant: whatever `up` makes is named after the lab or recorded before it is made, so that
 //! `down` finds it after any crash.
 
+pub mod accounting;
 pub mod args;
 pub mod build;
 pub mod daemon;
+pub mod demo;
 pub mod down;
 pub mod enter;
 pub mod error;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use coax_api::Port;
 use coax_fabric::{NodeId, Tier};
-use coax_netlink::{Namespace, VethEnd};
+use coax_netlink::{Namespace, Netlink, VethEnd};
 use ipnet::IpNet;
 
 use crate::error::Error;
@@ -95,15 +95,30 @@ async fn plug_in(
         .with_mtu(spec.mtu);
     hypervisor.create_veth(&outside, &card).await?;
     let device = hypervisor.link(&name).await?.index;
+    configure(&vm, spec).await?;
+    hypervisor.set_alias(device, &alias(&spec.port)).await?;
+    hypervisor.set_up(device).await?;
+    Ok(())
+}
+
+/// Gives a VM's namespace its kernel settings.
+pub(crate) fn prepare(namespace: &Namespace) -> Result<(), Error> {
+    let settings = || {
+        VM_SETTINGS
+            .iter()
+            .try_for_each(|(key, value)| coax_netlink::write_sysctl(key, value))
+    };
+    Ok(namespace.run(settings)??)
+}
+
+/// Gives a VM its addresses and switches its devices on.
+pub(crate) async fn configure(vm: &Netlink, spec: &VmSpec) -> Result<(), Error> {
     vm.set_up(vm.link("lo").await?.index).await?;
     let card = vm.link(CARD).await?.index;
     for prefix in &spec.prefixes {
         vm.add_address(card, *prefix).await?;
     }
-    vm.set_up(card).await?;
-    hypervisor.set_alias(device, &alias(&spec.port)).await?;
-    hypervisor.set_up(device).await?;
-    Ok(())
+    Ok(vm.set_up(card).await?)
 }
 
 /// Where a VM's device is: the host and the device's index there.

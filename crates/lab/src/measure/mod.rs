@@ -6,8 +6,14 @@
 //! | --- | --- |
 //! | [`ping`] | who answers, and how fast |
 //! | [`udp`] | a paced stream with sequence numbers: lost, twice, out of order, silences |
+//! | [`tcp`] | a session's silences; connections per second |
+//! | [`speed`] | throughput, packets per second, round trip |
+//! | [`frames`] | raw frames, byte by byte, and what is on a cable |
 
+pub mod frames;
 pub mod ping;
+pub mod speed;
+pub mod tcp;
 pub mod udp;
 
 use std::io;

@@ -1,0 +1,248 @@
+//! The main job, end to end, with real packets through the real kernel: `coax demo`. Seven points,
+//! one file each, and an eighth that closes the books. Two labs stand side by side for it: one with
+//! Coax, one with Linux bridges and vxlan devices. Both are gone afterwards, however it ends.
+
+mod baseline;
+mod cuts;
+mod flood;
+mod foreign;
+mod moves;
+mod reach;
+pub mod report;
+mod restarts;
+mod sniffer;
+mod speed;
+pub mod world;
+
+use std::time::{Duration, Instant};
+
+use report::{Checks, Point, Report};
+use serde::Serialize;
+use sniffer::Sniffer;
+use tokio::runtime::Handle;
+use world::{World, example};
+
+use crate::args::Format;
+use crate::error::Error;
+use crate::file::LabFile;
+use crate::name::LabName;
+use crate::site::Site;
+use crate::{daemon, down, up};
+
+/// The demo's labs. The names are its own: what an earlier demo left behind is removed at the start.
+const LAB: &str = "demorun";
+const BASELINE: &str = "demobase";
+const START: Duration = Duration::from_secs(30);
+/// Exit code of what Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// Do the main job with real traffic and report
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Only these points: 1 to 8
+    #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
+    points: Vec<u8>,
+    /// Leave the labs up afterwards
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs the demo. The result is the exit code: 0 if every point passed. Needs a running tokio runtime.
+pub async fn run(args: Args, format: Format, quiet: bool) -> Result<u8, Error> {
+    clean_up().await?;
+    let (handle, keep) = (Handle::current(), args.keep);
+    let mut work = tokio::task::spawn_blocking(move || job(&args, format, quiet, handle));
+    let done = tokio::select! {
+        done = &mut work => Some(done),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    if !keep || done.is_none() {
+        clean_up().await?;
+    }
+    match done {
+        Some(Ok(done)) => done,
+        Some(Err(panicked)) => Err(Error::Output(panicked.to_string())),
+        None => {
+            eprintln!("interrupted; both labs are gone");
+            // The blocking thread may wait for packets that will not come any more.
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    }
+}
+
+async fn clean_up() -> Result<(), Error> {
+    for name in [LAB, BASELINE] {
+        down::down(&name.parse()?).await?;
+    }
+    Ok(())
+}
+
+fn job(args: &Args, format: Format, quiet: bool, handle: Handle) -> Result<u8, Error> {
+    let tell = |text: &str| {
+        if !quiet {
+            eprintln!("{text}");
+        }
+    };
+    let start = Instant::now();
+    let mut demo = Demo::prepare(args, handle, &tell)?;
+    let mut points = Vec::new();
+    let wanted = |number: &u8| args.points.is_empty() || args.points.contains(number);
+    for number in (1..=8).filter(wanted) {
+        let point = demo.point(number);
+        tell(&point.render());
+        points.push(point);
+    }
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        kernel: kernel.trim().to_owned(),
+        processors: std::thread::available_parallelism().map_or(1, usize::from),
+        passed: points.iter().all(|point| point.passed),
+        points,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    crate::args::print(format, &report, &report.summary(), &[])?;
+    Ok(u8::from(!report.passed))
+}
+
+/// The demo's two labs.
+struct Demo {
+    world: World,
+    sniffer: Option<Sniffer>,
+    baseline: LabName,
+    underlay_mtu: u32,
+}
+
+impl Demo {
+    fn prepare(args: &Args, handle: Handle, tell: &dyn Fn(&str)) -> Result<Self, Error> {
+        let (path, text) = example("lab");
+        let file = LabFile::parse(path, text)?;
+        let underlay_mtu = file.underlay_mtu;
+        let mut options = up::Options {
+            name: LAB.parse()?,
+            file,
+            binary: Some(daemon::own_binary()?),
+            limit: START,
+        };
+        handle.block_on(up::up(&options, tell))?;
+        let world = World::open(&options.name, handle.clone())?;
+        // Before the first VM is booted: not one ARP frame may be missed.
+        let sniffer = Sniffer::start(&world)?;
+        let start = Instant::now();
+        world.apply(example("shop").1)?;
+        world.apply(example("bank").1)?;
+        tell(&format!(
+            "networks and VMs of two projects ({} ms)",
+            start.elapsed().as_millis()
+        ));
+        options.name = BASELINE.parse()?;
+        options.binary = None;
+        let demo = Self {
+            world,
+            sniffer: Some(sniffer),
+            baseline: options.name.clone(),
+            underlay_mtu,
+        };
+        if args.points.is_empty() || args.points.contains(&3) {
+            handle.block_on(up::up(&options, tell))?;
+            demo.build_baseline()?;
+        }
+        Ok(demo)
+    }
+
+    fn build_baseline(&self) -> Result<(), Error> {
+        let plan = self.world.site.plan.clone();
+        let site = self.world.wait(Site::open(&self.baseline, plan))?;
+        for (network, ports) in self.world.networks()? {
+            let (project, name) = network.split_once('/').unwrap_or_default();
+            let vni = self
+                .world
+                .wait(self.world.client.network(project, name))?
+                .vni;
+            let ports: Vec<_> = ports.iter().collect();
+            self.world
+                .wait(baseline::build(&site, &ports, vni, self.underlay_mtu))?;
+        }
+        Ok(())
+    }
+
+    fn point(&mut self, number: u8) -> Point {
+        let start = Instant::now();
+        let mut checks = Checks::default();
+        let world = &self.world;
+        let (title, done) = match number {
+            1 => ("who reaches whom", details(reach::run(world, &mut checks))),
+            2 => (
+                "what is flooded, and what is delivered",
+                details(flood::run(world, self.sniffer.take(), &mut checks)),
+            ),
+            3 => (
+                "speed next to Linux bridge and vxlan",
+                details(speed::run(world, &self.baseline, &mut checks)),
+            ),
+            4 => (
+                "a VM moves ten times",
+                details(moves::run(world, &mut checks)),
+            ),
+            5 => (
+                "cables and a spine are cut",
+                details(cuts::run(world, &mut checks)),
+            ),
+            6 => (
+                "agents and controller are killed",
+                details(restarts::run(world, &mut checks)),
+            ),
+            7 => (
+                "a foreign tunnel endpoint",
+                details(foreign::run(world, &mut checks)),
+            ),
+            _ => (
+                "every frame is accounted for",
+                details(books(world, &mut checks)),
+            ),
+        };
+        let (details, error) = match done {
+            Ok(details) => (details, None),
+            Err(error) => (serde_json::Value::Null, Some(error.to_string())),
+        };
+        Point {
+            number,
+            title,
+            passed: error.is_none() && checks.0.iter().all(|check| check.passed),
+            checks,
+            error,
+            details,
+            seconds: start.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+fn details<T: Serialize>(done: Result<T, Error>) -> Result<serde_json::Value, Error> {
+    serde_json::to_value(done?).map_err(|error| Error::Output(error.to_string()))
+}
+
+/// Point 8: frames in = frames out + drops by named reason, exactly, on every host.
+fn books(world: &World, checks: &mut Checks) -> Result<crate::accounting::Ledger, Error> {
+    let ledger = world.ledger()?;
+    for (host, books) in &ledger.hosts {
+        let dropped: u64 = books.drops.values().sum();
+        let measured = format!(
+            "{} in + {} copies = {} out + {} flooded + {dropped} dropped",
+            books.received, books.copies, books.sent, books.flooded
+        );
+        let difference = books.difference();
+        checks.check(
+            host.as_str(),
+            measured,
+            format!("difference {difference} is 0"),
+            difference == 0,
+        );
+    }
+    checks.equal("hosts that did not tell", ledger.missing.len(), 0);
+    checks.equal(
+        "hosts whose books are known",
+        ledger.hosts.len(),
+        world.hosts().len(),
+    );
+    Ok(ledger)
+}

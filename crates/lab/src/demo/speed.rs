@@ -1,0 +1,117 @@
+//! Point 3: throughput, packets per second and round trip next to the same fabric with Linux bridge
+//! and kernel vxlan device, in the same run, round by round in turn.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use coax_api::Port;
+use coax_netlink::Namespace;
+use serde::Serialize;
+
+use super::report::Checks;
+use super::world::{World, address};
+use crate::error::Error;
+use crate::measure::{speed, tcp};
+use crate::name::LabName;
+
+const CLIENT: &str = "shop/web-1";
+const SERVER: &str = "shop/web-2";
+/// Rounds; the median of their ratios counts.
+const ROUNDS: u16 = 5;
+const TCP_TIME: Duration = Duration::from_millis(1200);
+const UDP_TIME: Duration = Duration::from_millis(800);
+const CONNECTION_TIME: Duration = Duration::from_millis(500);
+const SAMPLES: usize = 3000;
+const PORT: u16 = 5300;
+
+/// One datapath's figures of one round.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Figures {
+    /// Gigabits per second of one TCP stream.
+    pub tcp_gbit: f64,
+    /// Thousands of small datagrams per second.
+    pub udp_kpps: f64,
+    /// Median round trip, in microseconds.
+    pub round_trip_us: f64,
+    /// TCP connections opened, used and closed per second.
+    pub connections: f64,
+}
+
+/// All rounds.
+#[derive(Debug, Serialize)]
+pub struct Speed {
+    /// Coax.
+    pub coax: Vec<Figures>,
+    /// Linux bridge and kernel vxlan device.
+    pub baseline: Vec<Figures>,
+}
+
+pub(super) fn run(world: &World, baseline: &LabName, checks: &mut Checks) -> Result<Speed, Error> {
+    let (client, server) = (world.port(CLIENT)?, world.port(SERVER)?);
+    let theirs = |port: &Port| Namespace::open(&baseline.vm_namespace(&port.id));
+    let ours = [world.vm(CLIENT)?, world.vm(SERVER)?];
+    let theirs = [theirs(&client)?, theirs(&server)?];
+    let address = address(&server, false).ok_or_else(|| Error::NotPlugged(SERVER.into()))?;
+    let mut speed = Speed {
+        coax: Vec::new(),
+        baseline: Vec::new(),
+    };
+    for round in 0..ROUNDS {
+        let at = SocketAddr::new(address, PORT + round * 20);
+        speed.coax.push(figures(&ours, at)?);
+        speed.baseline.push(figures(&theirs, at)?);
+    }
+    tell(&speed, checks);
+    Ok(speed)
+}
+
+fn figures([client, server]: &[Namespace; 2], at: SocketAddr) -> Result<Figures, Error> {
+    let next = |offset| SocketAddr::new(at.ip(), at.port() + offset);
+    Ok(Figures {
+        round_trip_us: speed::round_trip(client, server, next(0), SAMPLES)?.p50_us,
+        tcp_gbit: speed::tcp_stream(client, server, next(1), TCP_TIME)?,
+        udp_kpps: speed::udp_flood(client, server, next(2), UDP_TIME)?,
+        connections: tcp::connections(client, server, at.ip(), at.port() + 3, CONNECTION_TIME)?
+            .rate,
+    })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+fn tell(speed: &Speed, checks: &mut Checks) {
+    type Get = fn(&Figures) -> f64;
+    let rows: [(&str, &str, Get, bool); 4] = [
+        ("one TCP stream", "Gbit/s", |f| f.tcp_gbit, true),
+        ("UDP, 64 byte frames", "kpps", |f| f.udp_kpps, true),
+        ("round trip, median", "us", |f| f.round_trip_us, false),
+        ("TCP connections", "/s", |f| f.connections, true),
+    ];
+    for (what, unit, get, more_is_better) in rows {
+        let of = |figures: &[Figures]| median(figures.iter().map(get).collect());
+        let pairs = speed.coax.iter().zip(&speed.baseline);
+        let ratio = median(
+            pairs
+                .map(|(ours, theirs)| get(ours) / get(theirs))
+                .collect(),
+        );
+        let measured = format!(
+            "{ratio:.2} times ({:.1} to {:.1} {unit})",
+            of(&speed.coax),
+            of(&speed.baseline)
+        );
+        let (wanted, good) = if more_is_better {
+            ("≥ 1", ratio >= 1.0)
+        } else {
+            ("≤ 1", ratio <= 1.0)
+        };
+        checks.check(
+            format!("{what}: Coax to bridge and vxlan"),
+            measured,
+            wanted,
+            good,
+        );
+    }
+}

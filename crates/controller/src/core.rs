@@ -18,6 +18,7 @@
 //! | `agents` | what agents say |
 //! | `writes` | from requests and claims to changes, one transaction at a time |
 //! | `publish` | from stored changes to messages |
+//! | `refusals` | claims that are not granted |
 //! | `requests` | waiting for hosts, collecting reports |
 //! | [`binding`] | where a port is to be |
 //! | [`subscription`] | which host needs which network |
@@ -35,6 +36,7 @@ pub mod message;
 mod overview;
 mod problem;
 mod publish;
+mod refusals;
 mod requests;
 pub mod subscription;
 mod view;

@@ -196,6 +196,7 @@ impl Core {
         let Some(ended) = self.sessions.remove(&session) else {
             return;
         };
+        self.forget_refusals(&ended.host);
         if let Some(state) = self.hosts.get_mut(&ended.host)
             && state.session == Some(session)
         {

@@ -134,7 +134,7 @@ impl Core {
             conditions.extend(hosts.iter().map(|host| Condition {
                 code: "claim-refused".to_owned(),
                 host: Some(host.to_string()),
-                message: self.why_refused(port, self.intent.bindings.get(port)),
+                message: self.why_refused(port),
             }));
         }
         api::Status {

@@ -91,6 +91,9 @@ impl Core {
         }
         let mail = self.address(&deltas, &turns, &old_names);
         self.deliver(mail, out);
+        for port in &ports {
+            self.say_refusals(port, out);
+        }
     }
 
     /// The number under which agents know a network that a change is about.

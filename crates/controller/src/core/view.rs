@@ -203,7 +203,7 @@ impl<'a> Listing<'a> {
             .map(|host| Condition {
                 code: "claim-refused".to_owned(),
                 host: Some(host.to_string()),
-                message: self.core.why_refused(name, Some(&binding)),
+                message: self.core.why_refused(name),
             });
         api::Port {
             id: name.to_string(),

@@ -5,8 +5,6 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use coax_api::agent::Refused;
-use coax_api::agent::controller_message::Body as ToAgent;
 use coax_api::{Action, Plan, PlannedChange};
 use coax_model::{
     Binding, Change, HostName, Name, Plan as ModelPlan, PortName, check_host, plan, plan_delete,
@@ -209,9 +207,10 @@ impl Core {
                 continue;
             };
             let stored = self.intent.bindings.get(&name);
-            let decided = decide(&self.facts(&name, port.host.as_ref(), stored, now));
-            let change = difference(&name, stored, decided.clone());
-            self.say_refusals(&name, decided.as_ref(), out);
+            let change = self.rebinding(&name, port.host.as_ref(), stored, now);
+            if change.is_none() {
+                self.say_refusals(&name, out);
+            }
             changes.extend(change);
         }
         if changes.is_empty() {
@@ -300,48 +299,6 @@ impl Core {
                 _ => Hold::Unknown,
             },
             None => Hold::Lost,
-        }
-    }
-
-    /// Tells hosts that claim a port and do not get it, once.
-    fn say_refusals(&mut self, name: &PortName, decided: Option<&Binding>, out: &mut Vec<Command>) {
-        let part: Vec<&HostName> = decided.into_iter().flat_map(Binding::hosts).collect();
-        let claimants = self.claimants.get(name).into_iter().flatten();
-        let refused: BTreeSet<HostName> = claimants
-            .filter(|host| !part.contains(host))
-            .cloned()
-            .collect();
-        let before = if refused.is_empty() {
-            self.refused.remove(name)
-        } else {
-            self.refused.insert(name.clone(), refused.clone())
-        };
-        let before = before.unwrap_or_default();
-        let reason = self.why_refused(name, decided);
-        for host in refused.difference(&before) {
-            let refused = Refused {
-                port: name.to_string(),
-                reason: reason.clone(),
-            };
-            self.send(host, ToAgent::Refused(refused), out);
-        }
-    }
-
-    /// Why a host that claims a port does not get it.
-    pub(super) fn why_refused(&self, name: &PortName, binding: Option<&Binding>) -> String {
-        let wish = self
-            .intent
-            .ports
-            .get(name)
-            .and_then(|port| port.host.as_ref());
-        match (binding.and_then(|binding| binding.host.as_ref()), wish) {
-            (Some(host), _) => {
-                format!("{name} is plugged in on {host}; move it, or unplug it there")
-            }
-            (None, Some(wish)) => {
-                format!("{name} is wanted on {wish}; move it, or plug it in there")
-            }
-            (None, None) => format!("{name} waits for its host"),
         }
     }
 

@@ -57,6 +57,9 @@ pub struct Agent {
     /// Claims that were refused, and sessions (empty name).
     pub refusals: Vec<(String, String)>,
     pub answers_reports: bool,
+    /// Neither hears nor says anything, but its stream stays.
+    pub deaf: bool,
+    snapshots: usize,
     session: Option<SessionId>,
     sender: Sender,
     receiver: Receiver,
@@ -73,6 +76,8 @@ impl Agent {
             generation: 0,
             refusals: Vec::new(),
             answers_reports: true,
+            deaf: false,
+            snapshots: 0,
             session: None,
             sender: Sender::default(),
             receiver: Receiver::default(),
@@ -123,6 +128,9 @@ impl Agent {
 
     /// Takes a message; `Err`: the stream is to be closed.
     fn take(&mut self, message: ControllerMessage) -> Result<Option<AgentMessage>, ()> {
+        if self.deaf {
+            return Ok(None);
+        }
         match self.receiver.accept(message.sequence) {
             Arrival::Duplicate => return Ok(None),
             Arrival::Gap => return Err(()),
@@ -147,6 +155,7 @@ impl Agent {
                 assert!(self.welcome, "nothing comes before Welcome");
                 let slice = NetworkSlice::decode(snapshot.slice).unwrap();
                 self.slices.insert(slice.network_id, slice);
+                self.snapshots += 1;
             }
             ToAgent::Delta(delta) => {
                 let delta = SliceDelta::decode(delta.delta).unwrap();
@@ -456,6 +465,20 @@ impl World {
             deliveries += 1;
             assert!(deliveries < 1_000_000, "messages without end");
         }
+    }
+
+    /// Delivers everything, and says how many snapshots that were.
+    pub fn settle_and_count_snapshots(&mut self) -> usize {
+        let count = |world: &Self| {
+            world
+                .agents
+                .iter()
+                .map(|agent| agent.snapshots)
+                .sum::<usize>()
+        };
+        let before = count(self);
+        self.settle();
+        count(self) - before
     }
 
     /// Good times again: faults end, everybody attaches, and time passes until all is quiet.

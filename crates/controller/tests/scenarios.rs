@@ -1,0 +1,380 @@
+//! What happens to ports, step by step, in simulated time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod world;
+
+use std::time::Duration;
+
+use coax_api::{Condition, HostReport, PortState};
+use coax_controller::core::message::{Answer, Request};
+use coax_controller::core::{LOST_AFTER, Listing, REPORT_DEADLINE};
+use world::World;
+
+const STACK: &str = "
+version: 1
+project: shop
+networks:
+  web: { subnets: [10.10.1.0/24] }
+  db: { subnets: [10.10.2.0/24] }
+ports:
+  web-1: { network: web, host: hv1 }
+  web-2: { network: web }
+  db-1: { network: db }
+";
+
+/// Numbers of agents, as the world counts them.
+const HV1: usize = 0;
+const HV2: usize = 1;
+const HV3: usize = 2;
+
+fn world() -> World {
+    let mut world = World::attached(3, 1);
+    world.apply(STACK);
+    world
+}
+
+fn port(world: &World, name: &str) -> coax_api::Port {
+    Listing::single(&world.core)
+        .port_named(&name.parse().unwrap())
+        .unwrap()
+}
+
+fn place(world: &World, name: &str) -> (Option<String>, Option<String>, Option<String>) {
+    let port = port(world, name);
+    (port.host, port.moving_to, port.moved_from)
+}
+
+fn at(host: &str) -> (Option<String>, Option<String>, Option<String>) {
+    (Some(host.into()), None, None)
+}
+
+/// Names of the networks that an agent holds.
+fn held(world: &World, agent: usize) -> Vec<String> {
+    world.agents[agent]
+        .slices
+        .values()
+        .map(coax_compile::NetworkSlice::full_name)
+        .collect()
+}
+
+#[test]
+fn a_claim_before_the_port_exists_is_remembered() {
+    let mut world = World::attached(2, 1);
+    world.plug(HV1, "shop/web-1");
+    world.plug(HV2, "shop/web-2");
+    world.settle();
+    let host = world.core.host_named(&"hv1".parse().unwrap()).unwrap();
+    assert_eq!(host.status.conditions[0].code, "claim-unknown");
+
+    let before = world.commits;
+    let plan = world.apply(STACK);
+    assert_eq!(
+        world.commits,
+        before + 1,
+        "creating and binding is one transaction"
+    );
+    assert_eq!(place(&world, "shop/web-1"), at("hv1"));
+    assert_eq!(place(&world, "shop/web-2"), at("hv2"));
+    assert_eq!(port(&world, "shop/web-1").state, PortState::Active);
+    world.settle();
+    assert_eq!(held(&world, HV1), ["shop/web"]);
+    assert_eq!(
+        world.agents[HV2].slices.values().next().unwrap().revision,
+        plan.revision
+    );
+    world.check();
+}
+
+#[test]
+fn a_host_gets_only_what_its_ports_reach() {
+    let mut world = world();
+    world.plug(HV1, "shop/web-1");
+    world.plug(HV2, "shop/db-1");
+    world.settle();
+    assert_eq!(held(&world, HV1), ["shop/web"]);
+    assert_eq!(held(&world, HV2), ["shop/db"]);
+    assert!(held(&world, HV3).is_empty());
+    world.unplug(HV2, "shop/db-1");
+    world.settle();
+    assert!(held(&world, HV2).is_empty());
+    assert_eq!(port(&world, "shop/db-1").state, PortState::Unbound);
+    world.check();
+}
+
+#[test]
+fn a_claim_by_another_host_than_the_wanted_one_is_refused_and_reported() {
+    let mut world = world();
+    world.plug(HV2, "shop/web-1");
+    world.settle();
+    assert_eq!(port(&world, "shop/web-1").host, None);
+    let [(refused, reason)] = world.agents[HV2].refusals.as_slice() else {
+        panic!("{:?}", world.agents[HV2].refusals);
+    };
+    assert_eq!(refused, "shop/web-1");
+    assert!(reason.contains("wanted on hv1"), "{reason}");
+    let condition = &port(&world, "shop/web-1").status.conditions[0];
+    assert_eq!(
+        (condition.code.as_str(), condition.host.as_deref()),
+        ("claim-refused", Some("hv2"))
+    );
+    assert!(held(&world, HV2).is_empty());
+    assert!(world.core.status().conditions.contains(condition));
+
+    // The wish follows the device: now it is granted.
+    world.apply(&STACK.replace("host: hv1", "host: hv2"));
+    assert_eq!(place(&world, "shop/web-1"), at("hv2"));
+    assert!(port(&world, "shop/web-1").status.conditions.is_empty());
+    world.settle();
+    world.check();
+}
+
+#[test]
+fn a_move_prepares_its_target_and_keeps_the_old_host_until_all_know() {
+    let mut world = world();
+    world.plug(HV1, "shop/web-1");
+    world.plug(HV3, "shop/web-2");
+    world.settle();
+
+    let Ok(Answer::Port(moving)) = world.move_port("shop/web-1", "hv2") else {
+        panic!("a move is granted");
+    };
+    assert_eq!(
+        (moving.state, moving.moving_to.as_deref()),
+        (PortState::Moving, Some("hv2"))
+    );
+    world.settle();
+    assert_eq!(
+        held(&world, HV2),
+        ["shop/web"],
+        "the target is prepared before the device is there"
+    );
+    assert_eq!(port(&world, "shop/web-1").host.as_deref(), Some("hv1"));
+
+    // A peer that does not hear of it for a while.
+    world.detach(HV3);
+    world.plug(HV2, "shop/web-1");
+    world.settle();
+    world.unplug(HV1, "shop/web-1");
+    world.settle();
+    let moved = (Some("hv2".into()), None, Some("hv1".into()));
+    assert_eq!(place(&world, "shop/web-1"), moved);
+    assert_eq!(
+        held(&world, HV1),
+        ["shop/web"],
+        "stragglers are still forwarded"
+    );
+    for _ in 0..60 {
+        world.pass(Duration::from_secs(5));
+        world.settle();
+    }
+    assert_eq!(place(&world, "shop/web-1"), moved);
+
+    world.attach(HV3);
+    world.settle();
+    assert_eq!(place(&world, "shop/web-1"), at("hv2"));
+    assert!(held(&world, HV1).is_empty());
+    world.check();
+}
+
+#[test]
+fn ten_moves_in_a_row_end_like_the_first() {
+    let mut world = world();
+    world.plug(HV1, "shop/web-1");
+    world.settle();
+    for round in 0..10 {
+        let (from, to) = ([HV1, HV2, HV3][round % 3], [HV1, HV2, HV3][(round + 1) % 3]);
+        let target = world.agents[to].name.clone();
+        world.move_port("shop/web-1", &target).unwrap();
+        world.plug(to, "shop/web-1");
+        world.settle();
+        world.unplug(from, "shop/web-1");
+        world.settle();
+        assert_eq!(place(&world, "shop/web-1"), at(&target));
+        assert!(held(&world, from).is_empty());
+    }
+    world.check();
+}
+
+#[test]
+fn a_move_is_called_off_by_moving_back() {
+    let mut world = world();
+    world.plug(HV1, "shop/web-1");
+    world.plug(HV2, "shop/web-2");
+    world.settle();
+    for (name, home, away) in [("shop/web-1", "hv1", "hv3"), ("shop/web-2", "hv2", "hv3")] {
+        world.move_port(name, away).unwrap();
+        world.settle();
+        assert_eq!(held(&world, HV3), ["shop/web"]);
+        world.move_port(name, home).unwrap();
+        world.settle();
+        assert_eq!(place(&world, name), at(home));
+        assert!(held(&world, HV3).is_empty());
+    }
+    let problem = world.move_port("shop/web-1", "hv9").unwrap_err();
+    assert_eq!(problem.code, "no-such-host");
+    world.check();
+}
+
+#[test]
+fn another_wish_in_the_file_is_a_move() {
+    let mut world = world();
+    world.plug(HV1, "shop/web-1");
+    world.settle();
+    world.apply(&STACK.replace("host: hv1", "host: hv2"));
+    assert_eq!(port(&world, "shop/web-1").moving_to.as_deref(), Some("hv2"));
+    // And a move is another wish: the exported file says where the port is wanted now.
+    let stack = world.core.stack(&"shop".parse().unwrap()).unwrap();
+    let name: coax_model::Name = "web-1".parse().unwrap();
+    assert_eq!(stack.ports[&name].host.as_ref().unwrap().as_str(), "hv2");
+}
+
+#[test]
+fn a_lost_host_gives_its_ports_to_who_has_the_device() {
+    let mut world = world();
+    world.plug(HV1, "shop/web-2");
+    world.settle();
+    world.detach(HV1);
+    world.plug(HV2, "shop/web-2");
+    world.settle();
+    assert_eq!(
+        place(&world, "shop/web-2"),
+        at("hv1"),
+        "it may be back at once"
+    );
+    world.pass(LOST_AFTER + Duration::from_secs(2));
+    world.settle();
+    assert_eq!(place(&world, "shop/web-2"), at("hv2"));
+    // When it is back, its claim is refused.
+    world.attach(HV1);
+    world.settle();
+    assert_eq!(place(&world, "shop/web-2"), at("hv2"));
+    assert!(
+        world.agents[HV1].refusals[0]
+            .1
+            .contains("plugged in on hv2")
+    );
+    world.check();
+}
+
+#[test]
+fn a_host_that_is_away_keeps_its_ports_also_over_a_restart_of_the_controller() {
+    let mut world = world();
+    world.plug(HV1, "shop/web-2");
+    world.settle();
+    world.detach(HV1);
+    world.pass(Duration::from_secs(3600));
+    assert_eq!(place(&world, "shop/web-2"), at("hv1"));
+    world.crash_controller();
+    assert_eq!(place(&world, "shop/web-2"), at("hv1"));
+    world.heal();
+    assert_eq!(port(&world, "shop/web-2").state, PortState::Active);
+    world.check();
+}
+
+#[test]
+fn waiting_ends_when_hosts_have_it_or_are_named() {
+    let mut world = world();
+    world.plug(HV1, "shop/web-1");
+    world.plug(HV2, "shop/web-2");
+    world.settle();
+    let revision = world
+        .apply(&STACK.replace("db-1:", "web-3: { network: web }\n  db-1:"))
+        .revision;
+    let timeout = Duration::from_secs(30);
+    let wait = world.request(Request::Wait { revision, timeout });
+    assert!(!world.replies.contains_key(&wait), "nobody has it yet");
+    world.settle();
+    let Some(Ok(Answer::Realisation(realisation))) = world.replies.remove(&wait) else {
+        panic!("everybody has it");
+    };
+    assert!(realisation.done && realisation.realized.len() == 3);
+
+    world.detach(HV2);
+    let revision = world.apply(STACK).revision;
+    let wait = world.request(Request::Wait { revision, timeout });
+    world.settle();
+    assert!(
+        !world.replies.contains_key(&wait),
+        "hv2 may be back at once"
+    );
+    world.pass(Duration::from_secs(6));
+    let Some(Ok(Answer::Realisation(realisation))) = world.replies.remove(&wait) else {
+        panic!("hv2 is named, not waited for");
+    };
+    assert!(!realisation.done);
+    assert_eq!(
+        (
+            realisation.missing[0].host.as_str(),
+            realisation.missing[0].connected
+        ),
+        ("hv2", false)
+    );
+}
+
+#[test]
+fn a_host_that_does_not_report_is_named() {
+    let mut world = world();
+    world.agents[HV2].answers_reports = false;
+    world.detach(HV3);
+    let request = world.request(Request::Report);
+    world.settle();
+    assert!(!world.replies.contains_key(&request));
+    world.pass(REPORT_DEADLINE);
+    let Some(Ok(Answer::Reports { reports, missing })) = world.replies.remove(&request) else {
+        panic!("there is a deadline");
+    };
+    assert_eq!(
+        reports
+            .iter()
+            .map(|report: &HostReport| report.host.as_str())
+            .collect::<Vec<_>>(),
+        ["hv1"]
+    );
+    assert_eq!(
+        missing
+            .iter()
+            .map(|host| host.host.as_str())
+            .collect::<Vec<_>>(),
+        ["hv2", "hv3"]
+    );
+}
+
+#[test]
+fn the_same_vtep_on_two_hosts_is_refused() {
+    let mut world = World::attached(2, 1);
+    world.detach(HV2);
+    world.agents[HV2].number = 1;
+    world.attach(HV2);
+    world.settle();
+    assert!(!world.agents[HV2].is_attached());
+    let (port, reason) = world.agents[HV2].refusals.last().unwrap();
+    assert!(port.is_empty() && reason.contains("192.0.2.1"), "{reason}");
+}
+
+#[test]
+fn an_agent_that_comes_back_is_sent_only_what_it_lacks() {
+    let mut world = world();
+    world.plug(HV1, "shop/web-1");
+    world.plug(HV1, "shop/db-1");
+    world.settle();
+    let before = world.agents[HV1].slices.clone();
+    world.detach(HV1);
+    world.apply(&STACK.replace("db-1:", "web-3: { network: web }\n  db-1:"));
+    world.attach(HV1);
+    let kinds = world.settle_and_count_snapshots();
+    assert_eq!(kinds, 1, "only the network that changed");
+    assert_ne!(world.agents[HV1].slices, before);
+    world.check();
+}
+
+#[test]
+fn a_silent_stream_is_asked_and_then_ended() {
+    let mut world = World::attached(1, 1);
+    world.agents[HV1].deaf = true;
+    world.pass(Duration::from_secs(60));
+    world.settle();
+    assert_eq!(world.core.status().hosts.connected, 0);
+    let away = |condition: &Condition| condition.code == "host-away";
+    assert!(world.core.status().conditions.iter().any(away));
+}

@@ -1,0 +1,377 @@
+//! The agent's mind, without a socket, a map or a clock: inputs and the time go in, commands come out.
+//!
+//! It holds what the controller told (slices), what the host has (devices that claim to be ports) and what the data plane has
+//! (the mirror), and works the differences off network by network, one batch at a time:
+//!
+//! - nothing is touched before all devices are known, and rows that are right stay as they are, so a restart changes nothing;
+//! - rows that were there when the agent started may be newer than its cache: they are left alone until the controller has
+//!   spoken, a device of their network changes, or a time has passed in which it should have spoken;
+//! - a change of a device goes before everything else that waits: it may be a VM that arrives;
+//! - a failed step is a problem that is reported and tried again, never forgotten.
+
+mod problems;
+mod reconcile;
+mod stream;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use coax_api::agent::Problem;
+use coax_compile::NetworkSlice;
+use coax_tables::NetworkId;
+use coax_vswitch::{Attachment, Rows};
+
+use crate::cache::CacheContents;
+use crate::claims::{ClaimChange, Claims};
+use crate::input::{Batch, Command, Config, Device, Input, Moment};
+use crate::mirror::Mirror;
+use crate::session::Session;
+use crate::slots::Slots;
+use reconcile::{Failing, Subject};
+
+/// Rows from before the start are left alone for this time if no controller speaks.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Changes are collected for this time before the cache is written.
+const SAVE_DELAY: Duration = Duration::from_millis(200);
+
+/// What an agent finds when it starts.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Everything in the data plane's tables.
+    pub rows: Rows,
+    /// Devices that have a program.
+    pub attached: Vec<(u32, Attachment)>,
+    /// The cache, if there was a good one.
+    pub cache: Option<CacheContents>,
+    /// Why there was none although there should have been.
+    pub cache_problem: Option<String>,
+    /// Any number; agents with different ones do not come back to a restarted controller all at once.
+    pub seed: u64,
+}
+
+/// The reconciler. See the module's text.
+#[derive(Debug)]
+pub struct Core {
+    config: Config,
+    session: Session,
+    mirror: Mirror,
+    claims: Claims,
+    slots: Slots,
+    slices: BTreeMap<u32, Arc<NetworkSlice>>,
+    port_networks: HashMap<String, u32>,
+    generation: u64,
+    revision: u64,
+    listed: bool,
+    /// Devices whose program was put on by this process. The others have a program of the process before, and get the new one.
+    attached_now: BTreeSet<(u32, Attachment)>,
+    /// Ports whose claim the controller refuses, and why.
+    refused: BTreeMap<String, String>,
+    /// Networks whose rows may be newer than the cache.
+    held_back: BTreeSet<u32>,
+    held_until: Moment,
+    urgent: BTreeSet<Subject>,
+    /// Programs that are attached look up other tables (of another layout), and the present ones are empty: they must not be
+    /// replaced before the controller has filled the tables.
+    devices_wait: bool,
+    /// Ports for which there are no counters left.
+    without_slot: BTreeSet<String>,
+    dirty: BTreeSet<Subject>,
+    in_flight: Option<(Subject, Batch)>,
+    failing: BTreeMap<Subject, Failing>,
+    batches: u64,
+    /// Networks of which the controller has to send the whole again.
+    needs_snapshot: BTreeSet<u32>,
+    /// Networks of which the controller offered something older than what is here.
+    behind: BTreeMap<u32, String>,
+    /// What could not be made into rows, by network.
+    row_problems: BTreeMap<u32, Vec<String>>,
+    owes_realised: bool,
+    told_problems: Vec<Problem>,
+    told_claims: BTreeMap<String, (String, u32)>,
+    told_mtu: u32,
+    cache_problem: Option<String>,
+    unsaved_since: Option<Moment>,
+    commands: Vec<Command>,
+}
+
+impl Core {
+    /// An agent that starts now and found this.
+    pub fn new(config: Config, found: Found, now: Moment) -> Self {
+        let mut slots = Slots::new(config.most_ports);
+        let mirror = Mirror::new(&found.rows, &found.attached);
+        for row in mirror.ports.values() {
+            slots.reserve(row.slot);
+        }
+        let cache = found.cache.unwrap_or_default();
+        for (port, slot) in &cache.slots {
+            slots.adopt_unless_reserved(port, *slot);
+        }
+        let mut core = Self {
+            config,
+            session: Session::new(found.seed),
+            mirror,
+            claims: Claims::default(),
+            slots,
+            slices: BTreeMap::new(),
+            port_networks: HashMap::new(),
+            generation: cache.generation,
+            revision: cache.revision,
+            listed: false,
+            attached_now: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            held_back: BTreeSet::new(),
+            held_until: now + GRACE,
+            urgent: BTreeSet::new(),
+            // In this order: rows are there before programs look them up.
+            dirty: BTreeSet::from([Subject::Host]),
+            devices_wait: false,
+            without_slot: BTreeSet::new(),
+            in_flight: None,
+            failing: BTreeMap::new(),
+            batches: 0,
+            needs_snapshot: BTreeSet::new(),
+            behind: BTreeMap::new(),
+            row_problems: BTreeMap::new(),
+            owes_realised: false,
+            told_problems: Vec::new(),
+            told_claims: BTreeMap::new(),
+            told_mtu: 0,
+            cache_problem: found.cache_problem,
+            unsaved_since: None,
+            commands: Vec::new(),
+        };
+        for (network, slice) in cache.slices {
+            core.index_members(&slice);
+            core.slices.insert(network, slice);
+            if core.has_rows(network) {
+                core.held_back.insert(network);
+            } else {
+                core.dirty.insert(Subject::Network(network));
+            }
+        }
+        let nothing_to_look_up = core.mirror.networks.is_empty() && core.slices.is_empty();
+        core.devices_wait = nothing_to_look_up && !core.mirror.attached.is_empty();
+        core.dirty.insert(Subject::Devices);
+        core
+    }
+
+    /// Takes an input and tells what is to be done now, in order.
+    pub fn handle(&mut self, input: Input, now: Moment) -> Vec<Command> {
+        match input {
+            Input::Device(device) => self.device_changed(device),
+            Input::DeviceGone { ifindex } => self.device_gone(ifindex),
+            Input::DevicesListed => self.devices_listed(now),
+            Input::Connected { stream } => self.connected(stream, now),
+            Input::Disconnected { stream, reason } => self.disconnected(stream, &reason, now),
+            Input::Received { stream, message } => self.received(stream, message, now),
+            Input::Applied { batch, failures } => self.applied(batch, &failures, now),
+            Input::Reported { request_id, json } => self.reported(request_id, json),
+            Input::Tick => {}
+        }
+        self.notice_mtu(now);
+        self.pass_time(now);
+        self.flush();
+        self.tell_claims();
+        self.tell_realised();
+        std::mem::take(&mut self.commands)
+    }
+
+    /// When [`Input::Tick`] is due, if nothing else happens before.
+    pub fn deadline(&self) -> Option<Moment> {
+        let retry = self
+            .failing
+            .values()
+            .filter_map(|failing| failing.retry_at)
+            .min();
+        let held = self.is_holding_back().then_some(self.held_until);
+        let save = self.unsaved_since.map(|since| since + SAVE_DELAY);
+        [self.session.deadline(), retry, held, save]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// What is worth keeping across a reboot.
+    pub fn cache_contents(&self) -> CacheContents {
+        CacheContents {
+            generation: self.generation,
+            revision: self.revision,
+            slices: self.slices.clone(),
+            slots: self
+                .slots
+                .iter()
+                .map(|(port, slot)| (port.to_owned(), slot))
+                .collect(),
+        }
+    }
+
+    fn pass_time(&mut self, now: Moment) {
+        if self.session.is_overdue(now) {
+            tracing::warn!("the controller does not answer");
+            self.close_stream();
+            self.session.pause(now);
+        }
+        if let Some(stream) = self.session.open_if_due(now) {
+            self.commands.push(Command::Connect { stream });
+        }
+        if self.is_holding_back() && self.held_until <= now {
+            tracing::warn!("no controller so far: rows are brought to the state of the cache");
+            self.release_all();
+        }
+        let due: Vec<Subject> = self
+            .failing
+            .iter()
+            .filter(|(_, failing)| failing.retry_at.is_some_and(|retry_at| retry_at <= now))
+            .map(|(subject, _)| *subject)
+            .collect();
+        for subject in due {
+            if let Some(failing) = self.failing.get_mut(&subject) {
+                failing.retry_at = None;
+            }
+            self.dirty.insert(subject);
+        }
+        if self
+            .unsaved_since
+            .is_some_and(|since| since + SAVE_DELAY <= now)
+        {
+            self.unsaved_since = None;
+            self.cache_problem = None;
+            self.commands.push(Command::Save(self.cache_contents()));
+        }
+    }
+
+    fn device_changed(&mut self, device: Device) {
+        if self.config.uplinks.contains(&device.name) {
+            self.dirty.insert(Subject::Devices);
+        }
+        let change = self.claims.update(device);
+        self.claims_changed(change);
+    }
+
+    fn device_gone(&mut self, ifindex: u32) {
+        self.attached_now.remove(&(ifindex, Attachment::Port));
+        self.attached_now.remove(&(ifindex, Attachment::Uplink));
+        let change = self.claims.remove(ifindex);
+        self.dirty.insert(Subject::Devices);
+        self.claims_changed(change);
+    }
+
+    fn claims_changed(&mut self, change: ClaimChange) {
+        for port in change.plugged.iter().chain(&change.unplugged) {
+            // Before all devices are known, a new device says nothing new: see `devices_listed`.
+            if let Some(network) = self.port_networks.get(port).filter(|_| self.listed) {
+                self.held_back.remove(network);
+                self.urgent.insert(Subject::Network(*network));
+            }
+            self.dirty.insert(Subject::Devices);
+        }
+        for port in &change.unplugged {
+            self.refused.remove(port);
+            self.without_slot.remove(port);
+            self.slots.retire(port);
+        }
+        if !change.unplugged.is_empty() {
+            // Its slot may serve a port that waits for one.
+            let waiting = self
+                .without_slot
+                .iter()
+                .filter_map(|port| self.port_networks.get(port));
+            self.dirty
+                .extend(waiting.map(|network| Subject::Network(*network)));
+        }
+    }
+
+    /// All devices are known: now it is clear which ports are here.
+    fn devices_listed(&mut self, now: Moment) {
+        if self.listed {
+            return;
+        }
+        self.listed = true;
+        self.held_until = self.held_until.max(now + GRACE);
+        self.session.start(now);
+        let claimants: Vec<(String, u32)> = self
+            .claims
+            .claimants()
+            .map(|(port, ifindex)| (port.to_owned(), ifindex))
+            .collect();
+        for (port, ifindex) in &claimants {
+            // The device that had the port before the start has it still.
+            if self.adopt_slot(port, *ifindex) {
+                self.claims.prefer(*ifindex);
+            }
+        }
+        let gone: Vec<String> = self
+            .slots
+            .iter()
+            .filter(|(port, _)| self.claims.device_of(port).is_none())
+            .map(|(port, _)| port.to_owned())
+            .collect();
+        for port in gone {
+            self.slots.retire(&port);
+        }
+        let moved: Vec<u32> = self
+            .held_back
+            .iter()
+            .copied()
+            .filter(|network| !self.local_ports_are_as_in_rows(*network))
+            .collect();
+        for network in moved {
+            self.held_back.remove(&network);
+            self.urgent.insert(Subject::Network(network));
+        }
+    }
+
+    fn is_holding_back(&self) -> bool {
+        self.listed && (self.devices_wait || !self.held_back.is_empty())
+    }
+
+    /// The controller learns the underlay's MTU when the agent introduces itself, so a new one needs a new stream.
+    fn notice_mtu(&mut self, now: Moment) {
+        if self.session.is_open() && self.underlay_mtu() != self.told_mtu {
+            self.close_stream();
+            self.session.restart(now);
+        }
+    }
+
+    /// Networks are no longer left alone.
+    fn release_all(&mut self) {
+        if std::mem::take(&mut self.devices_wait) {
+            self.dirty.insert(Subject::Devices);
+        }
+        let held = std::mem::take(&mut self.held_back);
+        self.dirty.extend(held.into_iter().map(Subject::Network));
+    }
+
+    fn has_rows(&self, network: u32) -> bool {
+        let id = NetworkId(network);
+        self.mirror.network(id).is_some() || self.mirror.ports_of(id).next().is_some()
+    }
+
+    fn index_members(&mut self, slice: &NetworkSlice) {
+        for member in &slice.members {
+            self.port_networks
+                .insert(member.port.clone(), slice.network_id);
+        }
+    }
+
+    fn unindex_members(&mut self, slice: &NetworkSlice) {
+        for member in &slice.members {
+            self.unindex(&member.port, slice.network_id);
+        }
+    }
+
+    fn unindex(&mut self, port: &str, network: u32) {
+        if self.port_networks.get(port) == Some(&network) {
+            self.port_networks.remove(port);
+        }
+    }
+
+    fn save_soon(&mut self, now: Moment) {
+        self.unsaved_since.get_or_insert(now);
+    }
+}

@@ -1,0 +1,87 @@
+//! What could not be done, in words that name the object and the reason.
+
+use coax_api::agent::Problem;
+
+use super::Core;
+use super::reconcile::Subject;
+
+impl Core {
+    /// All present problems, sorted.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut problems: Vec<(String, String)> = self.claims.problems();
+        for (subject, failing) in &self.failing {
+            let object = self.subject_name(*subject);
+            for (reason, steps) in &failing.reasons {
+                problems.push((
+                    object.clone(),
+                    format!("{steps} changes not made: {reason}"),
+                ));
+            }
+        }
+        for (port, reason) in &self.refused {
+            problems.push((port.clone(), format!("refused by the controller: {reason}")));
+        }
+        for port in &self.without_slot {
+            let most = self.config.most_ports;
+            let reason = format!(
+                "table `ports` is full ({most} rows): raise it with `--capacity ports=…` and restart the agent"
+            );
+            problems.push((port.clone(), reason));
+        }
+        for (network, reasons) in &self.row_problems {
+            let object = self.subject_name(Subject::Network(*network));
+            problems.extend(
+                reasons
+                    .iter()
+                    .map(|reason| (object.clone(), reason.clone())),
+            );
+        }
+        for (network, reason) in &self.behind {
+            problems.push((
+                self.subject_name(Subject::Network(*network)),
+                reason.clone(),
+            ));
+        }
+        for name in &self.config.uplinks {
+            if self.claims.device_named(name).is_none() {
+                problems.push((format!("uplink {name}"), "there is no such device".into()));
+            }
+        }
+        if let Some(reason) = &self.cache_problem {
+            problems.push(("cache".into(), reason.clone()));
+        }
+        problems.extend(self.small_devices());
+        problems.sort();
+        problems
+            .into_iter()
+            .map(|(object, reason)| Problem { object, reason })
+            .collect()
+    }
+
+    /// Devices that cannot take the largest packet of their network.
+    fn small_devices(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.claims.iter().filter_map(|(port, device)| {
+            let network = self.port_networks.get(port)?;
+            let wanted = self.slice(*network)?.params.as_ref()?.mtu;
+            (device.mtu < wanted).then(|| {
+                let reason = format!(
+                    "device {} has an MTU of {}, the network's is {wanted}: larger packets to this port are lost; \
+                     `ip link set {} mtu {wanted}`",
+                    device.name, device.mtu, device.name
+                );
+                (port.to_owned(), reason)
+            })
+        })
+    }
+
+    fn subject_name(&self, subject: Subject) -> String {
+        match subject {
+            Subject::Host => "host".into(),
+            Subject::Devices => "devices".into(),
+            Subject::Network(network) => match self.slice(network) {
+                Some(slice) => slice.full_name(),
+                None => format!("network {network}"),
+            },
+        }
+    }
+}

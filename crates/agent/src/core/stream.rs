@@ -1,0 +1,366 @@
+//! The core's side of the stream to the controller: what is said, and what is believed.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use coax_api::agent::{
+    Claims, ControllerMessage, Current, Forget, Held, Hello, Plugged, Realised, Refused, Report,
+    Welcome, agent_message, controller_message,
+};
+use coax_api::sequence::Arrival;
+use coax_compile::{DeltaError, NetworkSlice, SliceDelta};
+use prost::Message;
+
+use super::Core;
+use super::reconcile::Subject;
+use crate::input::{Command, Moment, ReportRequest};
+
+/// What to do with the stream after a message.
+enum Verdict {
+    /// Go on.
+    Keep,
+    /// Close it and attach again soon: something is missing or cannot be understood.
+    Reattach(String),
+    /// Close it and attach again much later: this controller will not do.
+    TurnAway(String),
+}
+
+impl Core {
+    pub(super) fn connected(&mut self, stream: u64, now: Moment) {
+        if !self.session.is_present(stream) {
+            return;
+        }
+        self.session.opened(now);
+        self.told_mtu = self.underlay_mtu();
+        let have = self
+            .slices
+            .values()
+            .filter(|slice| !self.needs_snapshot.contains(&slice.network_id));
+        let have = have.map(|slice| Held {
+            network_id: slice.network_id,
+            revision: slice.revision,
+        });
+        let hello = Hello {
+            host: self.config.host.clone(),
+            version: self.config.version.clone(),
+            vtep_ipv4: self
+                .config
+                .vtep_ipv4
+                .map_or_else(Bytes::new, |a| a.octets().to_vec().into()),
+            vtep_ipv6: self
+                .config
+                .vtep_ipv6
+                .map_or_else(Bytes::new, |a| a.octets().to_vec().into()),
+            underlay_mtu: self.told_mtu,
+            generation: self.generation,
+            have: have.collect(),
+        };
+        self.send(agent_message::Body::Hello(hello));
+        self.told_claims = self.claims_to_tell();
+        let plugged = self.told_claims.iter().map(plugged).collect();
+        self.send(agent_message::Body::Claims(Claims {
+            full: true,
+            plugged,
+            unplugged: Vec::new(),
+        }));
+    }
+
+    pub(super) fn disconnected(&mut self, stream: u64, reason: &str, now: Moment) {
+        if self.session.is_present(stream) {
+            tracing::warn!(reason, "no stream to the controller; forwarding goes on");
+            self.session.pause(now);
+        }
+    }
+
+    pub(super) fn received(&mut self, stream: u64, message: ControllerMessage, now: Moment) {
+        if !self.session.is_present(stream) {
+            return;
+        }
+        let verdict = match self.session.accept(message.sequence) {
+            Some(Arrival::Fresh) => self.believe(message.body, now),
+            Some(Arrival::Gap) => Verdict::Reattach("a message is missing".into()),
+            Some(Arrival::Duplicate) | None => Verdict::Keep,
+        };
+        match verdict {
+            Verdict::Keep => {}
+            Verdict::Reattach(reason) => {
+                tracing::warn!(reason, "attaching to the controller again");
+                self.close_stream();
+                self.session.pause(now);
+            }
+            Verdict::TurnAway(reason) => {
+                tracing::error!(reason, "this controller is not obeyed");
+                self.close_stream();
+                self.session.pause_long(now);
+            }
+        }
+    }
+
+    fn believe(&mut self, body: Option<controller_message::Body>, now: Moment) -> Verdict {
+        use controller_message::Body;
+        match body {
+            Some(Body::Welcome(welcome)) => self.welcome(&welcome, now),
+            Some(Body::Refused(refused)) => self.refused(refused),
+            _ if !self.session.is_welcome() => {
+                Verdict::Reattach("the controller did not introduce itself".into())
+            }
+            Some(Body::Snapshot(snapshot)) => match NetworkSlice::decode(snapshot.slice) {
+                Ok(slice) => self.snapshot(slice, now),
+                Err(error) => Verdict::Reattach(format!("an unreadable snapshot: {error}")),
+            },
+            Some(Body::Delta(delta)) => match SliceDelta::decode(delta.delta) {
+                Ok(delta) => self.delta(&delta, now),
+                Err(error) => Verdict::Reattach(format!("an unreadable change: {error}")),
+            },
+            Some(Body::Forget(Forget { network_id })) => {
+                self.forget(network_id, now);
+                Verdict::Keep
+            }
+            Some(Body::Current(Current { revision })) => self.current(revision, now),
+            Some(Body::ReportRequest(request)) => {
+                self.commands.push(Command::Report(ReportRequest {
+                    request_id: request.request_id,
+                    slots: self
+                        .slots
+                        .iter()
+                        .map(|(port, slot)| (slot, port.to_owned()))
+                        .collect(),
+                    revision: self.revision,
+                    problems: self.problems(),
+                }));
+                Verdict::Keep
+            }
+            // A kind of message that a newer controller knows.
+            None => Verdict::Keep,
+        }
+    }
+
+    fn welcome(&mut self, welcome: &Welcome, now: Moment) -> Verdict {
+        if welcome.generation < self.generation {
+            return Verdict::TurnAway(format!(
+                "its generation is {}, but generation {} was here before: it runs on an old copy of its state",
+                welcome.generation, self.generation
+            ));
+        }
+        if welcome.generation > self.generation {
+            self.generation = welcome.generation;
+            self.save_soon(now);
+        }
+        self.session.welcomed();
+        Verdict::Keep
+    }
+
+    fn refused(&mut self, refused: Refused) -> Verdict {
+        if refused.port.is_empty() {
+            return Verdict::TurnAway(refused.reason);
+        }
+        tracing::warn!(
+            port = refused.port,
+            reason = refused.reason,
+            "the controller refuses a port"
+        );
+        if let Some(network) = self.port_networks.get(&refused.port) {
+            self.urgent.insert(Subject::Network(*network));
+        }
+        self.refused.insert(refused.port, refused.reason);
+        Verdict::Keep
+    }
+
+    fn snapshot(&mut self, slice: NetworkSlice, now: Moment) -> Verdict {
+        let network = slice.network_id;
+        if let Some(held) = self.slices.get(&network)
+            && held.revision > slice.revision
+        {
+            let reason = format!(
+                "the controller offers revision {}, but revision {} is here; nothing is changed",
+                slice.revision, held.revision
+            );
+            tracing::error!(network = held.full_name(), reason);
+            self.behind.insert(network, reason);
+            return Verdict::Keep;
+        }
+        if let Some(former) = self.slices.remove(&network) {
+            self.unindex_members(&former);
+        }
+        self.index_members(&slice);
+        self.slices.insert(network, Arc::new(slice));
+        self.needs_snapshot.remove(&network);
+        self.slice_changed(network, now);
+        Verdict::Keep
+    }
+
+    fn delta(&mut self, delta: &SliceDelta, now: Moment) -> Verdict {
+        let network = delta.network_id;
+        if delta.deleted {
+            let held = self.slices.get(&network).map_or(0, |slice| slice.revision);
+            if delta.to_revision > held {
+                self.forget(network, now);
+            }
+            return Verdict::Keep;
+        }
+        let slice = self
+            .slices
+            .entry(network)
+            .or_insert_with(|| Arc::new(NetworkSlice::empty(network)));
+        // A step from nothing replaces all members.
+        let former = (delta.from_revision == 0).then(|| Arc::clone(slice));
+        match Arc::make_mut(slice).apply(delta) {
+            Ok(()) => {}
+            Err(DeltaError::Older { .. }) => return Verdict::Keep,
+            Err(error) => {
+                if self
+                    .slices
+                    .get(&network)
+                    .is_some_and(|slice| slice.revision == 0)
+                {
+                    self.slices.remove(&network);
+                }
+                self.needs_snapshot.insert(network);
+                return Verdict::Reattach(error.to_string());
+            }
+        }
+        if let Some(former) = former {
+            self.unindex_members(&former);
+        }
+        for port in &delta.remove_members {
+            self.unindex(port, network);
+        }
+        for member in &delta.upsert_members {
+            self.port_networks.insert(member.port.clone(), network);
+        }
+        self.slice_changed(network, now);
+        Verdict::Keep
+    }
+
+    /// A slice has another content: refusals that it overrules end, and its rows are worked on.
+    fn slice_changed(&mut self, network: u32, now: Moment) {
+        self.behind.remove(&network);
+        self.held_back.remove(&network);
+        if let Some(slice) = self.slices.get(&network) {
+            let host = &self.config.host;
+            self.refused.retain(|port, _| {
+                let member = slice.member(port);
+                !member.is_some_and(|member| member.host == *host || member.moving_to == *host)
+            });
+        }
+        self.dirty.insert(Subject::Network(network));
+        self.save_soon(now);
+    }
+
+    fn forget(&mut self, network: u32, now: Moment) {
+        if let Some(former) = self.slices.remove(&network) {
+            self.unindex_members(&former);
+        }
+        self.needs_snapshot.remove(&network);
+        self.slice_changed(network, now);
+    }
+
+    fn current(&mut self, revision: u64, now: Moment) -> Verdict {
+        if !self.session.is_current() {
+            self.session.became_current();
+            // The controller was not told that these are here, and did not send them: they are none of this host's any more.
+            for network in std::mem::take(&mut self.needs_snapshot) {
+                self.forget(network, now);
+            }
+            self.release_all();
+            // Rows of networks that neither the cache nor the controller knows.
+            let known = |network: &u32| self.slices.contains_key(network);
+            let in_networks = self.mirror.networks.keys().map(|network| network.0);
+            let in_ports = self.mirror.ports.values().map(|row| row.network.0);
+            let unknown: Vec<u32> = in_networks
+                .chain(in_ports)
+                .filter(|network| !known(network))
+                .collect();
+            self.dirty.extend(unknown.into_iter().map(Subject::Network));
+        }
+        if self.revision != revision {
+            self.revision = revision;
+            self.save_soon(now);
+        }
+        self.owes_realised = true;
+        Verdict::Keep
+    }
+
+    pub(super) fn reported(&mut self, request_id: u64, json: Vec<u8>) {
+        self.send(agent_message::Body::Report(Report {
+            request_id,
+            json: json.into(),
+        }));
+    }
+
+    pub(super) fn close_stream(&mut self) {
+        self.commands.push(Command::Disconnect {
+            stream: self.session.stream(),
+        });
+    }
+
+    /// Says which ports were plugged in or out since the last time.
+    pub(super) fn tell_claims(&mut self) {
+        if !self.session.is_open() {
+            return;
+        }
+        let present = self.claims_to_tell();
+        if present == self.told_claims {
+            return;
+        }
+        let new = present
+            .iter()
+            .filter(|(port, device)| self.told_claims.get(*port) != Some(device));
+        let gone = self
+            .told_claims
+            .keys()
+            .filter(|port| !present.contains_key(*port));
+        let claims = Claims {
+            full: false,
+            plugged: new.map(plugged).collect(),
+            unplugged: gone.cloned().collect(),
+        };
+        self.told_claims = present;
+        self.send(agent_message::Body::Claims(claims));
+    }
+
+    /// Says how far the maps are: when the controller waits for it, and when the problems are others than before.
+    pub(super) fn tell_realised(&mut self) {
+        if !self.session.is_current() || !self.is_settled() {
+            return;
+        }
+        let problems = self.problems();
+        if !self.owes_realised && problems == self.told_problems {
+            return;
+        }
+        self.owes_realised = false;
+        self.told_problems.clone_from(&problems);
+        let (generation, revision) = (self.generation, self.revision);
+        self.send(agent_message::Body::Realised(Realised {
+            generation,
+            revision,
+            problems,
+        }));
+    }
+
+    fn claims_to_tell(&self) -> std::collections::BTreeMap<String, (String, u32)> {
+        let claims = self.claims.iter();
+        claims
+            .map(|(port, device)| (port.to_owned(), (device.name.clone(), device.ifindex)))
+            .collect()
+    }
+
+    fn send(&mut self, body: agent_message::Body) {
+        if let Some(sequence) = self.session.number() {
+            let stream = self.session.stream();
+            self.commands.push(Command::Send {
+                stream,
+                sequence,
+                body,
+            });
+        }
+    }
+}
+
+fn plugged((port, (device, ifindex)): (&String, &(String, u32))) -> Plugged {
+    Plugged {
+        port: port.clone(),
+        device: device.clone(),
+        ifindex: *ifindex,
+    }
+}

@@ -1,0 +1,288 @@
+//! The scripted controller: follows the protocol with a real compiler, unless it is told to misbehave.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coax_api::agent::agent_message::Body;
+use coax_api::agent::{
+    ControllerMessage, Current, Delta, Forget, Refused, ReportRequest, Snapshot, Welcome,
+    controller_message,
+};
+use coax_compile::Compiler;
+use coax_model::intent::{Binding, Change, Intent, Network, Port};
+use coax_model::name::{HostName, NetworkName, PortName};
+use coax_wire::{MacAddress, Mtu, Vni};
+use prost::Message;
+
+use super::world::{HOST, World};
+use crate::input::Input;
+
+/// What the controller remembers of a stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Attached {
+    pub(super) stream: u64,
+    pub(super) sequence: u64,
+    pub(super) told: BTreeMap<u32, u64>,
+    pub(super) claimed: BTreeSet<String>,
+    pub(super) ready: bool,
+}
+
+/// A controller with a real compiler.
+#[derive(Debug)]
+pub(super) struct Controller {
+    pub(super) generation: u64,
+    pub(super) revision: u64,
+    pub(super) intent: Intent,
+    pub(super) compiler: Compiler,
+    pub(super) attached: Option<Attached>,
+    pub(super) up: bool,
+    /// Claims of these ports are refused.
+    pub(super) refuse: BTreeSet<String>,
+}
+
+impl World {
+    // Intent.
+
+    pub(super) fn change(&mut self, change: Change) {
+        self.controller.intent.apply(&change);
+        self.controller.revision += 1;
+        let revision = self.controller.revision;
+        let deltas = self.controller.compiler.apply(revision, &[change]);
+        let Some(attached) = &self.controller.attached else {
+            return;
+        };
+        if !attached.ready {
+            return;
+        }
+        for delta in deltas {
+            if self
+                .controller
+                .attached
+                .as_ref()
+                .unwrap()
+                .told
+                .contains_key(&delta.network_id)
+            {
+                let told = &mut self.controller.attached.as_mut().unwrap().told;
+                if delta.deleted {
+                    told.remove(&delta.network_id);
+                } else {
+                    told.insert(delta.network_id, delta.to_revision);
+                }
+                let delta = Delta {
+                    delta: delta.encode_to_vec().into(),
+                };
+                self.controller_says(controller_message::Body::Delta(delta));
+            }
+        }
+        self.bring_up_to_date();
+    }
+
+    pub(super) fn network(&mut self, name: &str) {
+        let count = self.controller.intent.networks.len() as u32;
+        self.network_with_vni(name, 4096 + count);
+    }
+
+    pub(super) fn network_with_vni(&mut self, name: &str, vni: u32) {
+        let name: NetworkName = name.parse().unwrap();
+        let network = Network {
+            vni: Vni::try_from(vni).unwrap(),
+            mtu: Mtu::try_from(1530u32).unwrap(),
+            subnets: vec!["10.1.0.0/16".parse().unwrap()],
+            vlan_transparent: false,
+            flood_unknown: false,
+        };
+        self.change(Change::PutNetwork { name, network });
+    }
+
+    pub(super) fn delete_network(&mut self, name: &str) {
+        self.change(Change::DeleteNetwork {
+            name: name.parse().unwrap(),
+        });
+    }
+
+    /// Creates the port, or puts it into another network; MAC and IP address follow from its name.
+    pub(super) fn port(&mut self, name: &str, network: &str) {
+        let hash = crc32fast::hash(name.as_bytes()).to_be_bytes();
+        let network: NetworkName = network.parse().unwrap();
+        let port = Port {
+            network: network.name,
+            mac: MacAddress([2, 0, hash[0], hash[1], hash[2], hash[3]]),
+            addresses: vec![[10, 1, hash[2], hash[3]].into()],
+            host: None,
+        };
+        self.change(Change::PutPort {
+            name: name.parse().unwrap(),
+            port,
+        });
+    }
+
+    pub(super) fn delete_port(&mut self, name: &str) {
+        self.change(Change::DeletePort {
+            name: name.parse().unwrap(),
+        });
+    }
+
+    pub(super) fn bind(&mut self, port: &str, host: &str) {
+        self.put_binding(port, Binding::at(HostName::new(host).unwrap()));
+    }
+
+    pub(super) fn put_binding(&mut self, port: &str, binding: Binding) {
+        self.change(Change::PutBinding {
+            port: port.parse().unwrap(),
+            binding,
+        });
+    }
+
+    pub(super) fn unbind(&mut self, port: &str) {
+        self.change(Change::DeleteBinding {
+            port: port.parse().unwrap(),
+        });
+    }
+
+    // The controller.
+
+    pub(super) fn controller_dies(&mut self) {
+        self.controller.up = false;
+        self.wire.clear();
+        if let Some(attached) = self.controller.attached.take() {
+            let stream = attached.stream;
+            self.input(Input::Disconnected {
+                stream,
+                reason: "killed".into(),
+            });
+        }
+    }
+
+    pub(super) fn controller_comes_back(&mut self) {
+        self.controller.up = true;
+        self.controller.generation += 1;
+    }
+
+    pub(super) fn ask_for_report(&mut self, request_id: u64) {
+        self.controller_says(controller_message::Body::ReportRequest(ReportRequest {
+            request_id,
+        }));
+    }
+
+    pub(super) fn controller_says(&mut self, body: controller_message::Body) {
+        let Some(attached) = &mut self.controller.attached else {
+            return;
+        };
+        attached.sequence += 1;
+        let message = ControllerMessage {
+            sequence: attached.sequence,
+            body: Some(body),
+        };
+        self.wire.push_back((attached.stream, message));
+    }
+
+    pub(super) fn controller_hears(&mut self, stream: u64, body: Body) {
+        let Some(attached) = &mut self.controller.attached else {
+            return;
+        };
+        if attached.stream != stream {
+            return;
+        }
+        match body {
+            Body::Hello(hello) => {
+                let have = hello
+                    .have
+                    .iter()
+                    .map(|held| (held.network_id, held.revision));
+                attached.told = have.collect();
+                let (generation, revision) = (self.controller.generation, self.controller.revision);
+                let welcome = Welcome {
+                    generation,
+                    revision,
+                };
+                self.controller_says(controller_message::Body::Welcome(welcome));
+            }
+            Body::Claims(claims) => {
+                attached.ready = true;
+                for port in &claims.unplugged {
+                    attached.claimed.remove(port);
+                }
+                let plugged = claims.plugged.iter().map(|plugged| plugged.port.clone());
+                attached.claimed.extend(plugged);
+                for plugged in &claims.plugged {
+                    self.take_claim(&plugged.port);
+                }
+                self.bring_up_to_date();
+            }
+            Body::Realised(_) | Body::Report(_) => {}
+        }
+    }
+
+    /// Binds a claimed port to the host of the agent.
+    fn take_claim(&mut self, port: &str) {
+        if self.controller.refuse.contains(port) {
+            let refused = Refused {
+                port: port.into(),
+                reason: "it runs elsewhere".into(),
+            };
+            self.controller_says(controller_message::Body::Refused(refused));
+            return;
+        }
+        let name: PortName = port.parse().unwrap();
+        if !self.controller.intent.ports.contains_key(&name) {
+            return;
+        }
+        let here = HostName::new(HOST).unwrap();
+        let former = self
+            .controller
+            .intent
+            .bindings
+            .get(&name)
+            .and_then(|it| it.host.clone());
+        if former.as_ref() == Some(&here) {
+            return;
+        }
+        self.put_binding(
+            port,
+            Binding {
+                host: Some(here),
+                moving_to: None,
+                moved_from: former,
+            },
+        );
+    }
+
+    /// Sends snapshots of what the agent should have and has not, and takes back what it should not have.
+    fn bring_up_to_date(&mut self) {
+        let Some(attached) = &self.controller.attached else {
+            return;
+        };
+        if !attached.ready {
+            return;
+        }
+        let here = HostName::new(HOST).unwrap();
+        let compiler = &self.controller.compiler;
+        let mut wanted: BTreeSet<u32> = compiler.networks_of_host(&here).collect();
+        let claimed = attached
+            .claimed
+            .iter()
+            .filter_map(|port| port.parse::<PortName>().ok());
+        wanted.extend(claimed.filter_map(|port| compiler.network_of(&port)));
+        let mut bodies = Vec::new();
+        let attached = self.controller.attached.as_mut().unwrap();
+        for network_id in attached.told.keys().copied().collect::<Vec<_>>() {
+            if !wanted.contains(&network_id) {
+                attached.told.remove(&network_id);
+                bodies.push(controller_message::Body::Forget(Forget { network_id }));
+            }
+        }
+        for network in wanted {
+            let revision = compiler.revision(network).unwrap();
+            if attached.told.get(&network) != Some(&revision) {
+                attached.told.insert(network, revision);
+                let slice = compiler.slice(network).unwrap().encode_to_vec().into();
+                bodies.push(controller_message::Body::Snapshot(Snapshot { slice }));
+            }
+        }
+        let revision = self.controller.revision;
+        bodies.push(controller_message::Body::Current(Current { revision }));
+        for body in bodies {
+            self.controller_says(body);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! After any sequence of events, faults included, the tables equal what follows from the slices and the devices alone.
+
+use std::time::Duration;
+
+use coax_model::intent::Binding;
+use coax_model::name::HostName;
+use proptest::prelude::*;
+
+use super::world::World;
+
+const PORTS: usize = 6;
+const HOSTS: [&str; 4] = ["hv1", "hv2", "hv3", "hv4"];
+const NETWORKS: [&str; 3] = ["p/one", "p/two", "p/three"];
+
+#[derive(Clone, Debug)]
+enum Event {
+    PutPort(usize, usize),
+    DeletePort(usize),
+    Bind(usize, Option<usize>, Option<usize>, Option<usize>),
+    Unbind(usize),
+    Plug(usize),
+    Unplug(usize),
+    Realias(usize, usize),
+    DeleteNetwork(usize),
+    PutNetwork(usize),
+    Lose,
+    Repeat,
+    Swap,
+    ControllerDies,
+    ControllerBack,
+    Restart,
+    RestartWithoutCache,
+    Reboot,
+    Pass(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    use Event::*;
+    let host = || prop::option::of(0..HOSTS.len());
+    prop_oneof![
+        4 => (0..PORTS, 0..NETWORKS.len()).prop_map(|(port, network)| PutPort(port, network)),
+        1 => (0..PORTS).prop_map(DeletePort),
+        4 => (0..PORTS, host(), host(), host()).prop_map(|(port, a, b, c)| Bind(port, a, b, c)),
+        1 => (0..PORTS).prop_map(Unbind),
+        4 => (0..PORTS).prop_map(Plug),
+        2 => (0..PORTS).prop_map(Unplug),
+        1 => (0..PORTS, 0..PORTS).prop_map(|(device, port)| Realias(device, port)),
+        1 => (0..NETWORKS.len()).prop_map(DeleteNetwork),
+        1 => (0..NETWORKS.len()).prop_map(PutNetwork),
+        2 => Just(Lose),
+        2 => Just(Repeat),
+        2 => Just(Swap),
+        1 => Just(ControllerDies),
+        2 => Just(ControllerBack),
+        1 => Just(Restart),
+        1 => Just(RestartWithoutCache),
+        1 => Just(Reboot),
+        4 => (0u64..8000).prop_map(Pass),
+    ]
+}
+
+fn happen(world: &mut World, event: Event) {
+    let port = |number: usize| format!("p/v{number}");
+    let host = |number: Option<usize>| number.map(|number| HostName::new(HOSTS[number]).unwrap());
+    match event {
+        Event::PutPort(number, network) => world.port(&port(number), NETWORKS[network]),
+        Event::DeletePort(number) => world.delete_port(&port(number)),
+        Event::Bind(number, has, gets, had) => {
+            let binding = Binding {
+                host: host(has),
+                moving_to: host(gets),
+                moved_from: host(had),
+            };
+            world.put_binding(&port(number), binding);
+        }
+        Event::Unbind(number) => world.unbind(&port(number)),
+        Event::Plug(number) => drop(world.plug(&port(number))),
+        Event::Unplug(number) => {
+            if let Some(device) = world.find_local(&port(number)) {
+                world.unplug(device);
+            }
+        }
+        Event::Realias(number, other) => {
+            if let Some(ifindex) = world.find_local(&port(number)) {
+                let mut device = world.devices[&ifindex].clone();
+                device.alias = Some(format!("coax:{}", port(other)));
+                world.change_device(device);
+            }
+        }
+        Event::DeleteNetwork(network) => world.delete_network(NETWORKS[network]),
+        Event::PutNetwork(network) => {
+            world.network_with_vni(NETWORKS[network], 4096 + network as u32)
+        }
+        Event::Lose => drop(world.wire.pop_front()),
+        Event::Repeat => {
+            if let Some(message) = world.wire.front().cloned() {
+                world.wire.push_front(message);
+            }
+        }
+        Event::Swap => world.wire.rotate_left(usize::from(world.wire.len() > 1)),
+        Event::ControllerDies => world.controller_dies(),
+        Event::ControllerBack => {
+            if !world.controller.up {
+                world.controller_comes_back();
+            }
+        }
+        Event::Restart => world.restart(),
+        Event::RestartWithoutCache => {
+            world.saved = None;
+            world.restart();
+        }
+        Event::Reboot => world.reboot(),
+        Event::Pass(millis) => world.run_for(Duration::from_millis(millis)),
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_tables_converge(events in prop::collection::vec(event(), 1..60)) {
+        let mut world = World::new();
+        for (number, network) in (0..).zip(NETWORKS) {
+            world.network_with_vni(network, 4096 + number);
+        }
+        for event in events {
+            happen(&mut world, event);
+        }
+        if !world.controller.up {
+            world.controller_comes_back();
+        }
+        world.run();
+        world.heartbeat();
+        world.run();
+        world.assert_converged();
+        world.assert_attached();
+        prop_assert_eq!(world.realised(), Some(world.controller.revision));
+        // The controller hears all claims again, and may bind ports differently.
+        world.restart();
+        world.run();
+        world.assert_converged();
+        // And now it is at rest: another start changes nothing.
+        let before = world.plane.operations().len();
+        world.restart();
+        world.run();
+        world.assert_converged();
+        prop_assert_eq!(world.plane.operations().len(), before);
+    }
+}

@@ -1,0 +1,197 @@
+//! What the core is told and what it asks for. Everything that happens to an agent is one of these values, so that a
+//! test (or a recording) can play it again.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use coax_api::agent::{ControllerMessage, agent_message};
+use coax_vswitch::{Attachment, RowOperation, Table};
+
+use crate::cache::CacheContents;
+
+/// What does not change while an agent runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name of this host.
+    pub host: String,
+    /// Version of this agent.
+    pub version: String,
+    /// Tunnel endpoint over IPv4.
+    pub vtep_ipv4: Option<Ipv4Addr>,
+    /// Tunnel endpoint over IPv6.
+    pub vtep_ipv6: Option<Ipv6Addr>,
+    /// Devices that lead to the fabric, by name.
+    pub uplinks: Vec<String>,
+    /// Ports that there are counters for.
+    pub most_ports: u32,
+    /// Prefer IPv6 between hosts that have both families.
+    pub prefer_ipv6: bool,
+}
+
+/// A network device as the core sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its number in the kernel.
+    pub ifindex: u32,
+    /// Its name.
+    pub name: String,
+    /// Its alias, which may name a port.
+    pub alias: Option<String>,
+    /// Largest packet that it carries.
+    pub mtu: u32,
+    /// One end of a veth pair whose other end is in another network namespace: frames can be handed straight to that end.
+    pub veth_into_namespace: bool,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A device appeared, or something about it is different.
+    Device(Device),
+    /// A device is gone.
+    DeviceGone {
+        /// Its number in the kernel.
+        ifindex: u32,
+    },
+    /// All devices that exist have been told.
+    DevicesListed,
+    /// The stream asked for with [`Command::Connect`] is open.
+    Connected {
+        /// Number of the stream.
+        stream: u64,
+    },
+    /// The stream could not be opened, or ended.
+    Disconnected {
+        /// Number of the stream.
+        stream: u64,
+        /// Why, in words for the log.
+        reason: String,
+    },
+    /// The controller said something.
+    Received {
+        /// Number of the stream.
+        stream: u64,
+        /// What it said.
+        message: ControllerMessage,
+    },
+    /// The answer to [`Command::Apply`].
+    Applied {
+        /// Number of the batch.
+        batch: u64,
+        /// The steps that were not done; all others were.
+        failures: Vec<Failure>,
+    },
+    /// The answer to [`Command::Report`].
+    Reported {
+        /// The controller's number for its question.
+        request_id: u64,
+        /// The report as JSON.
+        json: Vec<u8>,
+    },
+    /// The time that [`crate::Core::deadline`] named has come.
+    Tick,
+}
+
+/// Something that the core wants done.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Open a stream to the controller.
+    Connect {
+        /// Number of the stream.
+        stream: u64,
+    },
+    /// Close the stream.
+    Disconnect {
+        /// Number of the stream.
+        stream: u64,
+    },
+    /// Send to the controller.
+    Send {
+        /// Number of the stream.
+        stream: u64,
+        /// Number of the message in its stream.
+        sequence: u64,
+        /// What to say.
+        body: agent_message::Body,
+    },
+    /// Change the data plane, and answer with [`Input::Applied`].
+    Apply(Batch),
+    /// Write the cache. Of several, only the newest counts.
+    Save(CacheContents),
+    /// Read counters, and answer with [`Input::Reported`].
+    Report(ReportRequest),
+}
+
+/// Steps to be carried out in order, see [`crate::execute`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Number of the batch.
+    pub number: u64,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One change of the data plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A row.
+    Row(RowOperation),
+    /// Put the program on a device.
+    Attach(u32, Attachment),
+    /// Take the program off a device.
+    Detach(u32, Attachment),
+    /// Set the counters of a slot to zero.
+    ResetCounters(u32),
+}
+
+/// A step that was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Index of the step in its batch.
+    pub step: usize,
+    /// Why it was not done.
+    pub error: StepError,
+}
+
+/// Why a step was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// The table has no room.
+    #[error(
+        "table `{table}` is full ({capacity} rows): raise it with `--capacity {table}=…` and restart the agent"
+    )]
+    TableFull {
+        /// The table.
+        table: Table,
+        /// Rows that fit.
+        capacity: u32,
+    },
+    /// The device is gone; netlink will say so, too.
+    #[error("device {ifindex} is gone")]
+    NoDevice {
+        /// Its number in the kernel.
+        ifindex: u32,
+    },
+    /// Anything else that the data plane said.
+    #[error("{0}")]
+    Refused(String),
+    /// A step before it failed, without which this one would break what works.
+    #[error("waits for a step before it")]
+    Skipped,
+}
+
+/// What goes into a report besides counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportRequest {
+    /// The controller's number for its question.
+    pub request_id: u64,
+    /// Slots and the ports that they count for.
+    pub slots: Vec<(u32, String)>,
+    /// The revision in the maps.
+    pub revision: u64,
+    /// What could not be done.
+    pub problems: Vec<coax_api::agent::Problem>,
+}
+
+/// A moment, as the time since the agent started.
+pub type Moment = Duration;

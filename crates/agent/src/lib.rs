@@ -1,0 +1,45 @@
+//! The agent of a host: keeps the rows of the data plane as the controller wants them.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `core` | the reconciler, sans-IO: inputs and the time in, commands out |
+//! | `claims`, `slots` | which device is which port, and where its counters are |
+//! | `mirror`, `desired`, `plan`, `execute` | rows that are there, rows that should be, the steps between, carrying them out |
+//! | `session` | the stream to the controller: numbers, pauses |
+//! | `cache` | what survives a reboot |
+//! | `tasks`, `links`, `stream`, `plane` | the shell: tasks and channels around the core |
+//! | `args`, `run` | the command line, starting and stopping |
+//!
+//! Invariants:
+//!
+//! - The data plane does not need the agent: stopping, killing or upgrading it touches nothing that forwards.
+//! - A step that could not be done is reported to the controller and tried again, never forgotten.
+//! - What a controller with an older generation, or an older revision of a network, says changes nothing.
+
+mod args;
+mod cache;
+mod claims;
+mod core;
+mod desired;
+mod error;
+mod execute;
+mod input;
+mod links;
+mod mirror;
+mod plan;
+mod plane;
+mod run;
+mod session;
+mod slots;
+mod stream;
+mod tasks;
+
+pub use args::{AgentCommand, Args, RunArgs, Underlay};
+pub use cache::{Cache, CacheContents, CacheError, Damage};
+pub use core::{Core, Found};
+pub use error::Error;
+pub use execute::execute;
+pub use input::{
+    Batch, Command, Config, Device, Failure, Input, Moment, ReportRequest, Step, StepError,
+};
+pub use run::{detach, run};

@@ -1,0 +1,213 @@
+//! Starting and stopping an agent: what is read from the host before the core can begin.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::time::Duration;
+
+use coax_netlink::{LinkWatch, Netlink};
+use coax_vswitch::{DataPlane, KernelDataPlane, KernelOptions};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::args::{AgentCommand, Args, RunArgs, Underlay};
+use crate::cache::{Cache, CacheContents};
+use crate::core::{Core, Found};
+use crate::error::Error;
+use crate::input::Config;
+use crate::plane::PlaneThread;
+use crate::tasks::{Channels, DEVICES, RESULTS, run_core};
+use crate::{links, stream};
+
+/// Does what the command line says; an agent runs until SIGTERM or SIGINT.
+pub async fn run(args: Args) -> Result<(), Error> {
+    match (args.command, args.run) {
+        (Some(AgentCommand::Detach { pins }), _) => detach(&pins),
+        (None, Some(run)) => run_agent(&run).await,
+        (None, None) => Err(Error::NothingToDo),
+    }
+}
+
+/// Takes the vSwitch whose pins are in `pins` off this host.
+pub fn detach(pins: &Path) -> Result<(), Error> {
+    KernelDataPlane::remove(pins)?;
+    tracing::info!(pins = %pins.display(), "the vSwitch is detached");
+    Ok(())
+}
+
+async fn run_agent(args: &RunArgs) -> Result<(), Error> {
+    let stop = stop_signal()?;
+    let endpoint = stream::endpoint(&args.controller)?;
+    std::fs::create_dir_all(&args.state).map_err(|source| Error::State {
+        path: args.state.clone(),
+        source,
+    })?;
+    let config = config(args, &Netlink::open()?).await?;
+    let options = KernelOptions {
+        pins: args.pins_folder(),
+        capacity: args.capacity,
+        take_over_layout: args.take_over_layout,
+    };
+    let plane: Box<dyn DataPlane> = Box::new(KernelDataPlane::open(&options)?);
+    let (found, cache) = find(args, plane.as_ref())?;
+    tracing::info!(
+        host = config.host,
+        vtep_ipv4 = ?config.vtep_ipv4,
+        vtep_ipv6 = ?config.vtep_ipv6,
+        cached_networks = found.cache.as_ref().map_or(0, |cache| cache.slices.len()),
+        "the agent starts"
+    );
+
+    let (device_sender, devices) = mpsc::channel(DEVICES);
+    tokio::spawn(links::tell_links(LinkWatch::open()?, device_sender));
+    let (result_sender, results) = mpsc::channel(RESULTS);
+    let plane = PlaneThread::start(config.host.clone(), plane, result_sender)?;
+    let (cache_sender, cache_thread) = start_cache_thread(cache)?;
+    let core = Core::new(config, found, Duration::ZERO);
+    let channels = Channels {
+        devices,
+        results,
+        plane,
+        cache: cache_sender,
+    };
+    let outcome = run_core(core, channels, endpoint, stop).await;
+    // The channels are gone with the core; the last contents are on their way to the disk.
+    let written = tokio::task::spawn_blocking(move || cache_thread.join()).await;
+    if !matches!(written, Ok(Ok(()))) {
+        tracing::warn!("the cache's thread did not end well");
+    }
+    tracing::info!("the agent stops; forwarding goes on");
+    outcome
+}
+
+/// Reads what the host has from before.
+fn find(args: &RunArgs, plane: &dyn DataPlane) -> Result<(Found, Cache), Error> {
+    let cache = Cache::new(&args.state);
+    let (contents, cache_problem) = match cache.load() {
+        Ok(contents) => (contents, None),
+        Err(error) => {
+            tracing::error!(%error, "starting without a cache");
+            (None, Some(error.to_string()))
+        }
+    };
+    let found = Found {
+        rows: plane.rows()?,
+        attached: plane.attached()?,
+        cache: contents,
+        cache_problem,
+        seed: RandomState::new().build_hasher().finish(),
+    };
+    Ok((found, cache))
+}
+
+/// Starts the thread that writes the cache; it ends, after the last contents, when the sender is dropped.
+fn start_cache_thread(
+    cache: Cache,
+) -> Result<
+    (
+        watch::Sender<Option<CacheContents>>,
+        std::thread::JoinHandle<()>,
+    ),
+    Error,
+> {
+    let (sender, mut receiver) = watch::channel(None::<CacheContents>);
+    let runtime = tokio::runtime::Handle::current();
+    let work = move || {
+        while runtime.block_on(receiver.changed()).is_ok() {
+            let contents = receiver.borrow_and_update().clone();
+            if let Some(Err(error)) = contents.map(|contents| cache.save(&contents)) {
+                tracing::error!(%error, "after a reboot, ports will need the controller");
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("cache".into()).spawn(work);
+    let failed = |source| Error::System {
+        what: "start the cache's thread",
+        source,
+    };
+    Ok((sender, thread.map_err(failed)?))
+}
+
+/// Completes the command line with what the host knows.
+async fn config(args: &RunArgs, netlink: &Netlink) -> Result<Config, Error> {
+    let links = netlink.links().await?;
+    let mut tunnel_devices: Vec<u32> = links
+        .iter()
+        .filter(|link| link.name == "lo")
+        .map(|link| link.index)
+        .collect();
+    for name in &args.uplinks {
+        match links.iter().find(|link| link.name == *name) {
+            Some(link) => tunnel_devices.push(link.index),
+            None => {
+                let present: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+                return Err(Error::NoUplink {
+                    name: name.clone(),
+                    present: present.join(", "),
+                });
+            }
+        }
+    }
+    let (mut vtep_ipv4, mut vtep_ipv6) = (args.vtep_ipv4, args.vtep_ipv6);
+    let addresses = netlink.addresses(None).await?;
+    if vtep_ipv4.is_none() && vtep_ipv6.is_none() {
+        let candidates: Vec<IpAddr> = tunnel_devices
+            .iter()
+            .flat_map(|device| addresses.iter().filter(move |(index, _)| index == device))
+            .map(|(_, net)| net.addr())
+            .collect();
+        vtep_ipv4 = candidates.iter().find_map(global_ipv4);
+        vtep_ipv6 = candidates.iter().find_map(global_ipv6);
+    }
+    if vtep_ipv4.is_none() && vtep_ipv6.is_none() {
+        return Err(Error::NoVtep);
+    }
+    let given = vtep_ipv4
+        .map(IpAddr::from)
+        .into_iter()
+        .chain(vtep_ipv6.map(IpAddr::from));
+    for vtep in given.filter(|vtep| !addresses.iter().any(|(_, net)| net.addr() == *vtep)) {
+        tracing::warn!(%vtep, "no device of this host has the tunnel endpoint's address");
+    }
+    Ok(Config {
+        host: args.host.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        vtep_ipv4,
+        vtep_ipv6,
+        uplinks: args.uplinks.clone(),
+        most_ports: args.capacity.ports,
+        prefer_ipv6: args.underlay == Underlay::Ipv6,
+    })
+}
+
+fn global_ipv4(address: &IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) if !address.is_loopback() && !address.is_link_local() => Some(*address),
+        _ => None,
+    }
+}
+
+fn global_ipv6(address: &IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V6(address) if !address.is_loopback() && !address.is_unicast_link_local() => {
+            Some(*address)
+        }
+        _ => None,
+    }
+}
+
+/// Ends when the process is asked to stop.
+fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    let failed = |source| Error::System {
+        what: "wait for signals",
+        source,
+    };
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

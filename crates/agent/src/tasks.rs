@@ -1,0 +1,121 @@
+//! The tasks of a running agent. Every channel is bounded, its capacity is beside it.
+//!
+//! ```text
+//!                        kernel                                    controller
+//!                          | netlink                                   | gRPC
+//!                     +---------+                                +-----------+
+//!                     |  links  |                                |  stream   |  one per attempt, ends with it
+//!                     +---------+                                +-----------+
+//!                          | DEVICES                    INCOMING |     ^ OUTGOING
+//!                          v                                     v     |
+//!                     +------------------------------------------------------+
+//!     signals ------> |  core: Core::handle(input, now) -> commands          |
+//!                     +------------------------------------------------------+
+//!                       | PLANE          ^ RESULTS                 | newest only
+//!                       v                |                         v
+//!                     +--------------------+                  +---------+
+//!                     |  plane (OS thread) |                  |  cache  |  (OS thread)
+//!                     +--------------------+                  +---------+
+//!                       | bpf                                      | fsync, rename
+//!                     kernel                                    state folder
+//! ```
+//!
+//! The core waits for nobody: what does not fit into `OUTGOING` ends the stream (the agent attaches again and says what matters),
+//! a report that does not fit into `PLANE` is not made (the controller stops waiting), the cache keeps the newest contents only.
+//! It takes results and devices before words of the controller, because a device may be a VM that arrives.
+
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::cache::CacheContents;
+use crate::core::Core;
+use crate::error::Error;
+use crate::input::{Command, Input};
+use crate::plane::{PlaneRequest, PlaneThread};
+use crate::stream::{Outgoing, StreamTasks};
+
+/// Device events that wait for the core.
+pub(crate) const DEVICES: usize = 1024;
+/// Words of the controller that wait for the core.
+pub(crate) const INCOMING: usize = 256;
+/// Words for the controller that wait for the network.
+pub(crate) const OUTGOING: usize = 256;
+/// Batches and reports that wait for the data plane; there is never more than one batch.
+pub(crate) const PLANE: usize = 16;
+/// Answers of the data plane that wait for the core; as many as there can be questions.
+pub(crate) const RESULTS: usize = PLANE + 1;
+
+/// The ends of all channels that lead to the core and away from it.
+pub(crate) struct Channels {
+    /// From `links`.
+    pub(crate) devices: mpsc::Receiver<Result<Input, coax_netlink::Error>>,
+    /// From `plane`.
+    pub(crate) results: mpsc::Receiver<Input>,
+    /// To `plane`.
+    pub(crate) plane: PlaneThread,
+    /// To `cache`.
+    pub(crate) cache: watch::Sender<Option<CacheContents>>,
+}
+
+/// Runs the core until `stop` ends. What is in the kernel stays as it is.
+pub(crate) async fn run_core(
+    mut core: Core,
+    mut channels: Channels,
+    controller: tonic::transport::Endpoint,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let started = Instant::now();
+    let (incoming_sender, mut incoming) = mpsc::channel(INCOMING);
+    let mut streams = StreamTasks::new(controller, incoming_sender);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let deadline = core.deadline().map(|moment| started + moment);
+        let input = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(input) = channels.results.recv() => input,
+            device = channels.devices.recv() => match device {
+                Some(Ok(input)) => input,
+                Some(Err(error)) => return Err(error.into()),
+                None => return Err(Error::TaskEnded { task: "links" }),
+            },
+            Some(input) = incoming.recv() => input,
+            () = sleep_until(deadline) => Input::Tick,
+        };
+        for command in core.handle(input, started.elapsed()) {
+            carry_out(command, &mut streams, &channels)?;
+        }
+    }
+    channels.cache.send_replace(Some(core.cache_contents()));
+    Ok(())
+}
+
+fn carry_out(
+    command: Command,
+    streams: &mut StreamTasks,
+    channels: &Channels,
+) -> Result<(), Error> {
+    match command {
+        Command::Connect { stream } => streams.open(stream),
+        Command::Disconnect { stream } => streams.close(stream),
+        Command::Send {
+            stream,
+            sequence,
+            body,
+        } => {
+            streams.send(stream, Outgoing { sequence, body });
+        }
+        Command::Apply(batch) => channels.plane.apply(batch)?,
+        Command::Report(request) => channels.plane.report(PlaneRequest::Report(request))?,
+        Command::Save(contents) => drop(channels.cache.send_replace(Some(contents))),
+    }
+    Ok(())
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

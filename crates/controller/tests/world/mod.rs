@@ -533,8 +533,41 @@ impl World {
         for host in self.core.host_views() {
             assert_eq!(host.lag, 0, "{host:?}");
         }
-        for (port, binding) in &stored.intent.bindings {
-            assert_eq!(binding.moved_from, None, "{port} has arrived for everybody");
+        for (name, port) in &stored.intent.ports {
+            let binding = stored
+                .intent
+                .bindings
+                .get(name)
+                .cloned()
+                .unwrap_or_default();
+            let has = |host: &HostName| {
+                let mut agents = self.agents.iter();
+                agents.any(|agent| {
+                    agent.name == host.as_str() && agent.devices.contains(&name.to_string())
+                })
+            };
+            let permitted = |agent: &&Agent| {
+                let wish = port
+                    .host
+                    .as_ref()
+                    .is_none_or(|wish| wish.as_str() == agent.name);
+                wish && agent.devices.contains(&name.to_string())
+            };
+            match &binding.host {
+                None => {
+                    let claimant = self.agents.iter().find(permitted).map(|agent| &agent.name);
+                    assert_eq!(claimant, None, "{name} is claimed and nowhere");
+                }
+                Some(host) => assert!(
+                    has(host) || binding.moving_to.is_some(),
+                    "{name} is bound to {host}, which does not have it: {binding:?}"
+                ),
+            }
+            assert!(
+                !binding.moving_to.as_ref().is_some_and(has),
+                "{name} arrived and is not bound"
+            );
+            assert_eq!(binding.moved_from, None, "{name} has arrived for everybody");
         }
     }
 }

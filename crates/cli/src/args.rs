@@ -27,9 +27,10 @@ pub struct Cli {
         global = true,
         value_enum,
         default_value_t,
-        env = "COAX_OUTPUT"
+        env = "COAX_OUTPUT",
+        hide_env = true
     )]
-    #[arg(hide_env = true)]
+    #[arg(help_heading = EVERYWHERE)]
     pub output: Format,
     /// Say nothing beside data and errors
     #[arg(short, long, global = true, env = "COAX_QUIET", hide_env = true)]
@@ -61,6 +62,8 @@ pub enum Command {
     Drops(commands::drops::DropsArgs),
     /// Frames and bytes of every port, and how full the tables are
     Counters(commands::counters::CountersArgs),
+    /// Draw a lab: cabling, VMs, what is broken
+    Graph(coax_lab::args::GraphArgs),
     /// What a word, a drop reason or an error code means
     Explain(commands::explain::ExplainArgs),
     /// Projects: who owns objects
@@ -81,6 +84,14 @@ pub enum Command {
     /// VTEPs: tunnel endpoints that are not Coax hosts
     #[command(subcommand)]
     Vtep(commands::vtep::VtepCommand),
+    /// A whole data centre in network namespaces of this machine
+    Lab(coax_lab::Args),
+    /// Do the main job with real traffic in a lab, measure it and report
+    Demo(coax_lab::demo::Args),
+    /// Run the controller
+    Controller(coax_controller::Options),
+    /// Run the vSwitch of this host
+    Agent(coax_agent::Args),
     /// Print the version
     Version(commands::version::VersionArgs),
     /// Print a completion script for a shell

@@ -37,6 +37,15 @@ pub enum CliError {
     /// The controller cannot be reached or refuses.
     #[error(transparent)]
     Api(#[from] ClientError),
+    /// A lab could not do it.
+    #[error(transparent)]
+    Lab(coax_lab::Error),
+    /// A controller cannot start or go on.
+    #[error(transparent)]
+    Controller(#[from] coax_controller::Error),
+    /// An agent cannot start or go on.
+    #[error(transparent)]
+    Agent(#[from] coax_agent::Error),
     /// No object has that name.
     #[error("there is no {kind} `{name}`{}", in_project(project))]
     NoSuchObject {
@@ -136,6 +145,16 @@ pub enum CliError {
     },
 }
 
+impl From<coax_lab::Error> for CliError {
+    /// The controller's refusals read the same, whoever asked.
+    fn from(error: coax_lab::Error) -> Self {
+        match error {
+            coax_lab::Error::Api(error) => Self::Api(error),
+            error => Self::Lab(error),
+        }
+    }
+}
+
 fn in_project(project: &Option<String>) -> String {
     project
         .as_ref()
@@ -155,7 +174,17 @@ impl CliError {
             Self::Api(ClientError::Transport { .. }) => "connection-lost",
             Self::Api(ClientError::BadPath { .. }) => "bad-name",
             Self::Api(ClientError::Unexpected { .. }) => "unknown-answer",
-            Self::NoSuchObject { .. } => "not-found",
+            Self::Lab(error) => error.code(),
+            Self::Controller(error) => controller_code(error),
+            Self::Agent(error) => agent_code(error),
+            Self::NoSuchObject { kind, .. } => match *kind {
+                "port" => "no-such-port",
+                "network" => "no-such-network",
+                "subnet" => "no-such-subnet",
+                "vtep" => "no-such-vtep",
+                "host" => "no-such-host",
+                _ => "no-such-project",
+            },
             Self::AmbiguousObject { .. } => "ambiguous-name",
             Self::Unreadable { .. } => "file-unreadable",
             Self::Unwritable { .. } => "file-unwritable",
@@ -204,6 +233,7 @@ impl CliError {
             Self::NoSuchLab { similar: Some(name), .. } => format!("did you mean `{name}`?"),
             Self::NoSuchLab { similar: None, .. } => "`coax lab list` shows those running".into(),
             Self::Api(error) => return next_after(error),
+            Self::Lab(error) => return error.next(),
             Self::NoSuchObject { similar: Some(name), .. } => format!("did you mean `{name}`?"),
             Self::NoSuchObject { kind, project, .. } => match project {
                 Some(project) => format!("`coax {kind} list --project {project}` shows what exists"),
@@ -213,6 +243,9 @@ impl CliError {
                 "use the full name, like `{}`, or --project",
                 candidates.first().map_or("project/name", String::as_str)
             ),
+            Self::Controller(coax_controller::Error::Agents { .. }) => {
+                "`--agents` names the address; is another controller running?".into()
+            }
             Self::SeveralProjects { names } => {
                 format!("`coax export {}`", names.first().map_or("PROJECT", String::as_str))
             }
@@ -255,6 +288,33 @@ impl CliError {
             }
         }
         text
+    }
+}
+
+fn controller_code(error: &coax_controller::Error) -> &'static str {
+    use coax_controller::Error;
+    match error {
+        Error::StateFolder { .. } => "state-folder",
+        Error::Store(_) => "store-failed",
+        Error::Records(_) => "store-damaged",
+        Error::Api { .. } | Error::ApiInUse { .. } => "api-address",
+        Error::Agents { .. } | Error::Transport(_) => "agents-address",
+        Error::System { .. } => "kernel-refused",
+        Error::CoreStopped => "task-ended",
+    }
+}
+
+fn agent_code(error: &coax_agent::Error) -> &'static str {
+    use coax_agent::Error;
+    match error {
+        Error::NoUplink { .. } => "no-uplink",
+        Error::NoVtep => "host-without-address",
+        Error::ControllerUrl { .. } => "controller-address",
+        Error::State { .. } => "state-folder",
+        Error::Netlink(_) | Error::System { .. } => "kernel-refused",
+        Error::DataPlane(_) => "data-plane",
+        Error::NothingToDo => "nothing-to-do",
+        Error::TaskEnded { .. } => "task-ended",
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`progress`] | a bar on a terminal, lines elsewhere |
 //! | [`reference`] | reference pages made from the program |
 //! | [`exit`] | the exit codes |
+//! | [`logging`] | the daemons' logs |
 //! | [`names`] | from a typed name to an object |
 //! | [`stack`] | stack files: reading them, and pointing at the line that is wrong |
 //! | [`glossary`] | the words that `coax explain` knows |
@@ -23,6 +24,7 @@ pub mod connection;
 pub mod error;
 pub mod exit;
 pub mod glossary;
+pub mod logging;
 pub mod names;
 pub mod output;
 pub mod progress;

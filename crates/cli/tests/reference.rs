@@ -1,12 +1,11 @@
-//! The reference pages say what the program says. `BLESS=1` rewrites them.
+//! The documents say what the program says: the reference pages (`BLESS=1` rewrites them), and the tests
+//! that docs/ARCHITECTURE.md names.
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 
 fn compare(page: &str, made: &str) {
-    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../docs/reference")
-        .join(page);
+    let path = repository().join("docs/reference").join(page);
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&path, made).unwrap();
     }
@@ -15,6 +14,86 @@ fn compare(page: &str, made: &str) {
         written == made,
         "docs/reference/{page} is not what the program says: run with BLESS=1"
     );
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn the_tests_that_hold_invariants_exist() {
+    let page = std::fs::read_to_string(repository().join("docs/ARCHITECTURE.md")).unwrap();
+    let (_, invariants) = page.split_once("## Invariants").unwrap();
+    let (invariants, _) = invariants.split_once("\n## ").unwrap();
+    let rows = invariants
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1);
+    let mut held = 0;
+    for row in rows {
+        let tests: Vec<(&str, &str)> = row
+            .split('`')
+            .filter_map(|code| code.split_once(".rs::"))
+            .collect();
+        assert!(
+            !tests.is_empty() || row.starts_with("| ---"),
+            "no test holds this: {row}"
+        );
+        for (file, test) in tests {
+            let source = std::fs::read_to_string(repository().join(format!("{file}.rs")))
+                .unwrap_or_default();
+            assert!(
+                source.contains(&format!("fn {test}(")),
+                "{file}.rs has no test `{test}`"
+            );
+            held += 1;
+        }
+    }
+    assert!(held > 0, "the table of invariants is gone");
+}
+
+/// Where errors get their codes.
+const CODES: [&str; 8] = [
+    "crates/model/src/rule.rs",
+    "crates/model/src/file.rs",
+    "crates/lab/src/error.rs",
+    "crates/cli/src/error.rs",
+    "crates/controller/src/core/problem.rs",
+    "crates/controller/src/rest/failure.rs",
+    "crates/controller/src/rest/input.rs",
+    "crates/controller/src/rest/stacks.rs",
+];
+
+/// The texts in a source file that have the shape of a code.
+fn codes(source: &str) -> Vec<&str> {
+    let lines = source.lines().map(|line| line.trim().trim_end_matches(','));
+    let texts = lines
+        .filter_map(|line| line.strip_suffix('"'))
+        .filter_map(|line| {
+            let text = line
+                .strip_prefix('"')
+                .or_else(|| line.split_once("=> \"").map(|(_, it)| it));
+            text.filter(|text| {
+                text.contains('-') && text.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+            })
+        });
+    texts.collect()
+}
+
+#[test]
+fn every_error_code_is_explained() {
+    for file in CODES {
+        let source = std::fs::read_to_string(repository().join(file)).unwrap();
+        let codes = codes(&source);
+        assert!(!codes.is_empty(), "{file} has no codes any more");
+        for code in codes {
+            let entry = coax_cli::glossary::find(code);
+            assert!(
+                entry.is_some(),
+                "`coax explain {code}` knows nothing of the code in {file}"
+            );
+        }
+    }
 }
 
 #[test]

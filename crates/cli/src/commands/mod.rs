@@ -1,13 +1,16 @@
 //! One module per verb and noun: its flags, and what it does with them.
 
+pub mod agent;
 pub mod apply;
 pub mod completion;
+pub mod controller;
 pub mod counters;
 pub mod diff;
 pub mod drops;
 pub mod explain;
 pub mod export;
 pub mod host;
+pub mod lab;
 pub mod network;
 pub mod noun;
 pub mod port;
@@ -38,6 +41,11 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Status(args) => wait_for(status::run(&args, output)),
         Command::Drops(args) => wait_for(drops::run(&args, output)),
         Command::Counters(args) => wait_for(counters::run(&args, output)),
+        Command::Graph(args) => serve(lab::graph(args)),
+        Command::Lab(args) => serve(lab::run(args, output)),
+        Command::Demo(args) => serve(lab::demo(args, output)),
+        Command::Controller(options) => serve(controller::run(options)),
+        Command::Agent(args) => serve(agent::run(args)),
         Command::Explain(args) => explain::run(&args, output),
         Command::Project(command) => wait_for(project::run(&command, output)),
         Command::Network(command) => wait_for(network::run(&command, output)),
@@ -48,6 +56,15 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Version(args) => version::run(&args, output),
         Command::Completion(args) => completion::run(&args, output),
     }
+}
+
+/// Runs a daemon, or what measures daemons: both use threads.
+fn serve(work: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| CliError::Runtime { source })?
+        .block_on(work)
 }
 
 /// Runs a client command; one thread is enough for one request at a time.

@@ -175,7 +175,28 @@ pub(super) const CODES: &[Entry] = &[
         "The controller answered something that this version does not understand.",
     ),
     code("bad-name", "Names consist of a-z, 0-9 and -."),
-    code("not-found", "No object has that name."),
+    code_with(
+        "no-such-project",
+        "No project has that name.",
+        "coax project list",
+    ),
+    code_with(
+        "no-such-network",
+        "No network has that name.",
+        "coax network list",
+    ),
+    code_with(
+        "no-such-subnet",
+        "No network has that prefix.",
+        "coax subnet list",
+    ),
+    code_with("no-such-port", "No port has that name.", "coax port list"),
+    code_with(
+        "no-such-vtep",
+        "No foreign tunnel endpoint has that name.",
+        "coax vtep list",
+    ),
+    code_with("no-such-host", "No host has that name.", "coax host list"),
     code(
         "ambiguous-name",
         "Objects of several projects have that name; say which is meant.",
@@ -211,4 +232,139 @@ pub(super) const CODES: &[Entry] = &[
         "runtime-failed",
         "The system refused what the program needs to start: threads, files.",
     ),
+    // Labs.
+    code(
+        "lab-file",
+        "The lab file has a mistake, at the place shown.",
+    ),
+    code(
+        "lab-plan",
+        "The fabric that the lab file describes cannot be built.",
+    ),
+    code(
+        "lab-name",
+        "A lab's name consists of a-z, 0-9 and -, because namespaces are named after it.",
+    ),
+    code(
+        "not-root",
+        "Labs are made of network namespaces, which only root may create.",
+    ),
+    code_with(
+        "lab-exists",
+        "A lab of that name is up already.",
+        "coax lab list",
+    ),
+    code_with(
+        "no-such-node",
+        "The lab has no node or VM of that name.",
+        "coax graph",
+    ),
+    code_with("no-such-link", "The lab has no such cable.", "coax graph"),
+    code_with(
+        "not-plugged",
+        "The VM's device is on no host.",
+        "coax lab status",
+    ),
+    code_with(
+        "process-died",
+        "A process of the lab ended right after its start.",
+        "coax lab status",
+    ),
+    code_with(
+        "timed-out",
+        "Something took longer than it may.",
+        "coax lab status",
+    ),
+    code(
+        "kernel-refused",
+        "The kernel refused what was asked of it; the message says what.",
+    ),
+    code(
+        "system",
+        "A file or process operation failed; the message says which.",
+    ),
+    code_with(
+        "lab-damaged",
+        "The record of a running lab cannot be read.",
+        "coax lab list",
+    ),
+    // The agent.
+    code(
+        "no-uplink",
+        "The device that was named as uplink does not exist on this host.",
+    ),
+    code(
+        "controller-address",
+        "The address of the controller is written like http://10.0.0.1:7481.",
+    ),
+    code(
+        "state-folder",
+        "The folder for the daemon's memory cannot be used.",
+    ),
+    code(
+        "data-plane",
+        "The kernel programs or their tables cannot be loaded or read.",
+    ),
+    code_with(
+        "nothing-to-do",
+        "The agent was not told how to run.",
+        "coax agent --help",
+    ),
+    code(
+        "task-ended",
+        "A part of the agent ended that never should: please report it with the log.",
+    ),
+    // The controller.
+    code_with(
+        "no-such-revision",
+        "A revision was asked for that does not exist yet.",
+        "coax status",
+    ),
+    code(
+        "store-failed",
+        "The controller could not store the change, so nothing was changed.",
+    ),
+    code(
+        "store-damaged",
+        "What the controller has stored cannot be read; restore its folder.",
+    ),
+    code(
+        "api-address",
+        "The controller cannot listen for users at the address it was given.",
+    ),
+    code(
+        "agents-address",
+        "The controller cannot listen for agents at the address it was given.",
+    ),
+    code(
+        "stopping",
+        "The controller is stopping and takes no more requests.",
+    ),
+    code(
+        "no-such-path",
+        "A program asked the REST interface for a path that does not exist.",
+    ),
+    code(
+        "no-such-method",
+        "A program used a method that the path of the REST interface does not take.",
+    ),
+    code(
+        "other-project",
+        "A program sent a file to the path of another project.",
+    ),
+    code("bad-revision", "Revisions are numbers."),
+    code(
+        "bad-parameter",
+        "A program sent the REST interface a parameter that it does not take.",
+    ),
+    code("bad-timeout", "Times are written like 30s, 500ms or 2m."),
+    code(
+        "bad-body",
+        "A program sent the REST interface something that is not what the path takes.",
+    ),
+    code(
+        "internal",
+        "The controller contradicts itself: please report it with its log.",
+    ),
+    code("refused", "The file breaks a rule."),
 ];

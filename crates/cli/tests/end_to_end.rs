@@ -1,0 +1,367 @@
+//! The command line against a real controller: files in, exit codes and data out.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use support::{Run, coax, run};
+
+/// Networks and ports of which nothing is chosen by the user.
+const SHOP: &str = r#"version: 1
+project: shop
+networks:
+  web: { subnets: [10.10.1.0/24, "fd00:10:1::/64"] }
+  db: { subnets: [10.10.2.0/24], mtu: 1400 }
+ports:
+  web-1: { network: web }
+  web-2: { network: web, addresses: [10.10.1.77] }
+  db-1: { network: db, mac: "02:00:00:00:00:01" }
+vteps:
+  legacy: { address: 192.0.2.99, networks: [web] }
+"#;
+
+/// A controller of its own, in a folder of its own.
+struct Controller {
+    process: Child,
+    directory: tempfile::TempDir,
+}
+
+impl Controller {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let process = start_in(directory.path());
+        Self { process, directory }
+    }
+
+    /// As after a loss of power.
+    fn restart(&mut self) {
+        self.kill();
+        self.process = start_in(self.directory.path());
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn coax(&self, arguments: &[&str]) -> Run {
+        self.coax_with(arguments, "")
+    }
+
+    fn coax_with(&self, arguments: &[&str], input: &str) -> Run {
+        run(
+            arguments,
+            Some(Path::new("api.sock")),
+            self.directory.path(),
+            input,
+        )
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Starts a controller and waits until it says that it is ready.
+fn start_in(directory: &Path) -> Child {
+    let arguments = ["controller", "--state", "state", "--api", "unix:api.sock"];
+    let agents = ["--agents", "127.0.0.1:0"];
+    let mut process = coax(&[arguments.as_slice(), &agents].concat(), None, directory)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(process.stderr.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("ready") {
+        let read = log.read_line(&mut told).unwrap();
+        assert!(read > 0, "the controller ended at once:\n{told}");
+    }
+    // Whoever logs must not be stopped by a full pipe.
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    process
+}
+
+/// The run must have ended with this code.
+fn expect(run: &Run, code: i32) {
+    assert_eq!(run.code, code, "{}", run.transcript());
+}
+
+#[test]
+fn apply_diff_and_export_agree() {
+    let controller = Controller::start();
+    controller.file("shop.yaml", SHOP);
+
+    expect(&controller.coax(&["diff", "-f", "shop.yaml"]), 2);
+    expect(&controller.coax(&["apply", "-f", "shop.yaml"]), 0);
+    expect(&controller.coax(&["diff", "-f", "shop.yaml"]), 0);
+    expect(
+        &controller.coax(&["apply", "-f", "shop.yaml", "--dry-run"]),
+        0,
+    );
+
+    let export = controller.coax(&["export", "shop"]);
+    expect(&export, 0);
+    expect(
+        &controller.coax_with(&["diff", "-f", "-"], &export.stdout),
+        0,
+    );
+    expect(
+        &controller.coax_with(&["apply", "-f", "-"], &export.stdout),
+        0,
+    );
+    assert_eq!(controller.coax(&["export"]).stdout, export.stdout);
+
+    // The same file makes the same project elsewhere, byte for byte.
+    let other = Controller::start();
+    expect(&other.coax_with(&["apply", "-f", "-"], &export.stdout), 0);
+    assert_eq!(other.coax(&["export"]).stdout, export.stdout);
+}
+
+#[test]
+fn what_is_not_in_the_file_goes() {
+    let controller = Controller::start();
+    expect(&controller.coax_with(&["apply", "-f", "-"], SHOP), 0);
+    let less = SHOP.replace("  web-1: { network: web }\n", "");
+    let diff = controller.coax_with(&["diff", "-f", "-"], &less);
+    expect(&diff, 2);
+    assert!(diff.stdout.contains("- port web-1"), "{}", diff.stdout);
+    assert!(
+        diff.stdout
+            .contains("0 to create, 0 to change, 1 to delete"),
+        "{}",
+        diff.stdout
+    );
+    expect(&controller.coax_with(&["apply", "-f", "-"], &less), 0);
+    let ports = controller.coax(&["port", "list", "-o", "name"]);
+    assert_eq!(ports.stdout, "shop/db-1\nshop/web-2\n");
+}
+
+#[test]
+fn objects_are_found_by_name() {
+    let controller = Controller::start();
+    expect(&controller.coax_with(&["apply", "-f", "-"], SHOP), 0);
+    let bank = SHOP
+        .replace("shop", "bank")
+        .replace("192.0.2.99", "192.0.2.98");
+    expect(&controller.coax_with(&["apply", "-f", "-"], &bank), 0);
+
+    for (noun, name) in [
+        ("project", "shop"),
+        ("network", "shop/web"),
+        ("subnet", "shop/web/10.10.1.0/24"),
+        ("port", "shop/web-1"),
+        ("vtep", "shop/legacy"),
+    ] {
+        let list = controller.coax(&[noun, "list", "-o", "name"]);
+        expect(&list, 0);
+        assert!(
+            list.stdout.lines().any(|line| line == name),
+            "{noun}: {}",
+            list.stdout
+        );
+        // Whatever a list prints can be typed back.
+        for line in list.stdout.lines() {
+            expect(&controller.coax(&[noun, "show", line]), 0);
+            expect(&controller.coax(&[noun, "show", line, "-o", "json"]), 0);
+        }
+    }
+    expect(
+        &controller.coax(&["port", "show", "web-1", "--project", "bank"]),
+        0,
+    );
+    let ambiguous = controller.coax(&["port", "show", "web-1"]);
+    expect(&ambiguous, 1);
+    assert!(
+        ambiguous.stderr.contains("error[ambiguous-name]"),
+        "{}",
+        ambiguous.stderr
+    );
+    let mistyped = controller.coax(&["network", "show", "shop/wbe"]);
+    assert!(
+        mistyped.stderr.contains("did you mean `shop/web`?"),
+        "{}",
+        mistyped.stderr
+    );
+    let unknown_host = controller.coax(&["port", "move", "shop/web-1", "nowhere"]);
+    expect(&unknown_host, 1);
+    assert!(
+        unknown_host.stderr.contains("error[no-such-host]"),
+        "{}",
+        unknown_host.stderr
+    );
+}
+
+#[test]
+fn a_system_without_hosts_answers_every_question() {
+    let controller = Controller::start();
+    for command in [
+        ["host", "list"].as_slice(),
+        &["status"],
+        &["drops"],
+        &["counters"],
+    ] {
+        for format in ["table", "wide", "json", "yaml", "name"] {
+            let run = controller.coax(&[command, &["-o", format]].concat());
+            expect(&run, 0);
+            if format == "json" {
+                serde_json::from_str::<serde_json::Value>(&run.stdout).unwrap();
+            }
+        }
+    }
+    let nothing = controller.coax(&["export"]);
+    expect(&nothing, 1);
+    assert!(
+        nothing.stderr.contains("error[no-project]"),
+        "{}",
+        nothing.stderr
+    );
+}
+
+/// A line of the file, what to put there, and then: code, place, and a part of the hint.
+type Mistake = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+const MISTAKES: [Mistake; 9] = [
+    (
+        "web-1: { network: web }",
+        "web-1: { network: wbe }",
+        "unknown-network",
+        ":7:21",
+        "did you mean `web`?",
+    ),
+    (
+        "web-1: { network: web }",
+        "web-1: { netwrok: web }",
+        "unknown-field",
+        ":7:12",
+        "did you mean `network`?",
+    ),
+    (
+        "[10.10.1.77]",
+        "[10.1.1.1]",
+        "address-outside",
+        ":8:38",
+        "use an address of 10.10.1.0/24",
+    ),
+    ("[10.10.1.77]", "[10.10.1.1000]", "bad-value", ":8:38", ""),
+    (
+        "mtu: 1400",
+        "mtu: 9999",
+        "mtu-range",
+        ":5:39",
+        "leave `mtu` out",
+    ),
+    (
+        "[10.10.2.0/24]",
+        "[10.10.2.0/24, 10.10.2.128/25]",
+        "subnet-overlap",
+        ":5",
+        "remove one",
+    ),
+    (
+        "[10.10.2.0/24]",
+        "[10.10.2.7/24]",
+        "subnet-host-bits",
+        ":5:19",
+        "write 10.10.2.0/24",
+    ),
+    (
+        "192.0.2.99",
+        "\"2001:db8::99\"",
+        "zero-checksum",
+        ":11",
+        "udp6_zero_checksum",
+    ),
+    (
+        "\"02:00:00:00:00:01\"",
+        "\"03:00:00:00:00:01\"",
+        "mac-unusable",
+        ":9:29",
+        "leave `mac` out",
+    ),
+];
+
+#[test]
+fn every_mistake_has_a_place_and_a_way_out() {
+    let controller = Controller::start();
+    for (right, wrong, code, place, hint) in MISTAKES {
+        assert!(SHOP.contains(right), "{right}");
+        controller.file("bad.yaml", &SHOP.replace(right, wrong));
+        // Offline and by the controller, the mistake is shown in the same way.
+        for verb in ["validate", "diff", "apply"] {
+            let run = controller.coax(&[verb, "-f", "bad.yaml"]);
+            expect(&run, 1);
+            let shown = run.transcript();
+            assert!(shown.contains(&format!("error[{code}]")), "{shown}");
+            assert!(shown.contains(&format!("--> bad.yaml{place}")), "{shown}");
+            assert!(shown.contains(hint) && shown.contains('^'), "{shown}");
+        }
+    }
+    // Nothing of all that was stored.
+    assert_eq!(
+        controller.coax(&["project", "list", "-o", "name"]).stdout,
+        ""
+    );
+}
+
+#[test]
+fn two_files_are_applied_together_or_not_at_all() {
+    let controller = Controller::start();
+    controller.file("shop.yaml", SHOP);
+    controller.file(
+        "bank.yaml",
+        &SHOP
+            .replace("shop", "bank")
+            .replace("network: web }", "network: wbe }"),
+    );
+    expect(
+        &controller.coax(&["apply", "-f", "shop.yaml", "-f", "bank.yaml"]),
+        1,
+    );
+    assert_eq!(
+        controller.coax(&["project", "list", "-o", "name"]).stdout,
+        ""
+    );
+    let twice = controller.coax(&["apply", "-f", "shop.yaml", "-f", "shop.yaml"]);
+    expect(&twice, 1);
+    assert!(
+        twice.stderr.contains("error[project-twice]"),
+        "{}",
+        twice.stderr
+    );
+}
+
+#[test]
+fn a_controller_that_comes_back_knows_everything() {
+    let mut controller = Controller::start();
+    expect(&controller.coax_with(&["apply", "-f", "-"], SHOP), 0);
+    let before = controller.coax(&["export"]).stdout;
+    controller.restart();
+    assert_eq!(controller.coax(&["export"]).stdout, before);
+    controller.kill();
+    let gone = controller.coax(&["status"]);
+    expect(&gone, 1);
+    assert!(
+        gone.stderr.contains("error[controller-unreachable]"),
+        "{}",
+        gone.stderr
+    );
+    controller.restart();
+}

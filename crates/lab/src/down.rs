@@ -2,32 +2,37 @@
 //! is in, and says nothing if some of it is gone already. The record goes last, so that an
 //! interrupted `down` can be repeated.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use coax_netlink::Namespace;
+use nix::sys::signal::Signal;
 
+use crate::daemon::Daemon;
 use crate::error::Error;
-use crate::name::{LabName, MANAGER};
+use crate::name::{LabName, PIN_FOLDER};
 use crate::process::{self, ProcessId};
 use crate::state::{Phase, Record};
 
-/// Removes a lab; says whether there was one.
+/// Removes a lab; says whether there was one. A lab without a record (its folder was deleted, or it
+/// ended before the record was written) is found by its namespaces and pins.
 pub async fn down(name: &LabName) -> Result<bool, Error> {
-    if !name.folder().exists() {
-        return Ok(false);
-    }
-    let record = match Record::update(name, |record| {
+    let record = Record::update(name, |record| {
         record.phase = Phase::Down;
         record.clone()
-    }) {
-        // Ended before the record was written, and so before anything was made.
-        Err(Error::NoSuchLab { .. }) => return remove_folder(&name.folder()).map(|()| true),
-        other => other?,
+    });
+    let processes = match record {
+        Ok(record) => record.processes,
+        Err(Error::NoSuchLab { .. }) if !is_there(name)? => return Ok(false),
+        Err(error) => {
+            tracing::warn!(%error, "taking down a lab without its record");
+            BTreeMap::new()
+        }
     };
     let lab = name.clone();
-    let work = tokio::task::spawn_blocking(move || remove(&lab, &record));
+    let work = tokio::task::spawn_blocking(move || remove(&lab, &processes));
     let done = work.await.unwrap_or_else(|panic| {
         let source = std::io::Error::other(panic.to_string());
         Err(Error::io("take down", name.folder())(source))
@@ -35,22 +40,25 @@ pub async fn down(name: &LabName) -> Result<bool, Error> {
     done.map(|()| true)
 }
 
-fn remove(name: &LabName, record: &Record) -> Result<(), Error> {
-    // The supervisor first: it would boot VMs again.
-    let (first, rest): (Vec<_>, Vec<_>) = record
-        .processes
-        .iter()
-        .partition(|(process, _)| *process == "supervisor");
-    first.into_iter().for_each(|(_, process)| process.stop());
-    rest.iter()
-        .for_each(|(_, process)| process.signal(nix::sys::signal::Signal::SIGTERM));
-    rest.into_iter().for_each(|(_, process)| process.stop());
+fn is_there(name: &LabName) -> Result<bool, Error> {
+    Ok(name.folder().exists() || !namespaces(name)?.is_empty() || !pins(name)?.is_empty())
+}
 
-    let namespaces = namespaces(name, record)?;
-    let open: Vec<Namespace> = namespaces
+fn remove(name: &LabName, processes: &BTreeMap<String, ProcessId>) -> Result<(), Error> {
+    // The supervisor first: it would boot VMs again.
+    if let Some(supervisor) = processes.get(&Daemon::Supervisor.to_string()) {
+        supervisor.stop();
+    }
+    processes
+        .values()
+        .for_each(|process| process.signal(Signal::SIGTERM));
+    processes.values().for_each(|process| process.stop());
+
+    let namespaces = namespaces(name)?;
+    let open = namespaces
         .iter()
-        .filter_map(|name| Namespace::open(name).ok())
-        .collect();
+        .filter_map(|name| Namespace::open(name).ok());
+    let open: Vec<Namespace> = open.collect();
     process::inside(&open).into_iter().for_each(ProcessId::kill);
     drop(open);
     for namespace in &namespaces {
@@ -59,22 +67,33 @@ fn remove(name: &LabName, record: &Record) -> Result<(), Error> {
             _ => {}
         }
     }
-    for host in record.file.hosts.keys() {
-        remove_folder(&name.pins(host))?;
+    for folder in pins(name)? {
+        remove_folder(&folder)?;
     }
     remove_folder(&name.folder())
 }
 
-/// The lab's namespaces, whether they exist or not, and those of its VMs.
-fn namespaces(name: &LabName, record: &Record) -> Result<Vec<String>, Error> {
-    let mut namespaces: Vec<String> = Namespace::list()?;
-    let plan = record.file.plan()?;
-    let nodes = plan
-        .topology
-        .nodes()
-        .map(|(_, node)| name.namespace(node.name.as_str()));
-    let nodes: Vec<String> = nodes.chain([name.namespace(MANAGER)]).collect();
-    namespaces.retain(|namespace| nodes.contains(namespace) || name.vm_port(namespace).is_some());
+/// The folders of pins of all the lab's agents.
+fn pins(name: &LabName) -> Result<Vec<PathBuf>, Error> {
+    let prefix = format!("{name}-");
+    let entries = match fs::read_dir(PIN_FOLDER) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("list", PIN_FOLDER)(error)),
+    };
+    let ours = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&prefix);
+    Ok(entries
+        .flatten()
+        .filter(ours)
+        .map(|entry| entry.path())
+        .collect())
+}
+
+/// All namespaces that carry the lab's name: nodes, VMs, and what a demo put beside them.
+fn namespaces(name: &LabName) -> Result<Vec<String>, Error> {
+    let prefix = name.namespace("");
+    let mut namespaces = Namespace::list()?;
+    namespaces.retain(|namespace| namespace.starts_with(&prefix));
     Ok(namespaces)
 }
 

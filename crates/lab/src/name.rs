@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Where running labs keep their state.
 pub const RUN_FOLDER: &str = "/run/coax/lab";
 /// Where agents pin their programs and maps.
-const PIN_FOLDER: &str = "/sys/fs/bpf/coax";
+pub(crate) const PIN_FOLDER: &str = "/sys/fs/bpf/coax";
 /// Longest name.
 const MAX_LEN: usize = 12;
 /// Node name of the management network's namespace.

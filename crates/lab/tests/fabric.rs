@@ -112,10 +112,9 @@ fn both_uplinks_carry_flows_and_a_cut_is_bridged_in_milliseconds() {
             udp::flow(from, to, stream).unwrap()
         })
         .collect();
-    assert!(
-        flows
-            .iter()
-            .all(|flow| flow.wait_for(10, Duration::from_secs(10)))
+    assert_eq!(
+        udp::wait_for_all(&flows, 10, Duration::from_secs(10)),
+        flows.len()
     );
     let sent = |device: &str| {
         let path = format!("/sys/class/net/{device}/statistics/tx_packets");
@@ -124,10 +123,9 @@ fn both_uplinks_carry_flows_and_a_cut_is_bridged_in_milliseconds() {
         namespace.run(read).unwrap()
     };
     let before = [sent("up1"), sent("up2")];
-    assert!(
-        flows
-            .iter()
-            .all(|flow| flow.wait_for(10, Duration::from_secs(10)))
+    assert_eq!(
+        udp::wait_for_all(&flows, 10, Duration::from_secs(10)),
+        flows.len()
     );
     let after = [sent("up1"), sent("up2")];
     assert!(
@@ -140,10 +138,9 @@ fn both_uplinks_carry_flows_and_a_cut_is_bridged_in_milliseconds() {
         .runtime
         .block_on(fault::inflict(&fabric.site, &cut))
         .unwrap();
-    assert!(
-        flows
-            .iter()
-            .all(|flow| flow.wait_for(10, Duration::from_secs(10)))
+    assert_eq!(
+        udp::wait_for_all(&flows, 10, Duration::from_secs(10)),
+        flows.len()
     );
     for report in udp::finish_all(flows).unwrap() {
         assert!(report.longest_gap_ms < 500.0, "{report:?}");

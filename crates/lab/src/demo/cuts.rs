@@ -16,12 +16,12 @@ use crate::measure::udp::{self, Flow, Stream};
 const SENDER: &str = "shop/web-1";
 const RECEIVER: &str = "shop/web-3";
 /// Flows, so many that each path gets some.
-const FLOWS: u16 = 32;
+const FLOWS: u16 = 24;
 /// Datagrams per second and flow.
-const RATE: u32 = 100;
+const RATE: u32 = 250;
 const PORT: u16 = 5500;
 /// Datagrams of each flow before and after a cut.
-const AROUND: u64 = 30;
+const AROUND: u64 = 75;
 const LIMIT: Duration = Duration::from_secs(10);
 /// The longest silence that a cut may cause in any flow.
 const GAP_MS: f64 = 250.0;
@@ -105,12 +105,7 @@ fn cut(
         udp::flow(&world.vm(SENDER)?, &world.vm(RECEIVER)?, stream)
     });
     let flows: Vec<Flow> = flows.collect::<Result<_, _>>()?;
-    let hear = || {
-        flows
-            .iter()
-            .filter(|flow| flow.wait_for(AROUND, LIMIT))
-            .count()
-    };
+    let hear = || udp::wait_for_all(&flows, AROUND, LIMIT);
     hear();
     let before = paths(world, host, hear)?;
     world.inflict(target)?;

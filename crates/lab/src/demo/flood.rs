@@ -116,13 +116,12 @@ pub(super) fn run(
     Ok(flood)
 }
 
-fn capture_all<'a>(
-    world: &World,
-    ports: &[&'a Port],
-    filter: &str,
-) -> Result<Vec<(&'a Port, Capture)>, Error> {
-    let start = |port: &&'a Port| Ok((*port, Capture::start(&world.vm(&port.id)?, CARD, filter)?));
-    ports.iter().map(start).collect()
+fn capture_all(world: &World, ports: &[&Port]) -> Result<Vec<Capture>, Error> {
+    let vms = ports
+        .iter()
+        .map(|port| world.vm(&port.id))
+        .collect::<Result<Vec<_>, _>>()?;
+    frames::capture_all(&vms, CARD, "ether proto 0x88b5")
 }
 
 /// Broadcast and multicast from the first VM of a network.
@@ -130,7 +129,7 @@ fn group(world: &World, ports: &[Port], all: &[&Port], flood: &mut Flood) -> Res
     let Some((sender, others)) = ports.split_first() else {
         return Ok(());
     };
-    let captures = capture_all(world, all, "ether proto 0x88b5")?;
+    let captures = capture_all(world, all)?;
     let groups = [BROADCAST].into_iter().chain(MULTICASTS);
     let frames: Vec<Vec<u8>> = groups
         .flat_map(|to| (0..COUNT).map(move |n| (to, n)))
@@ -139,17 +138,24 @@ fn group(world: &World, ports: &[Port], all: &[&Port], flood: &mut Flood) -> Res
     flood.group_sent += frames.len();
     flood.group_wanted += frames.len() * others.len();
     frames::send(&world.vm(&sender.id)?, CARD, frames.clone())?;
-    for (port, capture) in captures {
-        let member = others.iter().any(|other| other.id == port.id);
-        let wanted = if member { frames.len() } else { 0 };
-        capture.wait_for(wanted.max(1), if member { LIMIT } else { Duration::ZERO });
-        let got = capture.finish()?;
+    let is_member = |port: &Port| others.iter().any(|other| other.id == port.id);
+    for (port, capture) in all
+        .iter()
+        .zip(&captures)
+        .filter(|(port, _)| is_member(port))
+    {
+        if !capture.wait_for(frames.len(), LIMIT) {
+            tracing::warn!(port = %port.id, "not all copies came");
+        }
+    }
+    for (port, got) in all.iter().zip(frames::finish_all(captures)?) {
         // What is more than one copy of each is as wrong as what comes to others.
-        let right = if member {
-            frames.iter().filter(|frame| got.contains(frame)).count()
+        let wanted = if is_member(port) {
+            frames.as_slice()
         } else {
-            0
+            &[]
         };
+        let right = wanted.iter().filter(|frame| got.contains(frame)).count();
         flood.group_received += right;
         flood.group_strays += got.len() - right;
     }
@@ -162,16 +168,16 @@ fn unknown(world: &World, ports: &[Port], all: &[&Port], flood: &mut Flood) -> R
         return Ok(());
     };
     let before = world.ledger()?.dropped("unknown-unicast");
-    let captures = capture_all(world, all, "ether proto 0x88b5")?;
+    let captures = capture_all(world, all)?;
     let frame = |n: usize| frames::build(NOBODY, mac(sender), &EXPERIMENT, 60, n as u8);
     let frames: Vec<Vec<u8>> = (0..COUNT).map(frame).collect();
     flood.unknown_sent = frames.len();
     frames::send(&world.vm(&sender.id)?, CARD, frames)?;
-    for (index, (_, capture)) in captures.into_iter().enumerate() {
+    if let Some(capture) = captures.last() {
         // One wait is enough for all captures.
-        capture.wait_for(1, if index == 0 { PATIENCE } else { Duration::ZERO });
-        flood.unknown_copies += capture.finish()?.len();
+        capture.wait_for(1, PATIENCE);
     }
+    flood.unknown_copies = frames::finish_all(captures)?.iter().map(Vec::len).sum();
     flood.unknown_counted = world.ledger()?.dropped("unknown-unicast") - before;
     Ok(())
 }
@@ -195,13 +201,16 @@ fn identical(world: &World, from: &Port, to: &Port, flood: &mut Flood) -> Result
             sent.push(frames::build(target, source, kind, length, seed));
         }
     }
-    // One tag, priority and number; two tags, as providers do. A tag does not count into the MTU.
-    let tagged: [&[u8]; 2] = [
-        &[0x81, 0x00, 0x60, 0x64, 0x88, 0xb5],
-        &[0x88, 0xa8, 0x00, 0x07, 0x81, 0x00, 0x20, 0x08, 0x88, 0xb5],
+    // One tag, with priority and number, which does not count into the MTU; and two, as providers do,
+    // of which a Linux device takes the first for payload.
+    let tagged: [(&[u8], usize); 2] = [
+        (&[0x81, 0x00, 0x60, 0x64, 0x88, 0xb5], largest + TAG),
+        (
+            &[0x88, 0xa8, 0x00, 0x07, 0x81, 0x00, 0x20, 0x08, 0x88, 0xb5],
+            largest,
+        ),
     ];
-    for (seed, kind) in (100u8..).zip(tagged) {
-        let largest = largest + TAG;
+    for (seed, (kind, largest)) in (100u8..).zip(tagged) {
         for length in [64, 1000, 1518, largest] {
             sent.push(frames::build(target, source, kind, length, seed));
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coax_fabric::LinkState;
 use coax_netlink::{NextHop, Route, VethEnd, Vxlan};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Serialize;
 
 use super::report::Checks;
@@ -18,12 +18,39 @@ use crate::site::NodeSite;
 
 /// Where the foreign machines are cabled to.
 const LEAF: &str = "leaf1";
-/// The foreign endpoint that is known, and the one that is not.
-const KNOWN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 99);
-const UNKNOWN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 66);
-/// Addresses of the known one in the tenant's network.
-const INSIDE: [&str; 2] = ["10.10.1.99/24", "fd00:10:1::99/64"];
-const INSIDE_UNKNOWN: [&str; 2] = ["10.10.1.66/24", "fd00:10:1::66/64"];
+/// A machine that knows nothing of Coax.
+struct Machine {
+    /// Its namespace, and the leaf's port to it.
+    name: &'static str,
+    /// Its tunnel endpoint.
+    address: Ipv4Addr,
+    /// The cable's addresses at the leaf and at the machine.
+    cable: [Ipv4Addr; 2],
+    /// Its addresses in the tenant's network.
+    inside: [&'static str; 2],
+}
+/// The one that is known as a `vtep`.
+const KNOWN: Machine = Machine {
+    name: "foreign",
+    address: Ipv4Addr::new(192, 0, 2, 99),
+    cable: [
+        Ipv4Addr::new(198, 51, 100, 0),
+        Ipv4Addr::new(198, 51, 100, 1),
+    ],
+    inside: ["10.10.1.99/24", "fd00:10:1::99/64"],
+};
+/// The one that nobody named.
+const UNKNOWN: Machine = Machine {
+    name: "stranger",
+    address: Ipv4Addr::new(192, 0, 2, 66),
+    cable: [
+        Ipv4Addr::new(198, 51, 100, 2),
+        Ipv4Addr::new(198, 51, 100, 3),
+    ],
+    inside: ["10.10.1.66/24", "fd00:10:1::66/64"],
+};
+const UPLINK: &str = "up1";
+const UNDERLAY_MTU: u32 = 9216;
 const NETWORK: &str = "shop/web";
 const DEVICE: &str = "vxlan0";
 const PORT: u16 = 4789;
@@ -45,18 +72,22 @@ pub struct Foreign {
 
 pub(super) fn run(world: &World, checks: &mut Checks) -> Result<Foreign, Error> {
     let (_, shop) = example("shop");
-    let vtep = format!("vteps:\n  legacy: {{ address: {KNOWN}, networks: [web] }}\n");
+    let vtep = format!(
+        "vteps:\n  legacy: {{ address: {}, networks: [web] }}\n",
+        KNOWN.address
+    );
     world.apply(&format!("{}\n{vtep}", shop.trim_end()))?;
     let mut foreign = Foreign::default();
-    let known = attach(world, "foreign", KNOWN, &INSIDE)?;
-    let unknown = attach(world, "stranger", UNKNOWN, &INSIDE_UNKNOWN)?;
+    let known = attach(world, &KNOWN)?;
+    let unknown = attach(world, &UNKNOWN)?;
 
     let networks = world.networks()?;
     let web = networks.get(NETWORK).map_or(&[][..], Vec::as_slice);
     let targets: Vec<IpAddr> = web.iter().flat_map(addresses).collect();
     foreign.targets = targets.len();
     foreign.outward = answers(&known, targets.clone(), 3)?;
-    let inside: Vec<IpAddr> = INSIDE
+    let inside: Vec<IpAddr> = KNOWN
+        .inside
         .iter()
         .filter_map(|net| parse(net))
         .map(|n| n.addr())
@@ -111,63 +142,54 @@ fn answers(site: &NodeSite, targets: Vec<IpAddr>, tries: u32) -> Result<usize, E
 
 /// Cables a foreign machine to a leaf, routes to it everywhere, and gives it a vxlan device into the
 /// tenant's network, with every host that has a member as destination of its broadcasts.
-fn attach(
-    world: &World,
-    name: &str,
-    address: Ipv4Addr,
-    inside: &[&str],
-) -> Result<NodeSite, Error> {
-    let site = NodeSite::create(&world.lab.namespace(name))?;
+fn attach(world: &World, machine: &Machine) -> Result<NodeSite, Error> {
     world.wait(async {
-        cable(world, &site, name, address).await?;
-        vxlan(world, &site, address, inside).await
-    })?;
-    Ok(site)
+        let site = NodeSite::create(&world.lab.namespace(machine.name))?;
+        cable(world, &site, machine).await?;
+        vxlan(world, &site, machine).await?;
+        Ok(site)
+    })
 }
 
-async fn cable(world: &World, site: &NodeSite, name: &str, address: Ipv4Addr) -> Result<(), Error> {
-    let topology = &world.site.plan.topology;
+/// A /31 between leaf and machine, a default route there, and routes to the machine everywhere here.
+async fn cable(world: &World, site: &NodeSite, machine: &Machine) -> Result<(), Error> {
     let leaf_id = world.site.find(LEAF)?;
     let leaf = world.site.node(leaf_id);
-    let mtu = 9216;
-    let far = VethEnd::new("up1")
-        .with_mtu(mtu)
-        .in_namespace(&site.namespace);
+    let near = VethEnd::new(machine.name).with_mtu(UNDERLAY_MTU);
+    let far = VethEnd::new(UPLINK).with_mtu(UNDERLAY_MTU);
+    let far = far.in_namespace(&site.namespace);
+    leaf.netlink.create_veth(&near, &far).await?;
+    let [near, far] = [
+        leaf.netlink.link(machine.name).await?.index,
+        site.netlink.link(UPLINK).await?.index,
+    ];
+    let [at_leaf, at_machine] = machine.cable;
     leaf.netlink
-        .create_veth(&VethEnd::new(name).with_mtu(mtu), &far)
+        .add_address(near, IpNet::V4(Ipv4Net::new_assert(at_leaf, 31)))
         .await?;
-    let (port, uplink) = (
-        leaf.netlink.link(name).await?,
-        site.netlink.link("up1").await?,
-    );
-    let own = IpNet::from(IpAddr::V4(address));
-    site.netlink.add_address(uplink.index, own).await?;
-    leaf.netlink.set_up(port.index).await?;
-    site.netlink.set_up(uplink.index).await?;
+    site.netlink
+        .add_address(far, IpNet::V4(Ipv4Net::new_assert(at_machine, 31)))
+        .await?;
+    leaf.netlink.set_up(near).await?;
+    site.netlink.set_up(far).await?;
     let lo = site.netlink.link("lo").await?.index;
+    let own = IpNet::from(IpAddr::V4(machine.address));
     site.netlink.set_up(lo).await?;
-    // The leaf is reached on the cable, everything else through it.
-    let gateway = IpAddr::V4(world.site.plan.addressing.loopback(leaf_id).v4);
-    let on_link = Route::new(IpNet::from(gateway), vec![NextHop::on_link(uplink.index)]);
-    site.netlink.replace_route(&on_link).await?;
-    for (id, _) in topology.nodes().filter(|(id, _)| *id != leaf_id) {
-        let loopback = IpAddr::V4(world.site.plan.addressing.loopback(id).v4);
-        let route = Route::new(
-            IpNet::from(loopback),
-            vec![NextHop::via(gateway, uplink.index)],
-        );
-        site.netlink.replace_route(&route).await?;
-    }
-    leaf.netlink
-        .replace_route(&Route::new(own, vec![NextHop::on_link(port.index)]))
-        .await?;
-    for (id, _) in topology.nodes().filter(|(id, _)| *id != leaf_id) {
+    site.netlink.add_address(lo, own).await?;
+    let everything = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
+    let out = Route::new(everything, vec![NextHop::via(at_leaf.into(), far)]);
+    site.netlink.replace_route(&out).await?;
+    let last = Route::new(own, vec![NextHop::via(at_machine.into(), near)]);
+    leaf.netlink.replace_route(&last).await?;
+    // Everybody else reaches the machine as they reach its leaf.
+    let leaf_address = IpAddr::V4(world.site.plan.addressing.loopback(leaf_id).v4);
+    for (id, _) in world.site.plan.topology.nodes() {
         let node = world.site.node(id);
         let entries = world.site.plan.routes(id, &LinkState::all_up());
-        for entry in entries
+        let to_leaf = entries
             .iter()
-            .filter(|entry| entry.destination.addr() == gateway)
-        {
+            .find(|entry| entry.destination.addr() == leaf_address);
+        if let Some(entry) = to_leaf {
             let hops = entry.next_hops.iter();
             let hops = hops.map(|hop| Ok(NextHop::via(hop.via, node.device(&hop.device)?)));
             let hops = hops.collect::<Result<_, Error>>()?;
@@ -177,18 +199,13 @@ async fn cable(world: &World, site: &NodeSite, name: &str, address: Ipv4Addr) ->
     Ok(())
 }
 
-async fn vxlan(
-    world: &World,
-    site: &NodeSite,
-    address: Ipv4Addr,
-    inside: &[&str],
-) -> Result<(), Error> {
+async fn vxlan(world: &World, site: &NodeSite, machine: &Machine) -> Result<(), Error> {
     let (project, network) = NETWORK.split_once('/').unwrap_or_default();
     let network = world.client.network(project, network).await?;
     let device = Vxlan {
         name: DEVICE,
         vni: network.vni,
-        local: IpAddr::V4(address),
+        local: IpAddr::V4(machine.address),
         remote: None,
         port: PORT,
         learning: true,
@@ -196,7 +213,7 @@ async fn vxlan(
     site.netlink.create_vxlan(&device).await?;
     let device = site.netlink.link(DEVICE).await?.index;
     site.netlink.set_mtu(device, network.mtu).await?;
-    for net in inside.iter().filter_map(|net| parse(net)) {
+    for net in machine.inside.iter().filter_map(|net| parse(net)) {
         site.netlink.add_address(device, net).await?;
     }
     site.netlink.set_up(device).await?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::report::Checks;
 use super::world::{World, address, addresses, mac};
 use crate::error::Error;
-use crate::measure::frames::Capture;
+use crate::measure::frames::{self, Capture};
 use crate::measure::{self, ping};
 use crate::vm::CARD;
 
@@ -114,17 +114,18 @@ fn within(world: &World, ports: &[Port], reach: &mut Reach) -> Result<(), Error>
     Ok(())
 }
 
-/// Every VM pings the addresses that only VMs of other projects have.
+/// Every VM pings the addresses that only VMs of other projects have; all VMs at the same time.
 fn strangers(world: &World, all: &[&Port], reach: &mut Reach) -> Result<(), Error> {
+    let mut running = Vec::new();
     for from in all {
-        let own: Vec<_> = all
-            .iter()
-            .filter(|port| port.project == from.project)
-            .flat_map(|port| addresses(port))
-            .collect();
-        let others = all.iter().filter(|port| port.project != from.project);
-        let targets: Vec<_> = others
-            .flat_map(|port| addresses(port))
+        let of_project = |own: bool| {
+            let ports = all
+                .iter()
+                .filter(move |port| (port.project == from.project) == own);
+            ports.flat_map(|port| addresses(port))
+        };
+        let own: Vec<_> = of_project(true).collect();
+        let targets: Vec<_> = of_project(false)
             .filter(|address| !own.contains(address))
             .collect();
         let options = ping::Options {
@@ -132,28 +133,34 @@ fn strangers(world: &World, all: &[&Port], reach: &mut Reach) -> Result<(), Erro
             tries: 1,
             ..ping::Options::default()
         };
-        let answers = measure::run(&world.vm(&from.id)?, move || ping::ping(&targets, options))?;
-        let answered = answers.iter().filter(|answer| answer.answered.is_some());
+        let vm = world.vm(&from.id)?;
+        running.push(measure::start(&vm, move || ping::ping(&targets, options)));
+    }
+    for pings in running {
+        let answered = pings
+            .join()?
+            .into_iter()
+            .filter(|ping| ping.answered.is_some());
         reach.strangers_that_answered += answered.count();
     }
     Ok(())
 }
 
 /// A capture at every VM.
-fn watch<'a>(world: &World, all: &[&'a Port]) -> Result<Vec<(&'a Port, Capture)>, Error> {
-    let filter = "ip or ip6 or arp";
-    all.iter()
-        .map(|port| Ok((*port, Capture::start(&world.vm(&port.id)?, CARD, filter)?)))
-        .collect()
+fn watch(world: &World, all: &[&Port]) -> Result<Vec<Capture>, Error> {
+    let vms = all
+        .iter()
+        .map(|port| world.vm(&port.id))
+        .collect::<Result<Vec<_>, _>>()?;
+    frames::capture_all(&vms, CARD, "ip or ip6 or arp")
 }
 
 /// Frames that a VM got from a MAC address of another project.
-fn count_foreign(watched: Vec<(&Port, Capture)>, all: &[&Port]) -> Result<usize, Error> {
+fn count_foreign(watched: Vec<Capture>, all: &[&Port]) -> Result<usize, Error> {
     let mut foreign = 0;
-    for (port, capture) in watched {
+    for (port, frames) in all.iter().zip(frames::finish_all(watched)?) {
         let others = all.iter().filter(|other| other.project != port.project);
         let macs: Vec<[u8; 6]> = others.map(|other| mac(other)).collect();
-        let frames = capture.finish()?;
         let from_others = frames.iter().filter(|frame| {
             let source = frame.get(SOURCE).and_then(|mac| mac.try_into().ok());
             source.is_some_and(|source: [u8; 6]| macs.contains(&source))

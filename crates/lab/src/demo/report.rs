@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 
@@ -114,7 +114,7 @@ impl Point {
             self.number, self.title, self.seconds
         );
         let mut table = Table::new();
-        table.load_style(UTF8_BORDERS_ONLY);
+        table.load_style(NOTHING);
         table.set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(["", "what", "measured", "wanted"]);
         for check in &self.checks.0 {
@@ -126,7 +126,9 @@ impl Point {
             table.add_row([mark, &check.what, &check.measured, &check.wanted]);
         }
         if !self.checks.0.is_empty() {
-            text.push_str(&format!("{table}\n"));
+            for line in table.lines() {
+                text.push_str(&format!("  {}\n", line.trim_end()));
+            }
         }
         if let Some(error) = &self.error {
             text.push_str(&format!("   could not be carried out: {error}\n"));

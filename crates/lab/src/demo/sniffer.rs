@@ -6,7 +6,7 @@ use coax_fabric::Tier;
 
 use super::world::World;
 use crate::error::Error;
-use crate::measure::frames::Capture;
+use crate::measure::frames::{self, Capture};
 
 /// VXLAN over either family. `udp[n]` counts from the UDP header: 8 bytes of it, 8 of VXLAN, then the
 /// inner Ethernet header, whose type is at 28, and the inner packet from 30 on. tcpdump has no such
@@ -32,7 +32,6 @@ impl Sniffer {
 
     /// Stops, and returns how many frames were seen.
     pub fn finish(self) -> Result<usize, Error> {
-        let frames = self.0.into_iter().map(Capture::finish);
-        frames.map(|frames| Ok(frames?.len())).sum()
+        Ok(frames::finish_all(self.0)?.iter().map(Vec::len).sum())
     }
 }

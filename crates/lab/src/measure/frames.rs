@@ -34,6 +34,40 @@ pub fn send(namespace: &Namespace, device: &str, frames: Vec<Vec<u8>>) -> Result
     })
 }
 
+/// Starts a capture in each namespace, all at once: the kernel takes its time to open and close one.
+pub fn capture_all(
+    namespaces: &[Namespace],
+    device: &str,
+    filter: &str,
+) -> Result<Vec<Capture>, Error> {
+    at_once(
+        namespaces
+            .iter()
+            .map(|namespace| || Capture::start(namespace, device, filter)),
+    )
+}
+
+/// Ends captures, all at once; the frames of each.
+pub fn finish_all(captures: Vec<Capture>) -> Result<Vec<Vec<Vec<u8>>>, Error> {
+    at_once(captures.into_iter().map(|capture| || capture.finish()))
+}
+
+fn at_once<T: Send>(
+    work: impl Iterator<Item = impl FnOnce() -> Result<T, Error> + Send>,
+) -> Result<Vec<T>, Error> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = work.map(|work| scope.spawn(work)).collect();
+        let results = threads.into_iter().map(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(_) => Err(Error::io("run", "a thread")(io::Error::other(
+                "it panicked",
+            ))),
+        });
+        // All are joined before the first error is told.
+        results.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
 /// A capture that is running.
 #[derive(Debug)]
 pub struct Capture {

@@ -137,6 +137,23 @@ impl Flow {
     }
 }
 
+/// Waits until each of several streams has brought `more` further datagrams; how many did in time.
+pub fn wait_for_all(flows: &[Flow], more: u64, limit: Duration) -> usize {
+    let goals: Vec<u64> = flows.iter().map(|flow| flow.heard() + more).collect();
+    let end = Instant::now() + limit;
+    loop {
+        let there = flows
+            .iter()
+            .zip(&goals)
+            .filter(|(flow, goal)| flow.heard() >= **goal);
+        let there = there.count();
+        if there == flows.len() || Instant::now() >= end {
+            return there;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Ends several streams at the same time.
 pub fn finish_all(flows: Vec<Flow>) -> Result<Vec<Report>, Error> {
     flows

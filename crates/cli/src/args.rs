@@ -120,7 +120,11 @@ fn with_environment(command: clap::Command, prefix: &str) -> clap::Command {
         };
         match argument.get_long() {
             Some(long) if argument.get_env().is_none() => {
-                let variable = format!("{prefix}_{}", upper(long));
+                // One lab is meant by all commands of a shell, so one variable names it.
+                let variable = match long {
+                    "lab" => "COAX_LAB".to_owned(),
+                    _ => format!("{prefix}_{}", upper(long)),
+                };
                 argument.env(variable).hide_env(true)
             }
             _ => argument,

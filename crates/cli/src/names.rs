@@ -67,13 +67,17 @@ impl Wanted {
             kind,
             name: self.name.clone(),
             similar,
-            project: self.project.clone(),
+            project: self.project.clone().filter(|project| !project.is_empty()),
         }
     }
 }
 
+/// Objects that belong to nobody have the project "".
 fn full(project: &str, name: &str) -> String {
-    format!("{project}/{name}")
+    match project {
+        "" => name.to_owned(),
+        _ => format!("{project}/{name}"),
+    }
 }
 
 #[cfg(test)]

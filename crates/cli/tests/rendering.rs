@@ -28,6 +28,10 @@ fn answers(request: &str) -> (u16, String) {
         }),
         "/v1/stacks/bank" => refusal(),
         "/v1/revisions/12/wait" => ok(&realisation()),
+        "/v1/ports/shop/web-1" => ok(&ports().remove(0)),
+        "/v1/ports/shop/web-2" => ok(&ports().remove(1)),
+        "/v1/networks/shop/web" => ok(&networks().remove(0)),
+        "/v1/hosts/hv2" => ok(&hosts().remove(1)),
         "/v1/ports/shop/web-1/move" => ok(&Port {
             moving_to: Some("hv2".into()),
             state: PortState::Moving,
@@ -35,7 +39,9 @@ fn answers(request: &str) -> (u16, String) {
         }),
         _ => {
             let hint = "look at the list";
-            let problem = Problem::new(404, "not-found", "Not found", "no such path", hint);
+            let kind = path.split('/').nth(2).unwrap().trim_end_matches('s');
+            let code = format!("no-such-{kind}");
+            let problem = Problem::new(404, &code, "Not found", "no such object", hint);
             (404, serde_json::to_string(&problem).unwrap())
         }
     }

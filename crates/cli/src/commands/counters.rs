@@ -58,16 +58,26 @@ fn people(counters: &Counters, output: &Output) -> String {
         &columns,
         counters.ports.iter().map(|port| frames(port, wide)),
     );
-    // A row that is nearly full is news; hundreds that are nearly empty are not.
     let tables = counters
         .tables
         .iter()
-        .filter(|table| wide || table.usage.entries > 0);
+        .filter(|table| wide || is_news(table));
     let usage = output.table(&TABLES, tables.map(table));
     if !text.is_empty() && !usage.is_empty() {
         text.push('\n');
     }
     text + &usage
+}
+
+/// Whether a table fills up. Hundreds that are nearly empty are no news, nor is one made for one row.
+fn is_news(table: &HostTable) -> bool {
+    table.usage.capacity > 1 && percent(table) >= 80
+}
+
+fn percent(table: &HostTable) -> u64 {
+    (table.usage.entries * 100)
+        .checked_div(table.usage.capacity)
+        .unwrap_or(0)
 }
 
 fn frames(port: &HostPortCounters, wide: bool) -> Vec<String> {
@@ -91,14 +101,11 @@ fn frames(port: &HostPortCounters, wide: bool) -> Vec<String> {
 
 fn table(table: &HostTable) -> Vec<String> {
     let usage = &table.usage;
-    let percent = (usage.entries * 100)
-        .checked_div(usage.capacity)
-        .unwrap_or(0);
     vec![
         table.host.clone(),
         usage.name.clone(),
         usage.entries.to_string(),
         usage.capacity.to_string(),
-        format!("{percent}%"),
+        format!("{}%", percent(table)),
     ]
 }

@@ -3,7 +3,7 @@
 use coax_api::Host;
 
 use super::noun::status_properties;
-use super::noun::{ListAllArgs, ShowAnyArgs, or_dash, pick, print_list, print_object};
+use super::noun::{ListAllArgs, ShowAnyArgs, find, names_of, or_dash, print_list, print_object};
 use crate::commands::Outcome;
 use crate::output::{Listed, Output, Shown};
 
@@ -21,8 +21,17 @@ pub async fn run(command: &HostCommand, output: &Output) -> Outcome {
     match command {
         HostCommand::List(args) => print_list(&args.connection.client()?.hosts().await?, output),
         HostCommand::Show(args) => {
-            let all = args.connection.client()?.hosts().await?;
-            let host = pick(all, &args.wanted(), "host", |host| ("", host.name.as_str()))?;
+            let client = args.connection.client()?;
+            let host = find(
+                &args.wanted(),
+                "host",
+                async || {
+                    let hosts = client.hosts().await?;
+                    Ok(names_of(hosts, |host| (String::new(), host.name)))
+                },
+                async |_, name| client.host(&name).await,
+            )
+            .await?;
             print_object(&host, output)
         }
     }

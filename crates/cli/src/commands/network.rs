@@ -1,8 +1,10 @@
 //! `coax network list|show`.
 
-use coax_api::Network;
+use coax_api::{Client, ClientError, Network};
 
-use super::noun::{ListArgs, ShowArgs, pick, print_list, print_object, status_properties, yes};
+use super::noun::{
+    ListArgs, ShowArgs, find, names_of, print_list, print_object, status_properties, yes,
+};
 use crate::commands::Outcome;
 use crate::output::{Listed, Output, Shown};
 
@@ -23,13 +25,24 @@ pub async fn run(command: &NetworkCommand, output: &Output) -> Outcome {
             print_list(&client.networks(args.project.as_deref()).await?, output)
         }
         NetworkCommand::Show(args) => {
-            let all = args.connection.client()?.networks(None).await?;
-            let network = pick(all, &args.wanted(), "network", |it| {
-                (it.project.as_str(), it.name.as_str())
-            })?;
+            let client = args.connection.client()?;
+            let network = find(
+                &args.wanted(),
+                "network",
+                async || known(&client).await,
+                async |project, name| client.network(&project, &name).await,
+            )
+            .await?;
             print_object(&network, output)
         }
     }
+}
+
+/// Project and name of all.
+async fn known(client: &Client) -> Result<Vec<(String, String)>, ClientError> {
+    Ok(names_of(client.networks(None).await?, |it| {
+        (it.project, it.name)
+    }))
 }
 
 impl Listed for Network {

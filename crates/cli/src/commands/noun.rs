@@ -1,6 +1,6 @@
 //! What `list` and `show` of all nouns have in common.
 
-use coax_api::ObjectStatus;
+use coax_api::{ClientError, ObjectStatus};
 
 use crate::commands::Outcome;
 use crate::connection::ConnectionArgs;
@@ -68,25 +68,38 @@ pub fn print_object<T: Shown>(item: &T, output: &Output) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The one object that is meant, out of all that there are. Objects that belong to nobody have the
-/// project "".
-pub fn pick<T>(
-    items: Vec<T>,
+/// The one object that is meant. It is asked for directly where its full name is known, because only
+/// by itself does it say which hosts have it; the list is for short names, and to suggest one.
+pub async fn find<T>(
     wanted: &Wanted,
     kind: &'static str,
-    key: impl Fn(&T) -> (&str, &str),
+    names: impl AsyncFn() -> Result<Vec<(String, String)>, ClientError>,
+    get: impl AsyncFn(String, String) -> Result<T, ClientError>,
 ) -> Result<T, CliError> {
-    let known: Vec<(&str, &str)> = items.iter().map(&key).collect();
+    if let Some(project) = &wanted.project {
+        match get(project.clone(), wanted.name.clone()).await {
+            Err(error) if is_unknown(&error, kind) => {}
+            answer => return Ok(answer?),
+        }
+    }
+    let known = names().await?;
+    let known: Vec<(&str, &str)> = known
+        .iter()
+        .map(|(project, name)| (project.as_str(), name.as_str()))
+        .collect();
     let (project, name) = wanted.find(kind, &known)?;
-    items
-        .into_iter()
-        .find(|item| key(item) == (project.as_str(), name.as_str()))
-        .ok_or(CliError::NoSuchObject {
-            kind,
-            name,
-            project: Some(project),
-            similar: None,
-        })
+    Ok(get(project, name).await?)
+}
+
+fn is_unknown(error: &ClientError, kind: &str) -> bool {
+    error
+        .problem()
+        .is_some_and(|problem| problem.code == format!("no-such-{kind}"))
+}
+
+/// Project and name of each, for [`find`].
+pub fn names_of<T>(items: Vec<T>, key: impl Fn(T) -> (String, String)) -> Vec<(String, String)> {
+    items.into_iter().map(key).collect()
 }
 
 impl ShowArgs {
@@ -100,7 +113,7 @@ impl ShowAnyArgs {
     /// What is meant by the name.
     pub fn wanted(&self) -> Wanted {
         Wanted {
-            project: None,
+            project: Some(String::new()),
             name: self.name.clone(),
         }
     }

@@ -1,8 +1,10 @@
 //! `coax port list|show|move`.
 
-use coax_api::Port;
+use coax_api::{Client, ClientError, Port};
 
-use super::noun::{ListArgs, ShowArgs, or_dash, pick, print_list, print_object, status_properties};
+use super::noun::{
+    ListArgs, ShowArgs, find, names_of, or_dash, print_list, print_object, status_properties,
+};
 use crate::commands::Outcome;
 use crate::connection::ConnectionArgs;
 use crate::exit::Exit;
@@ -45,10 +47,14 @@ pub async fn run(command: &PortCommand, output: &Output) -> Outcome {
             print_list(&client.ports(args.project.as_deref()).await?, output)
         }
         PortCommand::Show(args) => {
-            let all = args.connection.client()?.ports(None).await?;
-            let port = pick(all, &args.wanted(), "port", |it| {
-                (it.project.as_str(), it.name.as_str())
-            })?;
+            let client = args.connection.client()?;
+            let port = find(
+                &args.wanted(),
+                "port",
+                async || known(&client).await,
+                async |project, name| client.port(&project, &name).await,
+            )
+            .await?;
             print_object(&port, output)
         }
         PortCommand::Move(args) => move_port(args, output).await,
@@ -57,14 +63,13 @@ pub async fn run(command: &PortCommand, output: &Output) -> Outcome {
 
 async fn move_port(args: &MoveArgs, output: &Output) -> Outcome {
     let client = args.connection.client()?;
-    let ports = client.ports(None).await?;
-    let known: Vec<(&str, &str)> = ports
-        .iter()
-        .map(|port| (port.project.as_str(), port.name.as_str()))
-        .collect();
-    let wanted = Wanted::new(&args.name, args.project.as_deref());
-    let (project, name) = wanted.find("port", &known)?;
-    let port = client.move_port(&project, &name, &args.host).await?;
+    let port = find(
+        &Wanted::new(&args.name, args.project.as_deref()),
+        "port",
+        async || known(&client).await,
+        async |project, name| client.move_port(&project, &name, &args.host).await,
+    )
+    .await?;
     match port.moving_to {
         Some(ref host) => output.say(&format!(
             "{host} is ready for {}: plug its device in there (alias `coax:{}`)",
@@ -80,6 +85,13 @@ async fn move_port(args: &MoveArgs, output: &Output) -> Outcome {
         return Ok(Exit::Done);
     }
     print_object(&port, output)
+}
+
+/// Project and name of all.
+async fn known(client: &Client) -> Result<Vec<(String, String)>, ClientError> {
+    Ok(names_of(client.ports(None).await?, |it| {
+        (it.project, it.name)
+    }))
 }
 
 impl Listed for Port {

@@ -2,8 +2,9 @@
 
 use coax_api::Project;
 
-use super::noun::{ListAllArgs, ShowAnyArgs, pick, print_list, print_object};
+use super::noun::{ListAllArgs, ShowAnyArgs, print_list, print_object};
 use crate::commands::Outcome;
+use crate::exit::Exit;
 use crate::output::{Listed, Output, Shown};
 
 /// `coax project …`
@@ -23,10 +24,12 @@ pub async fn run(command: &ProjectCommand, output: &Output) -> Outcome {
         }
         ProjectCommand::Show(args) => {
             let all = args.connection.client()?.projects().await?;
-            let project = pick(all, &args.wanted(), "project", |project| {
-                ("", project.name.as_str())
-            })?;
-            print_object(&project, output)
+            let known: Vec<(&str, &str)> = all.iter().map(|it| ("", it.name.as_str())).collect();
+            let (_, name) = args.wanted().find("project", &known)?;
+            for project in all.iter().filter(|project| project.name == name) {
+                print_object(project, output)?;
+            }
+            Ok(Exit::Done)
         }
     }
 }

@@ -1,8 +1,10 @@
 //! `coax vtep list|show`.
 
-use coax_api::Vtep;
+use coax_api::{Client, ClientError, Vtep};
 
-use super::noun::{ListArgs, ShowArgs, pick, print_list, print_object, status_properties, yes};
+use super::noun::{
+    ListArgs, ShowArgs, find, names_of, print_list, print_object, status_properties, yes,
+};
 use crate::commands::Outcome;
 use crate::output::{Listed, Output, Shown};
 
@@ -23,13 +25,24 @@ pub async fn run(command: &VtepCommand, output: &Output) -> Outcome {
             print_list(&client.vteps(args.project.as_deref()).await?, output)
         }
         VtepCommand::Show(args) => {
-            let all = args.connection.client()?.vteps(None).await?;
-            let vtep = pick(all, &args.wanted(), "vtep", |it| {
-                (it.project.as_str(), it.name.as_str())
-            })?;
+            let client = args.connection.client()?;
+            let vtep = find(
+                &args.wanted(),
+                "vtep",
+                async || known(&client).await,
+                async |project, name| client.vtep(&project, &name).await,
+            )
+            .await?;
             print_object(&vtep, output)
         }
     }
+}
+
+/// Project and name of all.
+async fn known(client: &Client) -> Result<Vec<(String, String)>, ClientError> {
+    Ok(names_of(client.vteps(None).await?, |it| {
+        (it.project, it.name)
+    }))
 }
 
 impl Listed for Vtep {

@@ -64,6 +64,7 @@ enum Command {
     /// Show whether a lab works
     Status {
         /// The lab; not needed if there is only one
+        #[arg(env = "COAX_LAB", hide_env = true)]
         name: Option<LabName>,
         /// Wait until all agents are attached and all VMs run
         #[arg(long, value_name = "TIME", value_parser = parse_duration)]
@@ -74,7 +75,7 @@ enum Command {
         /// A node (`hv1`, `leaf1`, `manager`) or a VM (`shop/web-1`, `web-1`)
         node: String,
         /// The lab; not needed if there is only one
-        #[arg(long)]
+        #[arg(long, env = "COAX_LAB", hide_env = true)]
         lab: Option<LabName>,
     },
     /// Run a program in a node or VM; its exit code is the command's
@@ -85,7 +86,7 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
         /// The lab; not needed if there is only one
-        #[arg(long)]
+        #[arg(long, env = "COAX_LAB", hide_env = true)]
         lab: Option<LabName>,
     },
     /// Move a running VM to another hypervisor
@@ -95,7 +96,7 @@ enum Command {
         /// The hypervisor to move it to
         host: String,
         /// The lab; not needed if there is only one
-        #[arg(long)]
+        #[arg(long, env = "COAX_LAB", hide_env = true)]
         lab: Option<LabName>,
         /// How long each step may take
         #[arg(long, default_value = "10s", value_parser = parse_duration)]
@@ -106,7 +107,7 @@ enum Command {
         #[command(subcommand)]
         what: What,
         /// The lab; not needed if there is only one
-        #[arg(long, global = true)]
+        #[arg(long, global = true, env = "COAX_LAB", hide_env = true)]
         lab: Option<LabName>,
     },
     /// Heal what was broken
@@ -114,7 +115,7 @@ enum Command {
         #[command(subcommand)]
         what: What,
         /// The lab; not needed if there is only one
-        #[arg(long, global = true)]
+        #[arg(long, global = true, env = "COAX_LAB", hide_env = true)]
         lab: Option<LabName>,
     },
     /// Route the lab's fabric and run its VMs (started by `up`)
@@ -176,7 +177,7 @@ impl From<What> for Target {
 #[derive(Debug, Clone, clap::Args)]
 pub struct GraphArgs {
     /// The lab; not needed if there is only one
-    #[arg(value_name = "LAB")]
+    #[arg(value_name = "LAB", env = "COAX_LAB", hide_env = true)]
     name: Option<LabName>,
     /// How to draw
     #[arg(long, value_enum, default_value_t)]

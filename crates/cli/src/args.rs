@@ -92,6 +92,11 @@ pub enum Command {
     Controller(coax_controller::Options),
     /// Run the vSwitch of this host
     Agent(coax_agent::Args),
+    /// Prove that this machine's kernel takes the programs and forwards through them
+    #[command(subcommand)]
+    Selftest(commands::bench::SelftestCommand),
+    /// Measure the data plane beside veth, bridges and the kernel's vxlan device
+    Bench(coax_bench::bench::Args),
     /// Print the version
     Version(commands::version::VersionArgs),
     /// Print a completion script for a shell

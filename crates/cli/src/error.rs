@@ -46,6 +46,9 @@ pub enum CliError {
     /// An agent cannot start or go on.
     #[error(transparent)]
     Agent(#[from] coax_agent::Error),
+    /// Two hypervisors could not be built or measured.
+    #[error(transparent)]
+    Bench(#[from] coax_bench::Error),
     /// No object has that name.
     #[error("there is no {kind} `{name}`{}", in_project(project))]
     NoSuchObject {
@@ -177,6 +180,7 @@ impl CliError {
             Self::Lab(error) => error.code(),
             Self::Controller(error) => controller_code(error),
             Self::Agent(error) => agent_code(error),
+            Self::Bench(_) => "bench-failed",
             Self::NoSuchObject { kind, .. } => match *kind {
                 "port" => "no-such-port",
                 "network" => "no-such-network",

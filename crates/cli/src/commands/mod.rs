@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod apply;
+pub mod bench;
 pub mod completion;
 pub mod controller;
 pub mod counters;
@@ -46,6 +47,8 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Demo(args) => serve(lab::demo(args, output)),
         Command::Controller(options) => serve(controller::run(options)),
         Command::Agent(args) => serve(agent::run(args)),
+        Command::Selftest(command) => serve(bench::selftest(command)),
+        Command::Bench(args) => serve(bench::bench(args)),
         Command::Explain(args) => explain::run(&args, output),
         Command::Project(command) => wait_for(project::run(&command, output)),
         Command::Network(command) => wait_for(network::run(&command, output)),

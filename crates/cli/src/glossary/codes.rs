@@ -232,6 +232,10 @@ pub(super) const CODES: &[Entry] = &[
         "runtime-failed",
         "The system refused what the program needs to start: threads, files.",
     ),
+    code(
+        "bench-failed",
+        "The self-test or benchmark could not build its two hypervisors, or traffic between them did not arrive.",
+    ),
     // Labs.
     code(
         "lab-file",

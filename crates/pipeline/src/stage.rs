@@ -58,7 +58,7 @@ stages! {
     Resolve = resolve, "Answers ARP and neighbour discovery at the edge.",
         drops: [Truncated, Malformed, OwnAddress, UnknownAddress, RewriteFailed];
     Forward = forward, "Finds where the destination MAC address lives.",
-        drops: [ReservedGroup, UnknownUnicast, Hairpin, NotHere];
+        drops: [ReservedGroup, UnknownUnicast, Hairpin, NotHere, NoReceiver];
     Replicate = replicate, "Sends a copy to every receiver of a broadcast, multicast or unknown unicast.",
         drops: [NoReceiver, NoTunnelAddress, NoPath, PathTooSmall, CopyFailed, RewriteFailed];
     Encapsulate = encapsulate, "Puts the frame into a tunnel packet for the destination's VTEP.",

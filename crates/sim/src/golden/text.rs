@@ -1,0 +1,299 @@
+//! The form of a golden case in its file.
+
+use super::Case;
+use super::rows_text::RowsText;
+use crate::{Device, Enters, Outcome, Scenario, Side, Stand, Tally};
+use coax_pipeline::{Stage, Verdict};
+use coax_tables::{Counters, DropReason};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// A whole file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseText {
+    /// What the case shows.
+    pub about: String,
+    /// Why it is not played through the kernel's test-run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_test_run: Option<String>,
+    /// Why it is not played with real packets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_packets: Option<String>,
+    /// The host's rows.
+    pub rows: RowsText,
+    /// The frames with what becomes of them.
+    pub frames: Vec<FrameText>,
+    /// Counters by slot after the last frame.
+    pub counters: BTreeMap<u32, SlotText>,
+}
+
+/// A frame and its outcome.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrameText {
+    /// The device by which it enters.
+    pub enters: String,
+    /// The side, where the device's name does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<String>,
+    /// The bytes.
+    pub bytes: String,
+    /// Payload of each segment.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub segment_payload: u32,
+    /// The stages that it enters.
+    pub stages: String,
+    /// The verdict.
+    pub verdict: String,
+    /// Why it is dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Copies that leave before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<CopyText>,
+    /// The device by which it leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<String>,
+    /// The bytes with which it leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<String>,
+}
+
+/// A copy and the device by which it leaves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyText {
+    /// The device.
+    pub leaves: String,
+    /// The bytes.
+    pub frame: String,
+}
+
+macro_rules! slot_text {
+    ($($field:ident),+) => {
+        /// Counters of one slot; zeros are left out.
+        #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct SlotText {
+            $(
+                /// As in the counters' row.
+                #[serde(default, skip_serializing_if = "is_nothing")]
+                pub $field: u64,
+            )+
+            /// Drops by reason.
+            #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+            pub drops: BTreeMap<String, u64>,
+        }
+
+        impl SlotText {
+            fn of(tally: &Tally) -> Self {
+                let drops = tally.drops.iter();
+                Self {
+                    $($field: tally.counters.$field,)+
+                    drops: drops.map(|(reason, count)| (reason.name().to_owned(), *count)).collect(),
+                }
+            }
+
+            fn tally(&self) -> Result<Tally, String> {
+                let mut drops = BTreeMap::new();
+                for (name, count) in &self.drops {
+                    drops.insert(reason_named(name)?, *count);
+                }
+                Ok(Tally { counters: Counters { $($field: self.$field),+ }, drops })
+            }
+        }
+    };
+}
+
+slot_text!(
+    received_frames,
+    received_bytes,
+    sent_frames,
+    sent_bytes,
+    answered,
+    flooded,
+    copies,
+    unknown_unicast
+);
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_nothing(number: &u64) -> bool {
+    *number == 0
+}
+
+const VERDICTS: [(Verdict, &str); 8] = [
+    (Verdict::Next, "next"),
+    (Verdict::Pass, "pass"),
+    (Verdict::Drop, "drop"),
+    (Verdict::Deliver, "deliver"),
+    (Verdict::Send, "send"),
+    (Verdict::SendUnresolved, "send-unresolved"),
+    (Verdict::Answer, "answer"),
+    (Verdict::Flood, "flood"),
+];
+
+fn verdict_named(name: &str) -> Result<Verdict, String> {
+    let found = VERDICTS.iter().find(|(_, own)| *own == name);
+    found
+        .map(|(verdict, _)| *verdict)
+        .ok_or_else(|| format!("no verdict `{name}`"))
+}
+
+fn verdict_name(verdict: Verdict) -> String {
+    let found = VERDICTS.iter().find(|(own, _)| *own == verdict);
+    found
+        .map(|(_, name)| (*name).to_owned())
+        .unwrap_or_default()
+}
+
+fn reason_named(name: &str) -> Result<DropReason, String> {
+    let found = DropReason::ALL.iter().find(|reason| reason.name() == name);
+    found.copied().ok_or_else(|| format!("no reason `{name}`"))
+}
+
+fn stage_named(name: &str) -> Result<Stage, String> {
+    let found = Stage::ALL.iter().find(|stage| stage.name() == name);
+    found.copied().ok_or_else(|| format!("no stage `{name}`"))
+}
+
+fn device_named(name: &str) -> Result<Device, String> {
+    Device::named(name).ok_or_else(|| format!("no device `{name}`"))
+}
+
+fn device_name(stand: &Stand, index: u32) -> String {
+    stand
+        .device(index)
+        .map_or_else(|| format!("#{index}"), |device| device.name().to_owned())
+}
+
+/// Sixteen bytes in a line.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for (place, byte) in bytes.iter().enumerate() {
+        let gap = match place % 16 {
+            0 if place > 0 => "\n",
+            8 => "  ",
+            0 => "",
+            _ => " ",
+        };
+        let _ = write!(text, "{gap}{byte:02x}");
+    }
+    text
+}
+
+pub(super) fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    text.split_whitespace()
+        .map(|byte| u8::from_str_radix(byte, 16).map_err(|error| format!("`{byte}`: {error}")))
+        .collect()
+}
+
+impl FrameText {
+    fn of(frame: &Enters, outcome: &Outcome, stand: &Stand) -> Self {
+        let name = |index| device_name(stand, index);
+        let stages: Vec<&str> = outcome.stages.iter().map(|stage| stage.name()).collect();
+        let usual = Enters::new(frame.device, Vec::new()).side;
+        let copies = outcome.copies.iter().map(|(index, bytes)| CopyText {
+            leaves: name(*index),
+            frame: hex(bytes),
+        });
+        Self {
+            enters: frame.device.name().to_owned(),
+            side: (frame.side != usual).then(|| side_name(frame.side).to_owned()),
+            bytes: hex(&frame.bytes),
+            segment_payload: frame.segment_payload,
+            stages: stages.join(" "),
+            verdict: verdict_name(outcome.verdict),
+            reason: outcome.reason.map(|reason| reason.name().to_owned()),
+            copies: copies.collect(),
+            leaves: outcome.device.map(name),
+            frame: outcome.frame.as_deref().map(hex),
+        }
+    }
+
+    fn enters(&self) -> Result<Enters, String> {
+        let mut enters = Enters::new(device_named(&self.enters)?, unhex(&self.bytes)?);
+        enters.segment_payload = self.segment_payload;
+        match self.side.as_deref() {
+            None => {}
+            Some("port") => enters.side = Side::Port,
+            Some("uplink") => enters.side = Side::Uplink,
+            Some(other) => return Err(format!("no side `{other}`")),
+        }
+        Ok(enters)
+    }
+
+    fn outcome(&self, stand: &Stand) -> Result<Outcome, String> {
+        let index = |name: &str| device_named(name).map(|device| stand.index(device));
+        let stages = self.stages.split_whitespace().map(stage_named);
+        let copies = self
+            .copies
+            .iter()
+            .map(|copy| Ok((index(&copy.leaves)?, unhex(&copy.frame)?)));
+        Ok(Outcome {
+            verdict: verdict_named(&self.verdict)?,
+            reason: self.reason.as_deref().map(reason_named).transpose()?,
+            device: self.leaves.as_deref().map(index).transpose()?,
+            frame: self.frame.as_deref().map(unhex).transpose()?,
+            copies: copies.collect::<Result<_, String>>()?,
+            stages: stages.collect::<Result<_, String>>()?,
+        })
+    }
+}
+
+const fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Port => "port",
+        Side::Uplink => "uplink",
+    }
+}
+
+impl CaseText {
+    /// The text of a case that was played on `stand`.
+    pub fn of(case: &Case, stand: &Stand) -> Self {
+        let frames = case.scenario.frames.iter().zip(&case.outcomes);
+        let slots = case.tallies.iter();
+        Self {
+            about: case.about.clone(),
+            no_test_run: case.no_test_run.clone(),
+            no_packets: case.no_packets.clone(),
+            rows: RowsText::of(&case.scenario.rows, stand),
+            frames: frames
+                .map(|(frame, outcome)| FrameText::of(frame, outcome, stand))
+                .collect(),
+            counters: slots
+                .map(|(slot, tally)| (*slot, SlotText::of(tally)))
+                .collect(),
+        }
+    }
+
+    /// The case for a stand.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn case(&self, stand: &Stand) -> Result<Case, String> {
+        let frames = self.frames.iter().map(FrameText::enters);
+        let outcomes = self.frames.iter().map(|frame| frame.outcome(stand));
+        let tallies = self
+            .counters
+            .iter()
+            .map(|(slot, text)| Ok((*slot, text.tally()?)));
+        Ok(Case {
+            about: self.about.clone(),
+            no_test_run: self.no_test_run.clone(),
+            no_packets: self.no_packets.clone(),
+            scenario: Scenario {
+                rows: self.rows.rows(stand)?,
+                frames: frames.collect::<Result<_, String>>()?,
+            },
+            outcomes: outcomes.collect::<Result<_, String>>()?,
+            tallies: tallies.collect::<Result<_, String>>()?,
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! A scenario out of any bytes: for property tests, whose bytes come from proptest, and for
+//! fuzzers, whose bytes come from libFuzzer.
+//!
+//! Bytes are used up one by one as decisions; when they end, every further decision is the
+//! first of its choices, which is the plainest. So fewer and smaller bytes are a plainer scenario,
+//! and shrinking bytes shrinks scenarios. Rows and frames speak of the same few networks, VMs and
+//! VTEPs, because noise that never meets a row would only ever be dropped at the door.
+
+mod frames;
+mod rows;
+
+use crate::{Scenario, Stand};
+use coax_tables::NetworkId;
+use coax_wire::MacAddress;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Bytes as decisions.
+#[derive(Clone, Debug)]
+pub struct Noise<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Noise<'a> {
+    /// Decisions from `bytes`.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// The next byte; 0 after the last one.
+    pub fn byte(&mut self) -> u8 {
+        match self.bytes.split_first() {
+            Some((first, rest)) => {
+                self.bytes = rest;
+                *first
+            }
+            None => 0,
+        }
+    }
+
+    /// True in one of `parts` cases, never after the last byte.
+    pub fn one_in(&mut self, parts: u8) -> bool {
+        self.byte() % parts.max(1) == parts.max(1) - 1
+    }
+
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        let number = usize::from(self.byte());
+        let number = if limit > 256 {
+            number << 8 | usize::from(self.byte())
+        } else {
+            number
+        };
+        number % limit.max(1)
+    }
+
+    /// One of `choices`; the first after the last byte.
+    pub fn pick<T: Copy>(&mut self, first: T, others: &[T]) -> T {
+        match self.below(others.len() + 1) {
+            0 => first,
+            place => others.get(place - 1).copied().unwrap_or(first),
+        }
+    }
+}
+
+/// A scenario of random rows and up to eight random frames on a stand.
+pub fn scenario(bytes: &[u8], stand: &Stand) -> Scenario {
+    let mut noise = Noise::new(bytes);
+    let rows = rows::rows(&mut noise, stand);
+    let count = 1 + noise.below(8);
+    let frames = (0..count).map(|_| frames::enters(&mut noise)).collect();
+    Scenario { rows, frames }
+}
+
+/// The two networks that everything is about.
+pub(crate) const NETWORKS: [NetworkId; 2] = [NetworkId(7), NetworkId(8)];
+
+/// A VM: 1 to 3 have devices on the stand, 4 lives elsewhere, 5 is not known to anybody.
+pub(crate) const VMS: [u8; 5] = [1, 2, 3, 4, 5];
+
+/// A VM's MAC address.
+pub const fn mac(vm: u8) -> MacAddress {
+    MacAddress([0x02, 0, 0, 0, 0, vm])
+}
+
+/// A VM's IPv4 address.
+pub const fn ipv4(vm: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, vm)
+}
+
+/// A VM's IPv6 address.
+pub const fn ipv6(vm: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, vm as u16)
+}
+
+/// A VM's link-local address.
+pub const fn link_local(vm: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, vm as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_noise_is_the_plainest_scenario() {
+        let plain = scenario(&[], &Stand::default());
+        assert_eq!(plain, scenario(&[0; 64], &Stand::default()));
+        assert_eq!(plain.frames.len(), 1);
+    }
+}

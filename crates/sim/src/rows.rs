@@ -1,0 +1,148 @@
+//! All rows of one vSwitch as plain maps.
+
+use coax_tables::{
+    AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
+    ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+};
+use std::collections::HashMap;
+
+/// The rows of one vSwitch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SimRows {
+    /// The host's own tunnel endpoint. The kernel always has this row; without it, it is zero.
+    pub host: HostRow,
+    /// Local ports.
+    pub ports: HashMap<PortKey, PortRow>,
+    /// Networks.
+    pub networks: HashMap<NetworkId, NetworkRow>,
+    /// Where MAC addresses live.
+    pub macs: HashMap<MacKey, MacRow>,
+    /// Who owns an IP address.
+    pub addresses: HashMap<AddressKey, AddressRow>,
+    /// VTEPs that are members of a VNI.
+    pub tunnels: HashMap<TunnelKey, TunnelRow>,
+    /// Receivers of copies.
+    pub replicas: HashMap<ReplicaKey, ReplicaRow>,
+}
+
+impl SimRows {
+    /// No rows but the host's own.
+    pub fn new(host: HostRow) -> Self {
+        Self {
+            host,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a port.
+    pub fn port(&mut self, ifindex: u32, row: PortRow) {
+        self.ports.insert(PortKey { ifindex, vlan: 0 }, row);
+    }
+
+    /// Says where a MAC address lives.
+    pub fn mac(&mut self, network: NetworkId, mac: coax_wire::MacAddress, row: MacRow) {
+        self.macs.insert(MacKey::new(network, mac), row);
+    }
+
+    /// Gives an address, IPv4 in mapped form, an owner.
+    pub fn address(&mut self, network: NetworkId, address: [u8; 16], mac: coax_wire::MacAddress) {
+        self.addresses
+            .insert(AddressKey { address, network }, AddressRow::new(mac));
+    }
+
+    /// Lets a VTEP, IPv4 in mapped form, send frames of a network.
+    pub fn tunnel(&mut self, vtep: [u8; 16], network: NetworkId, flags: u32) {
+        let key = TunnelKey {
+            vtep,
+            vni: network.0,
+        };
+        self.tunnels.insert(key, TunnelRow { network, flags });
+    }
+
+    /// Writes a network with its receivers, which are sorted into the order that its row asks for.
+    pub fn network(&mut self, id: NetworkId, mtu: u32, flags: u32, receivers: &[Receiver]) {
+        let mut receivers = receivers.to_vec();
+        receivers.sort_by_key(Receiver::run);
+        let in_run = |run| receivers.iter().filter(|one| one.run() == run).count() as u32;
+        let row = NetworkRow {
+            generation: 1,
+            local: in_run(0),
+            coax_ipv4: in_run(1),
+            foreign_ipv4: in_run(2),
+            foreign_ipv6: in_run(3),
+            coax_ipv6: in_run(4),
+            mtu,
+            flags,
+        };
+        self.networks.insert(id, row);
+        for (slot, receiver) in receivers.iter().enumerate() {
+            let key = ReplicaKey {
+                network: id,
+                generation: 1,
+                slot: slot as u32,
+            };
+            self.replicas.insert(key, receiver.row());
+        }
+    }
+}
+
+/// Who gets copies of a network's broadcasts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Receiver {
+    /// A local port: its device and its counters.
+    Port {
+        /// Kernel index of the device.
+        ifindex: u32,
+        /// Index of the counters.
+        slot: u32,
+    },
+    /// A host of Coax.
+    Host([u8; 16]),
+    /// A VTEP that is not run by Coax.
+    Foreign([u8; 16]),
+}
+
+impl Receiver {
+    const fn run(&self) -> u32 {
+        match self {
+            Self::Port { .. } => 0,
+            Self::Host(vtep) => {
+                if is_ipv4(vtep) {
+                    1
+                } else {
+                    4
+                }
+            }
+            Self::Foreign(vtep) => {
+                if is_ipv4(vtep) {
+                    2
+                } else {
+                    3
+                }
+            }
+        }
+    }
+
+    const fn row(&self) -> ReplicaRow {
+        match *self {
+            Self::Port { ifindex, slot } => ReplicaRow {
+                vtep: [0; 16],
+                ifindex,
+                slot,
+            },
+            Self::Host(vtep) | Self::Foreign(vtep) => ReplicaRow {
+                vtep,
+                ifindex: 0,
+                slot: 0,
+            },
+        }
+    }
+}
+
+/// True for an IPv4 address in mapped form.
+pub const fn is_ipv4(address: &[u8; 16]) -> bool {
+    matches!(
+        address,
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, _, _, _, _]
+    )
+}

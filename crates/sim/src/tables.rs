@@ -1,0 +1,113 @@
+//! Rows and routes of one simulated host, as the pipeline sees them.
+
+use crate::SimRows;
+use coax_pipeline::{Path, PathQuery, PathState, Repeat, Tables};
+use coax_tables::{
+    AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
+    ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+};
+use std::collections::HashMap;
+
+/// One way to a VTEP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Way {
+    /// Uplink and MAC addresses.
+    pub path: Path,
+    /// The next hop's MAC address is known.
+    pub resolved: bool,
+    /// Largest IP packet that the uplink takes.
+    pub mtu: u32,
+}
+
+/// Routes that never change.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Underlay {
+    ways: HashMap<[u8; 16], Way>,
+    otherwise: Option<Way>,
+}
+
+impl Underlay {
+    /// No route to anywhere.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One way to every VTEP.
+    pub fn everywhere(way: Way) -> Self {
+        Self {
+            otherwise: Some(way),
+            ..Self::default()
+        }
+    }
+
+    /// Adds the way to one VTEP, IPv4 in mapped form.
+    pub fn add(&mut self, vtep: [u8; 16], way: Way) {
+        self.ways.insert(vtep, way);
+    }
+
+    fn find(&self, query: &PathQuery<'_>, path: &mut Path) -> PathState {
+        let Some(way) = self.ways.get(query.destination).or(self.otherwise.as_ref()) else {
+            *path = Path::default();
+            return PathState::Missing;
+        };
+        *path = way.path;
+        if query.length > way.mtu {
+            PathState::TooSmall
+        } else if way.resolved {
+            PathState::Ready
+        } else {
+            PathState::Unresolved
+        }
+    }
+}
+
+/// Rows and routes of one host.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SimTables {
+    /// The rows.
+    pub rows: SimRows,
+    /// The routes.
+    pub underlay: Underlay,
+}
+
+impl Tables for SimTables {
+    fn host(&self) -> Option<&HostRow> {
+        Some(&self.rows.host)
+    }
+
+    fn port(&self, key: &PortKey) -> Option<&PortRow> {
+        self.rows.ports.get(key)
+    }
+
+    fn network(&self, key: &NetworkId) -> Option<&NetworkRow> {
+        self.rows.networks.get(key)
+    }
+
+    fn mac(&self, key: &MacKey) -> Option<&MacRow> {
+        self.rows.macs.get(key)
+    }
+
+    fn address(&self, key: &AddressKey) -> Option<&AddressRow> {
+        self.rows.addresses.get(key)
+    }
+
+    fn tunnel(&self, key: &TunnelKey) -> Option<&TunnelRow> {
+        self.rows.tunnels.get(key)
+    }
+
+    fn replica(&self, key: &ReplicaKey) -> Option<&ReplicaRow> {
+        self.rows.replicas.get(key)
+    }
+
+    fn path(&self, query: &PathQuery<'_>, path: &mut Path) -> PathState {
+        self.underlay.find(query, path)
+    }
+
+    fn repeat<R: Repeat>(&self, times: u32, steps: &mut R) {
+        for index in 0..times {
+            if !steps.step(index) {
+                return;
+            }
+        }
+    }
+}

@@ -6,23 +6,25 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod agent;
+mod check;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use coax_api::Problem;
 use coax_api::agent::agent_message::Body as FromAgent;
-use coax_api::agent::controller_message::Body as ToAgent;
-use coax_api::agent::{AgentMessage, Claims, ControllerMessage, Held, Hello, Plugged, Realised};
-use coax_api::sequence::{Arrival, Receiver, Sender};
-use coax_api::{HostReport, Problem};
-use coax_compile::{Compiler, NetworkSlice, SliceDelta};
+use coax_api::agent::{AgentMessage, Claims, ControllerMessage};
 use coax_controller::core::Core;
 use coax_controller::core::message::{
     Answer, Command, Input, Request, RequestId, SessionId, Write,
 };
 use coax_controller::records;
-use coax_model::{HostName, StackFile};
+use coax_model::StackFile;
 use coax_store::{Memory, Outcome, Store, Transaction};
-use prost::Message;
+
+pub use self::agent::Agent;
+use self::agent::plugged;
 
 pub const UNDERLAY_MTU: u32 = 1600;
 
@@ -43,159 +45,6 @@ impl Dice {
 
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
-    }
-}
-
-/// The smallest agent that keeps the protocol: it holds slices and nothing else.
-pub struct Agent {
-    pub name: String,
-    pub number: u8,
-    /// Ports that have a device here.
-    pub devices: BTreeSet<String>,
-    pub slices: BTreeMap<u32, NetworkSlice>,
-    pub generation: u64,
-    /// Claims that were refused, and sessions (empty name).
-    pub refusals: Vec<(String, String)>,
-    pub answers_reports: bool,
-    /// Neither hears nor says anything, but its stream stays.
-    pub deaf: bool,
-    snapshots: usize,
-    session: Option<SessionId>,
-    sender: Sender,
-    receiver: Receiver,
-    welcome: bool,
-}
-
-impl Agent {
-    pub fn new(number: u8) -> Self {
-        Self {
-            name: format!("hv{number}"),
-            number,
-            devices: BTreeSet::new(),
-            slices: BTreeMap::new(),
-            generation: 0,
-            refusals: Vec::new(),
-            answers_reports: true,
-            deaf: false,
-            snapshots: 0,
-            session: None,
-            sender: Sender::default(),
-            receiver: Receiver::default(),
-            welcome: false,
-        }
-    }
-
-    pub fn is_attached(&self) -> bool {
-        self.session.is_some()
-    }
-
-    fn number(&mut self, body: FromAgent) -> AgentMessage {
-        AgentMessage {
-            sequence: self.sender.number(),
-            body: Some(body),
-        }
-    }
-
-    fn attach(&mut self, session: SessionId) -> Vec<AgentMessage> {
-        self.session = Some(session);
-        self.sender = Sender::default();
-        self.receiver = Receiver::default();
-        self.welcome = false;
-        let have = self.slices.values().map(|slice| Held {
-            network_id: slice.network_id,
-            revision: slice.revision,
-        });
-        let hello = Hello {
-            host: self.name.clone(),
-            version: "test".into(),
-            vtep_ipv4: vec![192, 0, 2, self.number].into(),
-            vtep_ipv6: Default::default(),
-            underlay_mtu: UNDERLAY_MTU,
-            generation: self.generation,
-            have: have.collect(),
-        };
-        let plugged = self.devices.iter().map(|port| plugged(port)).collect();
-        let claims = Claims {
-            full: true,
-            plugged,
-            unplugged: Vec::new(),
-        };
-        vec![
-            self.number(FromAgent::Hello(hello)),
-            self.number(FromAgent::Claims(claims)),
-        ]
-    }
-
-    /// Takes a message; `Err`: the stream is to be closed.
-    fn take(&mut self, message: ControllerMessage) -> Result<Option<AgentMessage>, ()> {
-        if self.deaf {
-            return Ok(None);
-        }
-        match self.receiver.accept(message.sequence) {
-            Arrival::Duplicate => return Ok(None),
-            Arrival::Gap => return Err(()),
-            Arrival::Fresh => {}
-        }
-        match message.body.unwrap() {
-            ToAgent::Welcome(welcome) => {
-                if welcome.generation < self.generation {
-                    return Err(());
-                }
-                self.generation = welcome.generation;
-                self.welcome = true;
-            }
-            ToAgent::Refused(refused) => {
-                let session = refused.port.is_empty();
-                self.refusals.push((refused.port, refused.reason));
-                if session {
-                    return Err(());
-                }
-            }
-            ToAgent::Snapshot(snapshot) => {
-                assert!(self.welcome, "nothing comes before Welcome");
-                let slice = NetworkSlice::decode(snapshot.slice).unwrap();
-                self.slices.insert(slice.network_id, slice);
-                self.snapshots += 1;
-            }
-            ToAgent::Delta(delta) => {
-                let delta = SliceDelta::decode(delta.delta).unwrap();
-                let slice = self.slices.get_mut(&delta.network_id);
-                let slice = slice.expect("a delta is only sent to those who have the slice");
-                slice
-                    .apply(&delta)
-                    .expect("a stream without gaps has no gaps in revisions");
-            }
-            ToAgent::Forget(forget) => drop(self.slices.remove(&forget.network_id)),
-            ToAgent::Current(current) => {
-                let (generation, revision) = (self.generation, current.revision);
-                let realised = Realised {
-                    generation,
-                    revision,
-                    problems: Vec::new(),
-                };
-                return Ok(Some(self.number(FromAgent::Realised(realised))));
-            }
-            ToAgent::ReportRequest(request) if self.answers_reports => {
-                let report = HostReport {
-                    host: self.name.clone(),
-                    ..HostReport::default()
-                };
-                let json = serde_json::to_vec(&report).unwrap().into();
-                let request_id = request.request_id;
-                let report = coax_api::agent::Report { request_id, json };
-                return Ok(Some(self.number(FromAgent::Report(report))));
-            }
-            ToAgent::ReportRequest(_) => {}
-        }
-        Ok(None)
-    }
-}
-
-fn plugged(port: &str) -> Plugged {
-    Plugged {
-        port: port.to_owned(),
-        device: format!("dev-{}", port.replace('/', "-")),
-        ifindex: 1,
     }
 }
 
@@ -495,80 +344,6 @@ impl World {
             self.pass(Duration::from_secs(1));
         }
         self.settle();
-    }
-
-    /// What must be true whenever everything is delivered and everybody is attached.
-    pub fn check(&self) {
-        let stored = records::load(&self.store, UNDERLAY_MTU).unwrap();
-        assert_eq!(
-            &stored.intent,
-            self.core.intent(),
-            "what is stored is what is"
-        );
-        assert_eq!(stored.revision, self.core.revision());
-        let full = Compiler::full(&stored.intent, 1);
-        for agent in &self.agents {
-            let host: HostName = agent.name.parse().unwrap();
-            let mut needed = BTreeMap::new();
-            for (name, port) in &stored.intent.ports {
-                let binding = stored.intent.bindings.get(name);
-                if binding.is_some_and(|binding| binding.hosts().any(|other| *other == host)) {
-                    let network =
-                        coax_model::ObjectName::new(name.project.clone(), port.network.clone());
-                    let id = stored.intent.networks[&network].vni.get();
-                    needed.insert(id, full.slice(id).unwrap());
-                }
-            }
-            let held = agent.slices.iter().map(|(id, slice)| {
-                (
-                    *id,
-                    NetworkSlice {
-                        revision: 1,
-                        ..slice.clone()
-                    },
-                )
-            });
-            assert_eq!(held.collect::<BTreeMap<_, _>>(), needed, "slices of {host}");
-        }
-        for host in self.core.host_views() {
-            assert_eq!(host.lag, 0, "{host:?}");
-        }
-        for (name, port) in &stored.intent.ports {
-            let binding = stored
-                .intent
-                .bindings
-                .get(name)
-                .cloned()
-                .unwrap_or_default();
-            let has = |host: &HostName| {
-                let mut agents = self.agents.iter();
-                agents.any(|agent| {
-                    agent.name == host.as_str() && agent.devices.contains(&name.to_string())
-                })
-            };
-            let permitted = |agent: &&Agent| {
-                let wish = port
-                    .host
-                    .as_ref()
-                    .is_none_or(|wish| wish.as_str() == agent.name);
-                wish && agent.devices.contains(&name.to_string())
-            };
-            match &binding.host {
-                None => {
-                    let claimant = self.agents.iter().find(permitted).map(|agent| &agent.name);
-                    assert_eq!(claimant, None, "{name} is claimed and nowhere");
-                }
-                Some(host) => assert!(
-                    has(host) || binding.moving_to.is_some(),
-                    "{name} is bound to {host}, which does not have it: {binding:?}"
-                ),
-            }
-            assert!(
-                !binding.moving_to.as_ref().is_some_and(has),
-                "{name} arrived and is not bound"
-            );
-            assert_eq!(binding.moved_from, None, "{name} has arrived for everybody");
-        }
     }
 }
 

@@ -1,0 +1,167 @@
+//! The smallest agent that keeps the protocol.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coax_api::HostReport;
+use coax_api::agent::agent_message::Body as FromAgent;
+use coax_api::agent::controller_message::Body as ToAgent;
+use coax_api::agent::{AgentMessage, Claims, ControllerMessage, Held, Hello, Plugged, Realised};
+use coax_api::sequence::{Arrival, Receiver, Sender};
+use coax_compile::{NetworkSlice, SliceDelta};
+use coax_controller::core::message::SessionId;
+use prost::Message;
+
+use super::UNDERLAY_MTU;
+
+/// Holds slices and nothing else.
+pub struct Agent {
+    pub name: String,
+    pub number: u8,
+    /// Ports that have a device here.
+    pub devices: BTreeSet<String>,
+    pub slices: BTreeMap<u32, NetworkSlice>,
+    pub generation: u64,
+    /// Claims that were refused, and sessions (empty name).
+    pub refusals: Vec<(String, String)>,
+    pub answers_reports: bool,
+    /// Neither hears nor says anything, but its stream stays.
+    pub deaf: bool,
+    pub(super) snapshots: usize,
+    pub(super) session: Option<SessionId>,
+    sender: Sender,
+    receiver: Receiver,
+    welcome: bool,
+}
+
+impl Agent {
+    pub fn new(number: u8) -> Self {
+        Self {
+            name: format!("hv{number}"),
+            number,
+            devices: BTreeSet::new(),
+            slices: BTreeMap::new(),
+            generation: 0,
+            refusals: Vec::new(),
+            answers_reports: true,
+            deaf: false,
+            snapshots: 0,
+            session: None,
+            sender: Sender::default(),
+            receiver: Receiver::default(),
+            welcome: false,
+        }
+    }
+
+    pub fn is_attached(&self) -> bool {
+        self.session.is_some()
+    }
+
+    pub(super) fn number(&mut self, body: FromAgent) -> AgentMessage {
+        AgentMessage {
+            sequence: self.sender.number(),
+            body: Some(body),
+        }
+    }
+
+    pub(super) fn attach(&mut self, session: SessionId) -> Vec<AgentMessage> {
+        self.session = Some(session);
+        self.sender = Sender::default();
+        self.receiver = Receiver::default();
+        self.welcome = false;
+        let have = self.slices.values().map(|slice| Held {
+            network_id: slice.network_id,
+            revision: slice.revision,
+        });
+        let hello = Hello {
+            host: self.name.clone(),
+            version: "test".into(),
+            vtep_ipv4: vec![192, 0, 2, self.number].into(),
+            vtep_ipv6: Default::default(),
+            underlay_mtu: UNDERLAY_MTU,
+            generation: self.generation,
+            have: have.collect(),
+        };
+        let plugged = self.devices.iter().map(|port| plugged(port)).collect();
+        let claims = Claims {
+            full: true,
+            plugged,
+            unplugged: Vec::new(),
+        };
+        vec![
+            self.number(FromAgent::Hello(hello)),
+            self.number(FromAgent::Claims(claims)),
+        ]
+    }
+
+    /// Takes a message; `Err`: the stream is to be closed.
+    pub(super) fn take(&mut self, message: ControllerMessage) -> Result<Option<AgentMessage>, ()> {
+        if self.deaf {
+            return Ok(None);
+        }
+        match self.receiver.accept(message.sequence) {
+            Arrival::Duplicate => return Ok(None),
+            Arrival::Gap => return Err(()),
+            Arrival::Fresh => {}
+        }
+        match message.body.unwrap() {
+            ToAgent::Welcome(welcome) => {
+                if welcome.generation < self.generation {
+                    return Err(());
+                }
+                self.generation = welcome.generation;
+                self.welcome = true;
+            }
+            ToAgent::Refused(refused) => {
+                let session = refused.port.is_empty();
+                self.refusals.push((refused.port, refused.reason));
+                if session {
+                    return Err(());
+                }
+            }
+            ToAgent::Snapshot(snapshot) => {
+                assert!(self.welcome, "nothing comes before Welcome");
+                let slice = NetworkSlice::decode(snapshot.slice).unwrap();
+                self.slices.insert(slice.network_id, slice);
+                self.snapshots += 1;
+            }
+            ToAgent::Delta(delta) => {
+                let delta = SliceDelta::decode(delta.delta).unwrap();
+                let slice = self.slices.get_mut(&delta.network_id);
+                let slice = slice.expect("a delta is only sent to those who have the slice");
+                slice
+                    .apply(&delta)
+                    .expect("a stream without gaps has no gaps in revisions");
+            }
+            ToAgent::Forget(forget) => drop(self.slices.remove(&forget.network_id)),
+            ToAgent::Current(current) => {
+                let (generation, revision) = (self.generation, current.revision);
+                let realised = Realised {
+                    generation,
+                    revision,
+                    problems: Vec::new(),
+                };
+                return Ok(Some(self.number(FromAgent::Realised(realised))));
+            }
+            ToAgent::ReportRequest(request) if self.answers_reports => {
+                let report = HostReport {
+                    host: self.name.clone(),
+                    ..HostReport::default()
+                };
+                let json = serde_json::to_vec(&report).unwrap().into();
+                let request_id = request.request_id;
+                let report = coax_api::agent::Report { request_id, json };
+                return Ok(Some(self.number(FromAgent::Report(report))));
+            }
+            ToAgent::ReportRequest(_) => {}
+        }
+        Ok(None)
+    }
+}
+
+pub(super) fn plugged(port: &str) -> Plugged {
+    Plugged {
+        port: port.to_owned(),
+        device: format!("dev-{}", port.replace('/', "-")),
+        ifindex: 1,
+    }
+}

@@ -1,0 +1,81 @@
+//! What must be true when everything is delivered and everybody is attached.
+
+use std::collections::BTreeMap;
+
+use coax_compile::{Compiler, NetworkSlice};
+use coax_controller::records;
+use coax_model::{HostName, Intent, ObjectName};
+
+use super::{Agent, UNDERLAY_MTU, World};
+
+impl World {
+    /// What must be true whenever everything is delivered and everybody is attached.
+    pub fn check(&self) {
+        let stored = records::load(&self.store, UNDERLAY_MTU).unwrap();
+        assert_eq!(
+            &stored.intent,
+            self.core.intent(),
+            "what is stored is what is"
+        );
+        assert_eq!(stored.revision, self.core.revision());
+        let full = Compiler::full(&stored.intent, 1);
+        for agent in &self.agents {
+            check_slices(agent, &stored.intent, &full);
+        }
+        for host in self.core.host_views() {
+            assert_eq!(host.lag, 0, "{host:?}");
+        }
+        for port in stored.intent.ports.keys() {
+            self.check_place(port, &stored.intent);
+        }
+    }
+
+    /// A port is where somebody who may have it has its device.
+    fn check_place(&self, name: &ObjectName, intent: &Intent) {
+        let binding = intent.bindings.get(name).cloned().unwrap_or_default();
+        let wish = intent.ports[name].host.as_ref();
+        let plugged = |agent: &&Agent| agent.devices.contains(&name.to_string());
+        let mut claimants = self.agents.iter().filter(plugged);
+        let has = |host: &HostName| {
+            let mut claimants = self.agents.iter().filter(plugged);
+            claimants.any(|agent| agent.name == host.as_str())
+        };
+        match &binding.host {
+            None => {
+                let permitted = claimants
+                    .find(|agent| wish.is_none_or(|wish| wish.as_str() == agent.name))
+                    .map(|agent| &agent.name);
+                assert_eq!(permitted, None, "{name} is claimed and nowhere");
+            }
+            Some(host) => assert!(
+                has(host) || binding.moving_to.is_some(),
+                "{name} is bound to {host}, which does not have it: {binding:?}"
+            ),
+        }
+        let arrived = binding.moving_to.as_ref().is_some_and(has);
+        assert!(!arrived, "{name} arrived and is not bound");
+        assert_eq!(binding.moved_from, None, "{name} has arrived for everybody");
+    }
+}
+
+/// An agent has the slices of the networks whose ports name it, as a full compile makes them.
+fn check_slices(agent: &Agent, intent: &Intent, full: &Compiler) {
+    let host: HostName = agent.name.parse().unwrap();
+    let mut needed = BTreeMap::new();
+    for (name, port) in &intent.ports {
+        let binding = intent.bindings.get(name);
+        if binding.is_some_and(|binding| binding.hosts().any(|other| *other == host)) {
+            let network = ObjectName::new(name.project.clone(), port.network.clone());
+            let id = intent.networks[&network].vni.get();
+            needed.insert(id, full.slice(id).unwrap());
+        }
+    }
+    let held = agent.slices.iter().map(|(id, slice)| {
+        let slice = NetworkSlice {
+            revision: 1,
+            ..slice.clone()
+        };
+        (*id, slice)
+    });
+    assert_eq!(held.collect::<BTreeMap<_, _>>(), needed, "slices of {host}");
+}

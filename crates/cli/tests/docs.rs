@@ -1,4 +1,5 @@
-//! The commands of docs/how-to/by-hand.md work: they are run, as they are printed, from top to bottom.
+//! The commands of the tutorial and of the by-hand page work: they are run, as they are printed, from
+//! top to bottom.
 //!
 //! Run are the lines after the prompt `# ` in blocks below `<!-- run -->`; a block below
 //! `<!-- file: NAME -->` is written to that file first. Needs root, like the commands themselves.
@@ -6,7 +7,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output};
 
 /// Ends with the first command that fails, and then says which it was. Whatever was started in the
 /// background ends with the script.
@@ -15,6 +16,9 @@ set -Eeuo pipefail
 trap 'echo \"failed: $BASH_COMMAND\" >&2' ERR
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 ";
+
+/// The likely cause of a failure that is nobody's fault.
+const NEEDS: &str = "the page's commands failed (they need root and Linux 6.1 or later)";
 
 #[derive(Clone, Copy)]
 enum Block<'a> {
@@ -51,7 +55,12 @@ fn add(script: &mut String, block: Option<Block<'_>>, body: &[&str]) {
     match block {
         Some(Block::Run) => {
             for command in body.iter().filter_map(|line| line.strip_prefix("# ")) {
-                writeln!(script, "echo '+' {} >&2\n{command}", quoted(command)).unwrap();
+                // To bash the failure of a negated command is none, so it is said in full.
+                let run = match command.strip_prefix("! ") {
+                    Some(fails) => format!("if {fails}; then false; fi"),
+                    None => command.to_owned(),
+                };
+                writeln!(script, "echo '+' {} >&2\n{run}", quoted(command)).unwrap();
             }
         }
         Some(Block::File(name)) => {
@@ -72,67 +81,104 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Removes what a page leaves behind when it fails half way.
-struct Namespaces(&'static [&'static str]);
+/// Runs a script with the built `coax` first on the path.
+fn bash(script: &str, directory: &Path) -> Output {
+    let binary = Path::new(env!("CARGO_BIN_EXE_coax")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    Command::new("bash")
+        .args(["-c", script])
+        .current_dir(directory)
+        .env("PATH", format!("{}:{path}", binary.display()))
+        .output()
+        .unwrap()
+}
 
-impl Namespaces {
-    fn delete(&self) {
-        for name in self.0 {
-            // Most of the time it is gone already.
-            let _ = Command::new("ip")
-                .args(["netns", "delete", name])
-                .stderr(Stdio::null())
-                .status();
-        }
+/// What both streams said.
+fn said(output: &Output) -> String {
+    let streams = [&output.stderr, &output.stdout];
+    streams
+        .map(|stream| String::from_utf8_lossy(stream).into_owned())
+        .join("\n")
+}
+
+/// Commands that remove what a page leaves behind when it fails half way, run before and after it.
+struct Remains(&'static str);
+
+impl Remains {
+    fn remove(&self) {
+        // Most of the time there is nothing to remove, and each command says so.
+        bash(self.0, Path::new("/"));
     }
 }
 
-impl Drop for Namespaces {
+impl Drop for Remains {
     fn drop(&mut self) {
-        self.delete();
+        self.remove();
     }
 }
 
 #[test]
 fn by_hand() {
-    let namespaces = Namespaces(&["hand-vm1", "hand-vm2", "hand-hv1", "hand-hv2"]);
-    namespaces.delete();
-    let directory = tempfile::tempdir().unwrap();
-    let binary = Path::new(env!("CARGO_BIN_EXE_coax")).parent().unwrap();
-    let path = std::env::var("PATH").unwrap();
-    let output = Command::new("bash")
-        .args(["-c", &script(&page("how-to/by-hand.md"))])
-        .current_dir(directory.path())
-        .env("PATH", format!("{}:{path}", binary.display()))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        report(&output, directory.path())
+    let remains = Remains(
+        "for host in hv1 hv2; do coax agent detach --pins /sys/fs/bpf/coax/hand-$host; done
+         for name in vm1 vm2 hv1 hv2; do ip netns delete hand-$name; done",
     );
+    remains.remove();
+    let directory = tempfile::tempdir().unwrap();
+    let output = bash(&script(&page("how-to/by-hand.md")), directory.path());
+    let mut logs = String::new();
+    for log in ["controller.log", "hv1.log", "hv2.log"] {
+        let content = std::fs::read_to_string(directory.path().join(log)).unwrap_or_default();
+        write!(logs, "\n-- {log}\n{content}").unwrap();
+    }
+    assert!(output.status.success(), "{NEEDS}\n{}{logs}", said(&output));
+    for pins in ["/sys/fs/bpf/coax/hand-hv1", "/sys/fs/bpf/coax/hand-hv2"] {
+        assert!(!Path::new(pins).exists(), "{pins} is left");
+    }
 }
 
-/// Everything that helps to see what went wrong.
-fn report(output: &std::process::Output, directory: &Path) -> String {
-    let mut text = format!(
-        "the page's commands failed (needs root and kernel 6.1 or later)\n{}\n{}",
-        String::from_utf8_lossy(&output.stderr),
-        String::from_utf8_lossy(&output.stdout),
-    );
-    for log in ["controller.log", "hv1.log", "hv2.log"] {
-        let content = std::fs::read_to_string(directory.join(log)).unwrap_or_default();
-        write!(text, "\n-- {log}\n{content}").unwrap();
+/// The page speaks of the only lab on the machine. A machine that runs tests has others, so here the
+/// lab gets a name of its own.
+const LAB: [(&str, &str); 4] = [
+    (
+        "coax lab up examples/leaf-spine.yaml",
+        "coax lab up examples/leaf-spine.yaml --name tutorial",
+    ),
+    ("coax graph", "coax graph tutorial"),
+    (
+        "coax lab status --wait 30s",
+        "coax lab status tutorial --wait 30s",
+    ),
+    ("coax lab down", "coax lab down tutorial"),
+];
+
+#[test]
+fn first_lab() {
+    let remains = Remains("coax lab down tutorial");
+    remains.remove();
+    let mut script = script(&page("tutorial/first-lab.md"));
+    for (only, named) in LAB {
+        assert!(
+            script.contains(&format!("\n{only}\n")),
+            "the page has no line `{only}`"
+        );
+        script = script.replace(&format!("\n{only}\n"), &format!("\n{named}\n"));
     }
-    text
+    script.insert_str(0, "export COAX_LAB=tutorial\n");
+    let output = bash(
+        &script,
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."),
+    );
+    assert!(output.status.success(), "{NEEDS}\n{}", said(&output));
 }
 
 #[test]
 fn only_marked_blocks_are_run() {
-    let page = "text\n```console\n# rm everything\n```\n<!-- run -->\n```console\n# echo a\na\n```\n\
+    let page = "text\n```console\n# rm everything\n```\n<!-- run -->\n```console\n# echo a\na\n# ! b\n```\n\
                 <!-- file: f -->\n```yaml\nx: 1\n```\n```console\n# not this\n```\n";
     let script = script(page);
     assert!(script.contains("\necho a\n"), "{script}");
+    assert!(script.contains("\nif b; then false; fi\n"), "{script}");
     assert!(script.contains("cat > f <<'END'\nx: 1\nEND\n"), "{script}");
     assert!(
         !script.contains("rm everything") && !script.contains("not this"),

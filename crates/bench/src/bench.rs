@@ -4,8 +4,9 @@
 //! of the machine's speed meets them alike. Quoted are medians of the rounds' ratios.
 
 use crate::measure::{self, median};
-use crate::pair::{Datapath, Pair, Vm};
+use crate::pair::{Datapath, Pair};
 use crate::report::{Figure, Line, table};
+use crate::vm::Vm;
 use crate::{Error, rows};
 use coax_netlink::Namespace;
 use coax_vswitch::{DataPlane, RowOperation};

@@ -7,8 +7,10 @@ pub mod bench;
 pub mod error;
 pub mod measure;
 pub mod pair;
+pub mod plan;
 pub mod report;
 pub mod rows;
 pub mod selftest;
+pub mod vm;
 
 pub use error::Error;

@@ -5,20 +5,22 @@
 //! ```
 
 use crate::Error;
-use crate::rows::{self, rows};
+use crate::plan::{Peer, Plan, Side};
+use crate::rows::{self, Site, rows};
+use crate::vm::Vm;
 use coax_netlink::{Namespace, NextHop, Route, VethEnd, Vxlan};
 use coax_vswitch::{Attachment, Capacity, DataPlane, KernelDataPlane, KernelOptions, RowOperation};
-use coax_wire::MacAddress;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// UDP port of the tunnels.
 pub const UDP_PORT: u16 = coax_wire::vxlan::Vxlan::PORT;
 
-/// Largest packet of the VMs.
+/// Largest packet of the VMs, unless the plan says otherwise.
 pub const MTU: u32 = 1500;
 
-const UNDERLAY_MTU: u32 = 1600;
+/// Largest packet between the hosts, unless the plan says otherwise.
+pub const UNDERLAY_MTU: u32 = 1600;
 
 /// What joins the two VMs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
@@ -45,43 +47,6 @@ impl Datapath {
     }
 }
 
-/// One VM and its host's tunnel endpoint.
-#[derive(Clone, Copy, Debug)]
-pub struct Vm {
-    /// MAC address.
-    pub mac: MacAddress,
-    /// Address in the network.
-    pub ipv4: Ipv4Addr,
-    /// Address in the network.
-    pub ipv6: Ipv6Addr,
-    /// Tunnel endpoint of its host.
-    pub vtep_ipv4: Ipv4Addr,
-    /// Tunnel endpoint of its host.
-    pub vtep_ipv6: Ipv6Addr,
-}
-
-impl Vm {
-    /// VM number 1 or 2.
-    pub const fn number(number: u8) -> Self {
-        Self {
-            mac: MacAddress([0x02, 0, 0, 0, 0, number]),
-            ipv4: Ipv4Addr::new(10, 10, 0, number),
-            ipv6: Ipv6Addr::new(0xfd00, 0x10, 0, 0, 0, 0, 0, number as u16),
-            vtep_ipv4: Ipv4Addr::new(192, 0, 2, number),
-            vtep_ipv6: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number as u16),
-        }
-    }
-
-    /// Tunnel endpoint of one family.
-    pub const fn vtep(&self, ipv6: bool) -> IpAddr {
-        if ipv6 {
-            IpAddr::V6(self.vtep_ipv6)
-        } else {
-            IpAddr::V4(self.vtep_ipv4)
-        }
-    }
-}
-
 /// Two VMs joined by a datapath. Dropping it removes everything.
 #[derive(Debug)]
 pub struct Pair {
@@ -98,40 +63,54 @@ impl Pair {
     /// # Errors
     /// When a namespace, device, route or program cannot be made; what was made is removed.
     pub async fn build(datapath: Datapath, label: &str, over_ipv6: bool) -> Result<Self, Error> {
-        let name = |what: &str| format!("coax-{label}-{}-{what}", std::process::id());
-        let mut pair = Self {
-            vms: [
-                Namespace::create(&name("vm1"))?,
-                Namespace::create(&name("vm2"))?,
-            ],
-            hosts: Vec::new(),
-            planes: Vec::new(),
-            pins: Vec::new(),
-        };
+        let plan = Plan::of(datapath, label).over_ipv6(over_ipv6);
         if datapath == Datapath::Veth {
+            let pair = Self::vms(&plan)?;
             pair.join_vms().await?;
-            return Ok(pair);
+            Ok(pair)
+        } else {
+            Self::build_plan(&plan).await
         }
+    }
+
+    /// Builds two hosts with a VM each, as `plan` says.
+    ///
+    /// # Errors
+    /// As `build`.
+    pub async fn build_plan(plan: &Plan) -> Result<Self, Error> {
+        let mut pair = Self::vms(plan)?;
         for host in ["hv1", "hv2"] {
-            pair.hosts.push(Namespace::create(&name(host))?);
+            pair.hosts.push(Namespace::create(&name(plan, host))?);
         }
-        pair.join_hosts(datapath != Datapath::Bridge).await?;
+        pair.join_hosts(plan).await?;
         for place in 0..2 {
-            pair.plug(place).await?;
-            match datapath {
-                Datapath::Veth => {}
-                Datapath::Bridge => pair.bridge(place, "ul0").await?,
-                Datapath::BridgeVxlan => {
-                    pair.vxlan(place, over_ipv6).await?;
+            pair.plug(place, plan.vm_mtu).await?;
+            match plan.sides[place] {
+                Side::Bare => {}
+                Side::Bridge => pair.bridge(place, "ul0").await?,
+                Side::KernelVxlan { checksums } => {
+                    pair.vxlan(place, plan, checksums).await?;
                     pair.bridge(place, "vx0").await?;
                 }
-                Datapath::Coax => pair.coax(place, label, over_ipv6).await?,
+                Side::Coax(peer) => pair.coax(place, plan, peer).await?,
             }
         }
         Ok(pair)
     }
 
-    /// The data planes of the two hosts, when the datapath is Coax.
+    fn vms(plan: &Plan) -> Result<Self, Error> {
+        Ok(Self {
+            vms: [
+                Namespace::create(&name(plan, "vm1"))?,
+                Namespace::create(&name(plan, "vm2"))?,
+            ],
+            hosts: Vec::new(),
+            planes: Vec::new(),
+            pins: Vec::new(),
+        })
+    }
+
+    /// The data planes of the hosts that run Coax, in the order of the hosts.
     pub fn planes(&mut self) -> &mut [KernelDataPlane] {
         &mut self.planes
     }
@@ -176,13 +155,13 @@ impl Pair {
         Ok(())
     }
 
-    async fn join_hosts(&self, routed: bool) -> Result<(), Error> {
+    async fn join_hosts(&self, plan: &Plan) -> Result<(), Error> {
         let (one, other) = (&self.hosts[0], &self.hosts[1]);
         one.netlink()?
             .create_veth(
-                &VethEnd::new("ul0").with_mtu(UNDERLAY_MTU),
+                &VethEnd::new("ul0").with_mtu(plan.underlay_mtu),
                 &VethEnd::new("ul0")
-                    .with_mtu(UNDERLAY_MTU)
+                    .with_mtu(plan.underlay_mtu)
                     .in_namespace(other),
             )
             .await?;
@@ -198,7 +177,7 @@ impl Pair {
             up(&netlink, "lo").await?;
             up(&netlink, "ul0").await?;
         }
-        if routed {
+        if plan.is_routed() {
             self.route_hosts().await
         } else {
             Ok(())
@@ -221,14 +200,14 @@ impl Pair {
                 (
                     own.vtep(false),
                     other.vtep(false),
-                    link_address(&own, false),
-                    link_address(&other, false),
+                    own.link_address(false),
+                    other.link_address(false),
                 ),
                 (
                     own.vtep(true),
                     other.vtep(true),
-                    link_address(&own, true),
-                    link_address(&other, true),
+                    own.link_address(true),
+                    other.link_address(true),
                 ),
             ] {
                 let (whole, half) = if vtep.is_ipv4() { (32, 31) } else { (128, 127) };
@@ -244,15 +223,15 @@ impl Pair {
         Ok(())
     }
 
-    async fn plug(&self, place: usize) -> Result<(), Error> {
+    async fn plug(&self, place: usize, mtu: u32) -> Result<(), Error> {
         let vm = Vm::number(place as u8 + 1);
         let netlink = self.hosts[place].netlink()?;
         netlink
             .create_veth(
-                &VethEnd::new("port0").with_mtu(MTU),
+                &VethEnd::new("port0").with_mtu(mtu),
                 &VethEnd::new("eth0")
                     .with_mac(vm.mac.0)
-                    .with_mtu(MTU)
+                    .with_mtu(mtu)
                     .in_namespace(&self.vms[place]),
             )
             .await?;
@@ -261,23 +240,60 @@ impl Pair {
         self.address_vm(place).await
     }
 
-    async fn vxlan(&self, place: usize, over_ipv6: bool) -> Result<(), Error> {
+    async fn vxlan(&self, place: usize, plan: &Plan, checksums: bool) -> Result<(), Error> {
         let (own, other) = (Vm::number(place as u8 + 1), Vm::number(2 - place as u8));
         let netlink = self.hosts[place].netlink()?;
+        let (local, remote) = (own.vtep(plan.over_ipv6), other.vtep(plan.over_ipv6));
+        if checksums {
+            self.vxlan_with_checksums(place, local, remote)?;
+        } else {
+            netlink
+                .create_vxlan(&Vxlan {
+                    name: "vx0",
+                    vni: rows::NETWORK.0,
+                    local,
+                    remote: Some(remote),
+                    port: UDP_PORT,
+                    learning: true,
+                })
+                .await?;
+        }
         netlink
-            .create_vxlan(&Vxlan {
-                name: "vx0",
-                vni: rows::NETWORK.0,
-                local: own.vtep(over_ipv6),
-                remote: Some(other.vtep(over_ipv6)),
-                port: UDP_PORT,
-                learning: true,
-            })
-            .await?;
-        netlink
-            .set_mtu(netlink.link("vx0").await?.index, MTU)
+            .set_mtu(netlink.link("vx0").await?.index, plan.mtu)
             .await?;
         up(&netlink, "vx0").await
+    }
+
+    /// The device with the kernel's own choice for IPv6: it sends checksums, and takes zeros because
+    /// it is told to. For IPv4 checksums are asked for.
+    fn vxlan_with_checksums(
+        &self,
+        place: usize,
+        local: IpAddr,
+        remote: IpAddr,
+    ) -> Result<(), Error> {
+        let checksums = if local.is_ipv6() {
+            "noudp6zerocsumtx udp6zerocsumrx"
+        } else {
+            "udpcsum"
+        };
+        let text = format!(
+            "link add vx0 type vxlan id {} dstport {UDP_PORT} local {local} remote {remote} {checksums}",
+            rows::NETWORK.0
+        );
+        let mut command = std::process::Command::new("ip");
+        let status = self.hosts[place]
+            .spawn(command.args(text.split(' ')))?
+            .wait()
+            .map_err(Error::io("wait for ip"))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Error::Traffic {
+            what: format!("ip {text}"),
+            expected: "success".to_owned(),
+            found: status.to_string(),
+        })
     }
 
     async fn bridge(&self, place: usize, towards: &str) -> Result<(), Error> {
@@ -292,17 +308,20 @@ impl Pair {
         up(&netlink, "br0").await
     }
 
-    async fn coax(&mut self, place: usize, label: &str, over_ipv6: bool) -> Result<(), Error> {
-        let pins = PathBuf::from(format!(
-            "/sys/fs/bpf/coax-{label}-{}-hv{}",
-            std::process::id(),
-            place + 1
-        ));
+    async fn coax(&mut self, place: usize, plan: &Plan, peer: Peer) -> Result<(), Error> {
+        let pins = PathBuf::from(format!("/sys/fs/bpf/{}", name(plan, ["hv1", "hv2"][place])));
         self.pins.push(pins.clone());
         let netlink = self.hosts[place].netlink()?;
-        let port = netlink.link("port0").await?.index;
         let uplink = netlink.link("ul0").await?.index;
-        let (own, other) = (Vm::number(place as u8 + 1), Vm::number(2 - place as u8));
+        let site = Site {
+            local: Vm::number(place as u8 + 1),
+            remote: Vm::number(2 - place as u8),
+            peer,
+            ifindex: netlink.link("port0").await?.index,
+            mtu: plan.mtu,
+            over_ipv6: plan.over_ipv6,
+            vlan_transparent: plan.vlan_transparent,
+        };
         let plane = self.hosts[place].run(move || -> Result<KernelDataPlane, Error> {
             let options = KernelOptions {
                 pins,
@@ -310,11 +329,11 @@ impl Pair {
                 take_over_layout: false,
             };
             let mut plane = KernelDataPlane::open(&options)?;
-            for row in rows(&own, &other, port, MTU, over_ipv6) {
+            for row in rows(&site) {
                 plane.apply(&RowOperation::Put(row))?;
             }
             plane.attach(uplink, Attachment::Uplink)?;
-            plane.attach(port, Attachment::Port)?;
+            plane.attach(site.ifindex, Attachment::Port)?;
             Ok(plane)
         })??;
         self.planes.push(plane);
@@ -338,26 +357,12 @@ impl Drop for Pair {
     }
 }
 
-async fn up(netlink: &coax_netlink::Netlink, device: &str) -> Result<(), Error> {
-    Ok(netlink.set_up(netlink.link(device).await?.index).await?)
+fn name(plan: &Plan, what: &str) -> String {
+    format!("coax-{}-{}-{what}", plan.label, std::process::id())
 }
 
-fn link_address(vm: &Vm, ipv6: bool) -> IpAddr {
-    let last = vm.vtep_ipv4.octets()[3];
-    if ipv6 {
-        IpAddr::V6(Ipv6Addr::new(
-            0x2001,
-            0xdb8,
-            1,
-            0,
-            0,
-            0,
-            0,
-            u16::from(last) + 1,
-        ))
-    } else {
-        IpAddr::V4(Ipv4Addr::new(198, 51, 100, last + 1))
-    }
+async fn up(netlink: &coax_netlink::Netlink, device: &str) -> Result<(), Error> {
+    Ok(netlink.set_up(netlink.link(device).await?.index).await?)
 }
 
 fn net(address: IpAddr, length: u8) -> ipnet::IpNet {

@@ -1,13 +1,15 @@
 //! The rows of a network that spans two hosts, written by hand.
 
-use crate::pair::{UDP_PORT, Vm};
+use crate::pair::UDP_PORT;
+use crate::plan::Peer;
+use crate::vm::Vm;
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
     ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
 };
 use coax_vswitch::Row;
 use coax_wire::{MacAddress, ip};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The network's number.
 pub const NETWORK: NetworkId = NetworkId(5001);
@@ -15,51 +17,52 @@ pub const NETWORK: NetworkId = NetworkId(5001);
 /// Counters of the one local port.
 pub const SLOT: u32 = 1;
 
-fn key_address(address: IpAddr) -> [u8; 16] {
+/// An address as keys of tables have it.
+pub fn key_address(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(address) => ip::mapped(address.octets()),
         IpAddr::V6(address) => address.octets(),
     }
 }
 
-/// All rows that the host of `local` needs, with `ifindex` as the VM's device on the host.
-pub fn rows(local: &Vm, remote: &Vm, ifindex: u32, mtu: u32, over_ipv6: bool) -> Vec<Row> {
-    let remote_vtep = remote.vtep(over_ipv6);
+/// One host of the network, as its rows see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// The VM on this host.
+    pub local: Vm,
+    /// The VM on the other host.
+    pub remote: Vm,
+    /// How the other host is known.
+    pub peer: Peer,
+    /// Kernel index of the local VM's device on this host.
+    pub ifindex: u32,
+    /// Largest packet of the network.
+    pub mtu: u32,
+    /// The tunnels go over IPv6.
+    pub over_ipv6: bool,
+    /// Frames may carry VLAN tags.
+    pub vlan_transparent: bool,
+}
+
+/// All rows that the host needs.
+pub fn rows(site: &Site) -> Vec<Row> {
     let mut rows = vec![
-        Row::Host(host(local)),
-        Row::Tunnel(
-            TunnelKey {
-                vtep: key_address(remote_vtep),
-                vni: NETWORK.0,
-            },
-            TunnelRow {
-                network: NETWORK,
-                flags: TunnelRow::VLAN_TRANSPARENT,
-            },
-        ),
+        Row::Host(host(&site.local)),
+        tunnel(site),
         Row::Mac(
-            MacKey::new(NETWORK, local.mac),
+            MacKey::new(NETWORK, site.local.mac),
             MacRow {
-                ifindex,
+                ifindex: site.ifindex,
                 slot: SLOT,
-                mtu,
+                mtu: site.mtu,
                 flags: MacRow::LOCAL | MacRow::TO_PEER,
-                ..MacRow::default()
-            },
-        ),
-        Row::Mac(
-            MacKey::new(NETWORK, remote.mac),
-            MacRow {
-                vtep: key_address(remote_vtep),
-                mtu,
-                flags: if over_ipv6 { MacRow::IPV6 } else { 0 },
                 ..MacRow::default()
             },
         ),
         replica(
             0,
             ReplicaRow {
-                ifindex,
+                ifindex: site.ifindex,
                 slot: SLOT,
                 ..ReplicaRow::default()
             },
@@ -67,51 +70,101 @@ pub fn rows(local: &Vm, remote: &Vm, ifindex: u32, mtu: u32, over_ipv6: bool) ->
         replica(
             1,
             ReplicaRow {
-                vtep: key_address(remote_vtep),
+                vtep: remote_vtep(site),
                 ..ReplicaRow::default()
             },
         ),
-        Row::Network(
-            NETWORK,
-            NetworkRow {
-                local: 1,
-                coax_ipv4: u32::from(!over_ipv6),
-                coax_ipv6: u32::from(over_ipv6),
-                mtu,
-                flags: NetworkRow::VLAN_TRANSPARENT,
-                ..NetworkRow::default()
-            },
-        ),
+        Row::Network(NETWORK, network(site)),
         Row::Port(
-            PortKey { ifindex, vlan: 0 },
+            PortKey {
+                ifindex: site.ifindex,
+                vlan: 0,
+            },
             PortRow {
                 network: NETWORK,
                 slot: SLOT,
-                mtu,
-                mac: local.mac,
-                flags: PortRow::VLAN_TRANSPARENT,
+                mtu: site.mtu,
+                mac: site.local.mac,
+                flags: chosen(site.vlan_transparent, PortRow::VLAN_TRANSPARENT),
             },
         ),
     ];
-    for vm in [local, remote] {
-        for address in [
-            IpAddr::V4(vm.ipv4),
-            IpAddr::V6(vm.ipv6),
-            IpAddr::V6(link_local(vm.mac)),
-        ] {
-            rows.push(Row::Address(
-                AddressKey {
-                    address: key_address(address),
-                    network: NETWORK,
-                },
-                AddressRow::new(vm.mac),
-            ));
-        }
+    rows.extend(addresses(&site.local));
+    if site.peer != Peer::ForeignUnknown {
+        rows.push(remote_mac(site));
+        rows.extend(addresses(&site.remote));
     }
     rows
 }
 
-fn host(vm: &Vm) -> HostRow {
+fn chosen<T: Default>(wanted: bool, flag: T) -> T {
+    if wanted { flag } else { T::default() }
+}
+
+fn remote_vtep(site: &Site) -> [u8; 16] {
+    key_address(site.remote.vtep(site.over_ipv6))
+}
+
+fn tunnel(site: &Site) -> Row {
+    let foreign = chosen(site.peer.is_foreign(), TunnelRow::FOREIGN);
+    let tagged = chosen(site.vlan_transparent, TunnelRow::VLAN_TRANSPARENT);
+    Row::Tunnel(
+        TunnelKey {
+            vtep: remote_vtep(site),
+            vni: NETWORK.0,
+        },
+        TunnelRow {
+            network: NETWORK,
+            flags: foreign | tagged,
+        },
+    )
+}
+
+fn remote_mac(site: &Site) -> Row {
+    Row::Mac(
+        MacKey::new(NETWORK, site.remote.mac),
+        MacRow {
+            vtep: remote_vtep(site),
+            mtu: site.mtu,
+            flags: chosen(site.over_ipv6, MacRow::IPV6),
+            ..MacRow::default()
+        },
+    )
+}
+
+fn network(site: &Site) -> NetworkRow {
+    let foreign = site.peer.is_foreign();
+    NetworkRow {
+        local: 1,
+        coax_ipv4: u32::from(!foreign && !site.over_ipv6),
+        foreign_ipv4: u32::from(foreign && !site.over_ipv6),
+        foreign_ipv6: u32::from(foreign && site.over_ipv6),
+        coax_ipv6: u32::from(!foreign && site.over_ipv6),
+        mtu: site.mtu,
+        flags: chosen(site.vlan_transparent, NetworkRow::VLAN_TRANSPARENT),
+        ..NetworkRow::default()
+    }
+}
+
+fn addresses(vm: &Vm) -> [Row; 3] {
+    [
+        IpAddr::V4(vm.ipv4),
+        IpAddr::V6(vm.ipv6),
+        IpAddr::V6(vm.link_local()),
+    ]
+    .map(|address| {
+        Row::Address(
+            AddressKey {
+                address: key_address(address),
+                network: NETWORK,
+            },
+            AddressRow::new(vm.mac),
+        )
+    })
+}
+
+/// The host row of a VM's host.
+pub fn host(vm: &Vm) -> HostRow {
     HostRow {
         vtep_ipv6: vm.vtep_ipv6.octets(),
         vtep_ipv4: vm.vtep_ipv4.octets(),
@@ -120,7 +173,8 @@ fn host(vm: &Vm) -> HostRow {
     }
 }
 
-fn replica(slot: u32, row: ReplicaRow) -> Row {
+/// The replica row of place `slot`.
+pub fn replica(slot: u32, row: ReplicaRow) -> Row {
     Row::Replica(
         ReplicaKey {
             network: NETWORK,
@@ -128,22 +182,6 @@ fn replica(slot: u32, row: ReplicaRow) -> Row {
             slot,
         },
         row,
-    )
-}
-
-/// The link-local address that a VM makes of its MAC address (RFC 4291 appendix A).
-pub fn link_local(mac: MacAddress) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac.0;
-    let pair = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-    Ipv6Addr::new(
-        0xfe80,
-        0,
-        0,
-        0,
-        pair(a ^ 2, b),
-        pair(c, 0xff),
-        pair(0xfe, d),
-        pair(e, f),
     )
 }
 

@@ -1,10 +1,11 @@
 //! Does the running kernel take the programs and forward through them?
 
 use crate::Error;
-use crate::pair::{Datapath, Pair, Vm};
+use crate::pair::{Datapath, Pair};
+use crate::vm::Vm;
 use coax_vswitch::{Attachment, DataPlane};
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,18 +62,9 @@ pub async fn budget() -> Result<Vec<(&'static str, u32)>, Error> {
     ])
 }
 
-fn address(vm: u8, ipv6: bool) -> IpAddr {
-    let vm = Vm::number(vm);
-    if ipv6 {
-        IpAddr::V6(vm.ipv6)
-    } else {
-        IpAddr::V4(vm.ipv4)
-    }
-}
-
 fn datagrams(pair: &Pair, ipv6: bool) -> Result<(), Error> {
     let bind = |vm: u8, port: u16| -> Result<UdpSocket, Error> {
-        let address = SocketAddr::new(address(vm, ipv6), port);
+        let address = SocketAddr::new(Vm::number(vm).address(ipv6), port);
         let socket = pair.vms[usize::from(vm) - 1]
             .run(move || UdpSocket::bind(address))?
             .map_err(Error::io("bind a UDP socket"))?;
@@ -82,7 +74,7 @@ fn datagrams(pair: &Pair, ipv6: bool) -> Result<(), Error> {
         Ok(socket)
     };
     let (one, other) = (bind(1, 4000)?, bind(2, 4000)?);
-    let target = SocketAddr::new(address(2, ipv6), 4000);
+    let target = SocketAddr::new(Vm::number(2).address(ipv6), 4000);
     for size in [0, 1, 64, 512, 1400] {
         let sent = vec![size as u8; size];
         one.send_to(&sent, target)
@@ -109,7 +101,7 @@ fn datagrams(pair: &Pair, ipv6: bool) -> Result<(), Error> {
 
 fn stream(pair: &Pair, ipv6: bool) -> Result<(), Error> {
     const BYTES: usize = 4 << 20;
-    let target = SocketAddr::new(address(2, ipv6), 4001);
+    let target = SocketAddr::new(Vm::number(2).address(ipv6), 4001);
     let listener = pair.vms[1]
         .run(move || TcpListener::bind(target))?
         .map_err(Error::io("listen"))?;
@@ -154,7 +146,10 @@ fn stream(pair: &Pair, ipv6: bool) -> Result<(), Error> {
 }
 
 /// received + copies = sent + flooded + drops, on each host and exactly.
-fn accounting(pair: &mut Pair) -> Result<(), Error> {
+///
+/// # Errors
+/// The first host on which the sums differ.
+pub fn accounting(pair: &mut Pair) -> Result<(), Error> {
     for plane in pair.planes() {
         let (mut entered, mut left) = (0, 0);
         for slot in [coax_tables::FABRIC_SLOT, crate::rows::SLOT] {

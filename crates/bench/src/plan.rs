@@ -1,0 +1,93 @@
+//! What a pair of hypervisors is to look like: who runs what, and how large packets may be.
+
+use crate::pair::Datapath;
+
+/// What runs on one host, between its VM and its uplink.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Nothing: VM and uplink are plugged in, and nobody forwards.
+    Bare,
+    /// A Linux bridge, no overlay.
+    Bridge,
+    /// A Linux bridge and the kernel's vxlan device.
+    KernelVxlan {
+        /// The device sends UDP checksums; else zeros.
+        checksums: bool,
+    },
+    /// Coax, which knows the other host in this way.
+    Coax(Peer),
+}
+
+/// How Coax knows the other host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Peer {
+    /// As a host that runs Coax.
+    Coax,
+    /// As a foreign VTEP; what lives behind it was written down.
+    Foreign,
+    /// As a foreign VTEP; nobody told what lives behind it.
+    ForeignUnknown,
+}
+
+impl Peer {
+    /// The host is not run by Coax.
+    pub const fn is_foreign(self) -> bool {
+        !matches!(self, Self::Coax)
+    }
+}
+
+/// How a pair is to be built.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Part of the names of namespaces and pins; no two pairs of one process have the same.
+    pub label: String,
+    /// What runs on the hosts.
+    pub sides: [Side; 2],
+    /// The tunnels go over IPv6.
+    pub over_ipv6: bool,
+    /// Largest packet that the network carries.
+    pub mtu: u32,
+    /// Largest packet that the VMs believe in.
+    pub vm_mtu: u32,
+    /// Largest packet between the hosts.
+    pub underlay_mtu: u32,
+    /// Frames of the network may carry VLAN tags.
+    pub vlan_transparent: bool,
+}
+
+impl Plan {
+    /// A pair with these sides and the usual sizes.
+    pub fn new(label: &str, sides: [Side; 2]) -> Self {
+        Self {
+            label: label.to_owned(),
+            sides,
+            over_ipv6: false,
+            mtu: crate::pair::MTU,
+            vm_mtu: crate::pair::MTU,
+            underlay_mtu: crate::pair::UNDERLAY_MTU,
+            vlan_transparent: true,
+        }
+    }
+
+    /// A pair with the same on both sides.
+    pub fn of(datapath: Datapath, label: &str) -> Self {
+        let side = match datapath {
+            Datapath::Veth => Side::Bare,
+            Datapath::Bridge => Side::Bridge,
+            Datapath::BridgeVxlan => Side::KernelVxlan { checksums: false },
+            Datapath::Coax => Side::Coax(Peer::Coax),
+        };
+        Self::new(label, [side, side])
+    }
+
+    /// Lets the tunnels go over IPv6.
+    pub fn over_ipv6(mut self, over_ipv6: bool) -> Self {
+        self.over_ipv6 = over_ipv6;
+        self
+    }
+
+    /// The hosts are joined by routes, as for tunnels.
+    pub(crate) fn is_routed(&self) -> bool {
+        !self.sides.contains(&Side::Bridge)
+    }
+}

@@ -96,6 +96,47 @@ fn every_error_code_is_explained() {
     }
 }
 
+/// Every page below a folder.
+fn pages(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                pages(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut all = pages(&repository().join("docs"));
+    all.push(repository().join("README.md"));
+    for page in all {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let targets = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+            let file = page
+                .parent()
+                .unwrap()
+                .join(target.split('#').next().unwrap());
+            assert!(
+                file.exists(),
+                "{}: `{target}` leads nowhere",
+                page.display()
+            );
+        }
+    }
+}
+
 #[test]
 fn commands() {
     compare("cli.md", &coax_cli::reference::commands());

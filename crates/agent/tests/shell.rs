@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use coax_api::agent::agent_message::Body as Said;
 use coax_api::agent::controller_message::Body as Answer;
@@ -90,40 +90,7 @@ fn devices_become_ports_survive_the_agent_and_go_with_detach() {
             [(uplink, Attachment::Uplink), (first, Attachment::Port)]
         );
 
-        // From the alias of a known port to its row in the kernel.
-        let mut waits = Vec::new();
-        for round in 0..20 {
-            let began = Instant::now();
-            let device = place.plug(&netlink, &format!("tap1-{round}"), "p/b").await;
-            let plugged = began.elapsed();
-            rows_with_ports(&plane, 2).await;
-            waits.push(began.elapsed().saturating_sub(plugged));
-            netlink.delete_link(device).await.unwrap();
-            rows_with_ports(&plane, 1).await;
-        }
-        waits.sort();
-        println!(
-            "from `up` of a new device to its rows: median {:?}, worst {:?}",
-            waits[10], waits[19]
-        );
-
-        controller
-            .say(Answer::ReportRequest(ReportRequest { request_id: 3 }))
-            .await;
-        let report = loop {
-            if let Said::Report(report) = controller.hear().await {
-                break report;
-            }
-        };
-        let report: coax_api::HostReport = serde_json::from_slice(&report.json).unwrap();
-        assert_eq!((report.host.as_str(), report.revision), ("hv1", 5));
-        assert!(report.ports.iter().any(|port| port.port == "p/a"));
-        assert!(
-            report
-                .tables
-                .iter()
-                .any(|table| table.name == "macs" && table.entries == 2)
-        );
+        check_report(&mut controller).await;
 
         // Killed: everything stays.
         let before = rows_with_ports(&plane, 1).await;
@@ -191,6 +158,57 @@ fn an_agent_finds_a_controller_that_was_away_within_seconds() {
         let began = Instant::now();
         again.teach(&slice()).await;
         println!("attached again after {:?}", began.elapsed());
+        agent.abort();
+        let _ = agent.await;
+    });
+}
+
+async fn check_report(controller: &mut Controller) {
+    controller
+        .say(Answer::ReportRequest(ReportRequest { request_id: 3 }))
+        .await;
+    let report = loop {
+        if let Said::Report(report) = controller.hear().await {
+            break report;
+        }
+    };
+    let report: coax_api::HostReport = serde_json::from_slice(&report.json).unwrap();
+    assert_eq!((report.host.as_str(), report.revision), ("hv1", 5));
+    assert!(report.ports.iter().any(|port| port.port == "p/a"));
+    assert!(
+        report
+            .tables
+            .iter()
+            .any(|table| table.name == "macs" && table.entries == 2)
+    );
+}
+
+#[test]
+fn a_device_of_a_known_port_has_its_rows_within_milliseconds() {
+    inside(async |place| {
+        let netlink = place.prepare().await;
+        let mut controller = Controller::start(None).await;
+        let agent = place.start(&controller);
+        controller.teach(&slice()).await;
+        let plane = place.plane();
+        // From the alias of a known port to its row in the kernel.
+        let mut waits = Vec::new();
+        for round in 0..20 {
+            let began = Instant::now();
+            let device = place.plug(&netlink, &format!("tap1-{round}"), "p/b").await;
+            let plugged = began.elapsed();
+            rows_with_ports(&plane, 1).await;
+            waits.push(began.elapsed().saturating_sub(plugged));
+            netlink.delete_link(device).await.unwrap();
+            rows_with_ports(&plane, 0).await;
+        }
+        waits.sort();
+        println!(
+            "from `up` of a new device to its rows: median {:?}, worst {:?}",
+            waits[10], waits[19]
+        );
+        // Far from what is reached, so that a busy machine does not fail it.
+        assert!(waits[10] < Duration::from_millis(200));
         agent.abort();
         let _ = agent.await;
     });

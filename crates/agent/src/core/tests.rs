@@ -1,5 +1,6 @@
 //! The core against a scripted controller and a data plane in memory, in simulated time.
 
+mod check;
 mod controller;
 mod faults;
 mod moves;

@@ -140,8 +140,8 @@ fn without_a_controller_for_long_the_cache_is_all_there_is() {
     world.restart();
     world.run();
     assert_eq!(
-        super::world::normal_form(&world.rows()),
-        super::world::normal_form(&rows)
+        super::check::normal_form(&world.rows()),
+        super::check::normal_form(&rows)
     );
 }
 

@@ -222,7 +222,7 @@ fn file_changes(world: &mut World) -> Vec<Duration> {
         file
     };
     (0..50)
-        .map(|round| change(round))
+        .map(change)
         .collect::<Vec<_>>()
         .into_iter()
         .map(|file| world.apply(file))

@@ -90,6 +90,12 @@ async fn from_a_file_to_hosts_and_back() {
         .unwrap();
     assert!(same.changes.is_empty(), "{:?}", same.sentences);
 
+    check_lists(client).await;
+    hv1.abort();
+    hv2.abort();
+}
+
+async fn check_lists(client: &Client) {
     let status = client.status().await.unwrap();
     assert_eq!(
         (status.ports.active, status.hosts.current, status.generation),
@@ -102,8 +108,6 @@ async fn from_a_file_to_hosts_and_back() {
         client.hosts().await.unwrap()[1].vtep_ipv4.as_deref(),
         Some("192.0.2.2")
     );
-    hv1.abort();
-    hv2.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

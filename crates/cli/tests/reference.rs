@@ -56,7 +56,7 @@ const CODES: [&str; 8] = [
     "crates/model/src/rule.rs",
     "crates/model/src/file.rs",
     "crates/lab/src/error.rs",
-    "crates/cli/src/error.rs",
+    "crates/cli/src/error/code.rs",
     "crates/controller/src/core/problem.rs",
     "crates/controller/src/rest/failure.rs",
     "crates/controller/src/rest/input.rs",

@@ -136,6 +136,35 @@ fn json_is_the_rest_schema_as_it_was_received() {
 }
 
 #[test]
+fn every_shell_gets_its_completions() {
+    let directory = tempfile::tempdir().unwrap();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let run = run(&["completion", shell], None, directory.path(), "");
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        assert!(run.stdout.contains("validate"), "{shell}");
+    }
+}
+
+/// `coax port list | head -1` is no error.
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = support::coax(&["explain", "-o", "json"], None, directory.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
 fn flags_come_from_the_environment_too() {
     let directory = tempfile::tempdir().unwrap();
     let output = support::coax(&["explain", "vtep"], None, directory.path())

@@ -1,0 +1,73 @@
+//! The code of every error: stable, in brackets behind `error`, known to `coax explain`.
+
+use coax_api::ClientError;
+
+use super::CliError;
+
+impl CliError {
+    /// The stable name of this kind of error.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::NoController { .. } => "no-controller",
+            Self::SeveralLabs { .. } => "several-labs",
+            Self::NoSuchLab { .. } => "no-such-lab",
+            Self::Api(ClientError::Refused(problem)) => &problem.code,
+            Self::Api(ClientError::Unreachable { .. }) => "controller-unreachable",
+            Self::Api(ClientError::Transport { .. }) => "connection-lost",
+            Self::Api(ClientError::BadPath { .. }) => "bad-name",
+            Self::Api(ClientError::Unexpected { .. }) => "unknown-answer",
+            Self::Lab(error) => error.code(),
+            Self::Controller(error) => controller_code(error),
+            Self::Agent(error) => agent_code(error),
+            Self::Bench(_) => "bench-failed",
+            Self::NoSuchObject { kind, .. } => match *kind {
+                "port" => "no-such-port",
+                "network" => "no-such-network",
+                "subnet" => "no-such-subnet",
+                "vtep" => "no-such-vtep",
+                "host" => "no-such-host",
+                _ => "no-such-project",
+            },
+            Self::AmbiguousObject { .. } => "ambiguous-name",
+            Self::Unreadable { .. } => "file-unreadable",
+            Self::Unwritable { .. } => "file-unwritable",
+            Self::BadFile { mistakes, .. } => mistakes
+                .first()
+                .map_or("bad-file", |mistake| mistake.code.as_str()),
+            Self::SameProject { .. } => "project-twice",
+            Self::SeveralProjects { .. } => "several-projects",
+            Self::NoProject => "no-project",
+            Self::UnknownWord { .. } => "unknown-word",
+            Self::Stdout { .. } => "output-failed",
+            Self::Json { .. } | Self::Yaml { .. } => "not-representable",
+            Self::Runtime { .. } => "runtime-failed",
+        }
+    }
+}
+
+fn controller_code(error: &coax_controller::Error) -> &'static str {
+    use coax_controller::Error;
+    match error {
+        Error::StateFolder { .. } => "state-folder",
+        Error::Store(_) => "store-failed",
+        Error::Records(_) => "store-damaged",
+        Error::Api { .. } | Error::ApiInUse { .. } => "api-address",
+        Error::Agents { .. } | Error::Transport(_) => "agents-address",
+        Error::System { .. } => "kernel-refused",
+        Error::CoreStopped => "task-ended",
+    }
+}
+
+fn agent_code(error: &coax_agent::Error) -> &'static str {
+    use coax_agent::Error;
+    match error {
+        Error::NoUplink { .. } => "no-uplink",
+        Error::NoVtep => "host-without-address",
+        Error::ControllerUrl { .. } => "controller-address",
+        Error::State { .. } => "state-folder",
+        Error::Netlink(_) | Error::System { .. } => "kernel-refused",
+        Error::DataPlane(_) => "data-plane",
+        Error::NothingToDo => "nothing-to-do",
+        Error::TaskEnded { .. } => "task-ended",
+    }
+}

@@ -1,0 +1,88 @@
+//! The cause of an error where its message does not say it, and what to type next.
+
+use std::io;
+
+use coax_api::ClientError;
+
+use super::CliError;
+
+impl CliError {
+    /// The cause, where the message alone does not say it.
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Self::NoController { socket } => Some(format!(
+                "{} does not exist, and no lab is running",
+                socket.display()
+            )),
+            Self::SeveralLabs { .. } => Some("each lab has a controller of its own".into()),
+            Self::Api(ClientError::Unreachable { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Some("the socket belongs to root: whoever opens it may change everything".into())
+            }
+            Self::SameProject { .. } => {
+                Some("a file owns its whole project, so the second would undo the first".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// What to do next, best as a command.
+    pub fn next(&self) -> Option<String> {
+        Some(match self {
+            Self::NoController { .. } => "`coax lab up examples/leaf-spine.yaml` starts a lab, \
+                `coax controller --help` tells how to start a controller; `--api` names one elsewhere"
+                .into(),
+            Self::SeveralLabs { names } => {
+                format!("name one: `--lab {}`", names.first().map_or("NAME", String::as_str))
+            }
+            Self::NoSuchLab { similar: Some(name), .. } => format!("did you mean `{name}`?"),
+            Self::NoSuchLab { similar: None, .. } => "`coax lab list` shows those running".into(),
+            Self::Api(error) => return next_after(error),
+            Self::Lab(error) => return error.next(),
+            Self::NoSuchObject { similar: Some(name), .. } => format!("did you mean `{name}`?"),
+            Self::NoSuchObject { kind, project, .. } => match project {
+                Some(project) => format!("`coax {kind} list --project {project}` shows what exists"),
+                None => format!("`coax {kind} list` shows what exists"),
+            },
+            Self::AmbiguousObject { candidates, .. } => format!(
+                "use the full name, like `{}`, or --project",
+                candidates.first().map_or("project/name", String::as_str)
+            ),
+            Self::Controller(coax_controller::Error::Agents { .. }) => {
+                "`--agents` names the address; is another controller running?".into()
+            }
+            Self::SeveralProjects { names } => {
+                format!("`coax export {}`", names.first().map_or("PROJECT", String::as_str))
+            }
+            Self::NoProject => "`coax apply -f FILE` creates one".into(),
+            Self::UnknownWord { similar: Some(word), .. } => format!("did you mean `{word}`?"),
+            Self::UnknownWord { similar: None, .. } => {
+                "`coax explain` without a word lists them all".into()
+            }
+            Self::SameProject { .. } => "put both into one file".into(),
+            _ => return None,
+        })
+    }
+}
+
+fn next_after(error: &ClientError) -> Option<String> {
+    match error {
+        ClientError::Unreachable { source, .. }
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            Some("run the command as root: `sudo coax …`".into())
+        }
+        ClientError::Unreachable { .. } => {
+            Some("is it running? `coax lab list` shows labs, `coax controller` starts one".into())
+        }
+        ClientError::Transport { .. } => {
+            Some("try again; if it stays, read the controller's log".into())
+        }
+        ClientError::BadPath { .. } => Some("names consist of a-z, 0-9 and -".into()),
+        ClientError::Unexpected { .. } => {
+            Some("client and controller should be of the same version: `coax status`".into())
+        }
+        ClientError::Refused(problem) => Some(problem.hint.clone()),
+    }
+}

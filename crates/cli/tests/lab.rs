@@ -159,6 +159,18 @@ fn a_lab_lives_and_leaves_nothing() {
     assert_eq!(code, Some(7));
     let addresses = lab.done(&["lab", "exec", "shop/web-1", "--", "ip", "-brief", "address"]);
     assert!(addresses.contains("10.10.1.2/24"), "{addresses}");
+    let measure = [
+        "lab",
+        "measure",
+        "web-1",
+        "shop/web-4",
+        "--time",
+        "1s",
+        "-o",
+        "json",
+    ];
+    let measured = lab.done(&measure);
+    assert!(measured.contains("\"lost\": 0"), "{measured}");
     let unknown = lab.run(&["lab", "exec", "web-77", "--", "true"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert_balanced(&world, true);

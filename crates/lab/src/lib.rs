@@ -15,7 +15,7 @@
 //! | [`up`], [`down`], [`status`], [`enter`], [`graph`] | the commands of these names |
 //! | [`accounting`] | the law that no frame vanishes, seen from the API |
 //! | [`demo`] | the main job, measured |
-//! | [`args`] | `coax lab …` |
+//! | [`args`], [`commands`] | `coax lab …` |
 //!
 //! Invariant: whatever `up` makes is named after the lab or recorded before it is made, so that
 //! `down` finds it after any crash.
@@ -23,6 +23,7 @@
 pub mod accounting;
 pub mod args;
 pub mod build;
+pub mod commands;
 pub mod daemon;
 pub mod demo;
 pub mod down;
@@ -43,7 +44,8 @@ pub mod supervise;
 pub mod up;
 pub mod vm;
 
-pub use args::{Args, Format, run};
+pub use args::{Args, Format};
+pub use commands::run;
 pub use error::Error;
 pub use file::LabFile;
 pub use name::LabName;

@@ -177,6 +177,12 @@ async fn sync_node(
             Err(error) => {
                 tracing::debug!(node = %site.plan.topology.name(id), %error, "refused");
                 synced.refused += 1;
+                // A kernel that refuses half of an IPv6 route has thrown away the old one by then.
+                let unknown = RouteEntry {
+                    next_hops: Vec::new(),
+                    ..entry
+                };
+                table.insert(destination, unknown);
             }
         }
     }

@@ -87,6 +87,8 @@ impl Record {
 
     /// Changes the record of a lab; two that do it at once wait for each other.
     pub fn update<T>(name: &LabName, change: impl FnOnce(&mut Self) -> T) -> Result<T, Error> {
+        // Without a folder there is nothing to lock, and the answer is that there is no such lab.
+        Self::load(name)?;
         let _lock = lock(&name.folder())?;
         let mut record = Self::load(name)?;
         let result = change(&mut record);

@@ -16,7 +16,7 @@ pub async fn run(args: lab::Args, output: &Output) -> Outcome {
 
 /// Runs `coax graph`.
 pub async fn graph(args: GraphArgs) -> Outcome {
-    Ok(exit_of(lab::run_graph(args).await?))
+    Ok(exit_of(coax_lab::commands::run_graph(args).await?))
 }
 
 /// Runs `coax demo`.

@@ -47,6 +47,12 @@ pub struct Args {
     keep: bool,
 }
 
+impl Args {
+    fn wants(&self, point: u8) -> bool {
+        self.points.is_empty() || self.points.contains(&point)
+    }
+}
+
 /// Runs the demo. The result is the exit code: 0 if every point passed. Needs a running tokio runtime.
 pub async fn run(args: Args, format: Format, quiet: bool) -> Result<u8, Error> {
     clean_up().await?;
@@ -54,7 +60,7 @@ pub async fn run(args: Args, format: Format, quiet: bool) -> Result<u8, Error> {
     let mut work = tokio::task::spawn_blocking(move || job(&args, format, quiet, handle));
     let done = tokio::select! {
         done = &mut work => Some(done),
-        _ = tokio::signal::ctrl_c() => None,
+        () = crate::commands::interrupted() => None,
     };
     if !keep || done.is_none() {
         clean_up().await?;
@@ -86,8 +92,7 @@ fn job(args: &Args, format: Format, quiet: bool, handle: Handle) -> Result<u8, E
     let start = Instant::now();
     let mut demo = Demo::prepare(args, handle, &tell)?;
     let mut points = Vec::new();
-    let wanted = |number: &u8| args.points.is_empty() || args.points.contains(number);
-    for number in (1..=8).filter(wanted) {
+    for number in (1..=8).filter(|number| args.wants(*number)) {
         let point = demo.point(number);
         tell(&point.render());
         points.push(point);
@@ -101,7 +106,7 @@ fn job(args: &Args, format: Format, quiet: bool, handle: Handle) -> Result<u8, E
         points,
         seconds: start.elapsed().as_secs_f64(),
     };
-    crate::args::print(format, &report, &report.summary(), &[])?;
+    crate::commands::print(format, &report, &report.summary(), &[])?;
     Ok(u8::from(!report.passed))
 }
 
@@ -129,7 +134,7 @@ impl Demo {
         handle.block_on(up::up(&options, tell))?;
         let world = World::open(&options.name, handle.clone())?;
         // Before the first VM is booted: not one ARP frame may be missed.
-        let sniffer = Sniffer::start(&world)?;
+        let watched = args.wants(2).then(|| Sniffer::start(&world.site));
         let start = Instant::now();
         world.apply(example("shop").1)?;
         world.apply(example("bank").1)?;
@@ -141,12 +146,12 @@ impl Demo {
         options.binary = None;
         let demo = Self {
             world,
-            sniffer: Some(sniffer),
+            sniffer: watched.transpose()?,
             baseline: options.name.clone(),
             underlay_mtu,
             undisturbed: true,
         };
-        if args.points.is_empty() || args.points.contains(&3) {
+        if args.wants(3) {
             handle.block_on(up::up(&options, tell))?;
             demo.build_baseline()?;
         }

@@ -4,9 +4,9 @@
 
 use coax_fabric::Tier;
 
-use super::world::World;
 use crate::error::Error;
 use crate::measure::frames::{self, Capture};
+use crate::site::Site;
 
 /// VXLAN over either family. `udp[n]` counts from the UDP header: 8 bytes of it, 8 of VXLAN, then the
 /// inner Ethernet header, whose type is at 28, and the inner packet from 30 on. tcpdump has no such
@@ -23,10 +23,10 @@ pub struct Sniffer(Vec<Capture>);
 
 impl Sniffer {
     /// Starts to look.
-    pub fn start(world: &World) -> Result<Self, Error> {
-        let leaves = world.site.plan.topology.tier(Tier::Leaf);
+    pub fn start(site: &Site) -> Result<Self, Error> {
+        let leaves = site.plan.topology.tier(Tier::Leaf);
         let captures =
-            leaves.map(|(id, _)| Capture::start(&world.site.node(id).namespace, "any", RESOLUTION));
+            leaves.map(|(id, _)| Capture::start(&site.node(id).namespace, "any", RESOLUTION));
         Ok(Self(captures.collect::<Result<_, _>>()?))
     }
 

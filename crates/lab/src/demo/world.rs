@@ -40,7 +40,7 @@ pub struct World {
 impl World {
     /// Opens a lab that is up.
     pub fn open(lab: &LabName, runtime: Handle) -> Result<Self, Error> {
-        let site = runtime.block_on(crate::args::open(lab))?;
+        let site = runtime.block_on(crate::commands::open(lab))?;
         Ok(Self {
             lab: lab.clone(),
             site,

@@ -73,7 +73,7 @@ fn at_once<T: Send>(
 pub struct Capture {
     child: Child,
     frames: Arc<Frames>,
-    reader: std::thread::JoinHandle<io::Result<()>>,
+    reader: Option<std::thread::JoinHandle<io::Result<()>>>,
 }
 
 #[derive(Debug, Default)]
@@ -116,7 +116,7 @@ impl Capture {
         Ok(Self {
             child,
             frames,
-            reader,
+            reader: Some(reader),
         })
     }
 
@@ -145,9 +145,11 @@ impl Capture {
         self.child
             .wait()
             .map_err(Error::io("wait for", "tcpdump"))?;
-        let panicked = |_| io::Error::other("the reading thread panicked");
-        let done = self.reader.join().map_err(panicked).and_then(|done| done);
-        done.map_err(Error::io("read from", "tcpdump"))?;
+        if let Some(reader) = self.reader.take() {
+            let panicked = |_| io::Error::other("the reading thread panicked");
+            let done = reader.join().map_err(panicked).and_then(|done| done);
+            done.map_err(Error::io("read from", "tcpdump"))?;
+        }
         let mut list = self
             .frames
             .list
@@ -161,6 +163,17 @@ impl Capture {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             // It may have ended by itself, which reading will show.
             let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
+        }
+    }
+}
+
+impl Drop for Capture {
+    /// A capture that nobody finished must not slow down what is measured after it.
+    fn drop(&mut self) {
+        if self.reader.is_some() {
+            self.interrupt();
+            // Only to leave no zombie; there is nobody to tell an error to.
+            let _ = self.child.wait();
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::error::Error;
 
 /// UDP payload of a 64 byte Ethernet frame (with its checksum) over IPv4.
 const SMALL: usize = 18;
-/// What a TCP sender writes at once.
+/// What is written and read at once; more would not fit into the processors' caches.
 const CHUNK: usize = 128 << 10;
 /// Congestion control: pacing ones measure their own timers.
 const CONGESTION: &[u8] = b"cubic";
@@ -57,7 +57,7 @@ pub fn tcp_stream(
     let receiver = start(to, move || {
         pin(1)?;
         let (mut stream, _) = listener.accept()?;
-        let (mut buffer, mut bytes) = (vec![0u8; 1 << 20], 0u64);
+        let (mut buffer, mut bytes) = (vec![0u8; CHUNK], 0u64);
         let start = Instant::now();
         loop {
             match stream.read(&mut buffer)? {

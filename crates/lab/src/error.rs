@@ -187,7 +187,8 @@ impl Error {
                 )
             }
             Self::NotPlugged(_) => "`coax lab status --wait 30s` waits until every VM runs".into(),
-            Self::Died { .. } | Self::Damaged { .. } => {
+            Self::Died { .. } => "`RUST_LOG=debug coax lab up …` tells more".into(),
+            Self::Damaged { .. } => {
                 "`coax lab down NAME` cleans up, also what is half built".into()
             }
             Self::TimedOut { .. } => "`coax lab status` shows what is missing".into(),

@@ -9,8 +9,9 @@ use aya_ebpf::bindings::{
     BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO,
 };
 use aya_ebpf::helpers::generated::{
-    bpf_clone_redirect, bpf_skb_adjust_room, bpf_skb_change_head, bpf_skb_change_tail,
-    bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes, bpf_skb_vlan_pop, bpf_skb_vlan_push,
+    bpf_clone_redirect, bpf_skb_adjust_room, bpf_skb_change_head, bpf_skb_change_proto,
+    bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes,
+    bpf_skb_vlan_pop, bpf_skb_vlan_push,
 };
 use coax_pipeline::{Family, Frame, Refused, Room};
 use coax_wire::{EtherType, Ethernet, VlanTag};
@@ -41,7 +42,11 @@ impl SkbFrame {
         let frame = Self { skb };
         // SAFETY: as in `ifindex`.
         let (start, end) = unsafe { ((*skb).data as usize, (*skb).data_end as usize) };
-        let wanted = if frame.bytes() < HEADERS { frame.bytes() } else { HEADERS };
+        let wanted = if frame.bytes() < HEADERS {
+            frame.bytes()
+        } else {
+            HEADERS
+        };
         if start + wanted as usize > end {
             // Without memory the frame stays as it is, and its headers count as missing.
             // SAFETY: the context is valid.
@@ -78,7 +83,12 @@ impl SkbFrame {
 impl Frame for SkbFrame {
     #[inline(always)]
     fn length(&self) -> u32 {
-        self.bytes() + if self.has_tag_beside() { VlanTag::LENGTH } else { 0 }
+        self.bytes()
+            + if self.has_tag_beside() {
+                VlanTag::LENGTH
+            } else {
+                0
+            }
     }
 
     #[inline(always)]
@@ -113,7 +123,11 @@ impl Frame for SkbFrame {
             )
         };
         // SAFETY: filled, and any bytes are a value of `T`.
-        if loaded == 0 { Some(unsafe { value.assume_init() }) } else { None }
+        if loaded == 0 {
+            Some(unsafe { value.assume_init() })
+        } else {
+            None
+        }
     }
 
     #[inline(always)]
@@ -194,8 +208,9 @@ impl Frame for SkbFrame {
                 | BPF_F_ADJ_ROOM_ENCAP_L2_ETH,
         ) | inner << 56;
         // SAFETY: the context is valid.
-        let opened =
-            Self::check(unsafe { bpf_skb_adjust_room(self.skb, bytes as i32, ADJ_ROOM_MAC, flags) });
+        let opened = Self::check(unsafe {
+            bpf_skb_adjust_room(self.skb, bytes as i32, ADJ_ROOM_MAC, flags)
+        });
         if opened.is_err() && self.segment_payload() == 0 {
             // A packet that a container already encapsulated: without segments, room in front of it
             // is all that it needs.
@@ -206,30 +221,49 @@ impl Frame for SkbFrame {
     }
 
     #[inline(always)]
+    fn prepend(&mut self, bytes: u32) -> Result<(), Refused> {
+        // SAFETY: the context is valid.
+        Self::check(unsafe { bpf_skb_change_head(self.skb, bytes, 0) })
+    }
+
+    #[inline(always)]
     fn close(&mut self, room: Room, inner: EtherType) -> Result<(), Refused> {
         let bytes = room.outer_bytes() + room.tags * VlanTag::LENGTH;
-        // SAFETY: the static is only ever written by the loader, before the program runs.
-        let can_change = unsafe { core::ptr::read_volatile(&raw const crate::CAN_CHANGE_FAMILY) };
-        let (least, change) = match (room.outer, inner) {
-            (Family::Ipv4, EtherType::IPV6) if can_change != 0 => {
-                (LEAST_PAYLOAD_IPV6, BPF_F_ADJ_ROOM_DECAP_L3_IPV6)
-            }
-            (Family::Ipv6, EtherType::IPV4) if can_change != 0 => {
-                (LEAST_PAYLOAD_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV4)
-            }
-            (Family::Ipv4, _) => (LEAST_PAYLOAD_IPV4, 0),
-            (Family::Ipv6, _) => (LEAST_PAYLOAD_IPV6, 0),
+        // The family that the rest will have, how the kernel is told, and what an older kernel adds
+        // or removes when it is told before.
+        let (least, change, protocol, grown) = match (room.outer, inner) {
+            (Family::Ipv4, EtherType::IPV6) => (
+                LEAST_PAYLOAD_IPV6,
+                BPF_F_ADJ_ROOM_DECAP_L3_IPV6,
+                inner.get(),
+                20,
+            ),
+            (Family::Ipv6, EtherType::IPV4) => (
+                LEAST_PAYLOAD_IPV4,
+                BPF_F_ADJ_ROOM_DECAP_L3_IPV4,
+                inner.get(),
+                -20,
+            ),
+            (Family::Ipv4, _) => (LEAST_PAYLOAD_IPV4, 0, 0, 0),
+            (Family::Ipv6, _) => (LEAST_PAYLOAD_IPV6, 0, 0, 0),
         };
         let before = self.bytes();
         let short = before < bytes + Ethernet::LENGTH + least;
         if short {
             self.resize(bytes + Ethernet::LENGTH + least)?;
         }
-        let flags = u64::from(BPF_F_ADJ_ROOM_FIXED_GSO | change);
+        let mut remove = bytes as i32;
+        let mut flags = u64::from(BPF_F_ADJ_ROOM_FIXED_GSO);
+        // SAFETY: the static is only ever written by the loader, before the program runs.
+        if unsafe { core::ptr::read_volatile(&raw const crate::CAN_CHANGE_FAMILY) } != 0 {
+            flags |= u64::from(change);
+        } else if protocol != 0 {
+            // SAFETY: the context is valid.
+            Self::check(unsafe { bpf_skb_change_proto(self.skb, protocol.to_be(), 0) })?;
+            remove += grown;
+        }
         // SAFETY: the context is valid.
-        Self::check(unsafe {
-            bpf_skb_adjust_room(self.skb, -(bytes as i32), ADJ_ROOM_MAC, flags)
-        })?;
+        Self::check(unsafe { bpf_skb_adjust_room(self.skb, -remove, ADJ_ROOM_MAC, flags) })?;
         if short {
             // Where the kernel refuses, zeros stay behind the payload, as on an Ethernet wire.
             let _ = self.resize(before - bytes);

@@ -209,13 +209,6 @@ fn write_tags<F: Frame>(frame: &mut F, meta: &Meta) -> Result<(), Refused> {
     frame.write(at, &meta.ethernet.ethertype)
 }
 
-/// Takes the tunnel headers off again and leaves the frame as it was before `run`.
-#[inline(always)]
-pub(crate) fn undo<F: Frame>(frame: &mut F, meta: &Meta) -> Result<(), Refused> {
-    frame.close(room(meta), meta.ethernet.ethertype)?;
-    frame.write(0, &meta.ethernet)
-}
-
 /// Brings a frame that stands as a VM sees it into the form that `open` expects.
 #[inline(always)]
 pub(crate) fn strip<F: Frame>(frame: &mut F, meta: &Meta) -> Result<(), Refused> {

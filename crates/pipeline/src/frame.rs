@@ -89,9 +89,15 @@ pub trait Frame {
     /// `Refused` when the frame cannot grow.
     fn open(&mut self, room: Room) -> Result<(), Refused>;
 
-    /// Takes away what `open` made room for. Afterwards the frame begins with an undefined
-    /// Ethernet header, which the caller writes; inner tags are gone. `inner` is the ethertype
-    /// of the payload.
+    /// Puts `bytes` undefined bytes in front of the frame, whose payload is not IP.
+    ///
+    /// # Errors
+    /// `Refused` when the frame cannot grow.
+    fn prepend(&mut self, bytes: u32) -> Result<(), Refused>;
+
+    /// Takes away what `open` made room for, or what another host put there. Afterwards the frame
+    /// begins with an undefined Ethernet header, which the caller writes; inner tags are gone.
+    /// `inner` is the ethertype of the payload. Where `open` made the room, the payload is IP.
     ///
     /// # Errors
     /// `Refused` when the frame cannot shrink.

@@ -45,6 +45,9 @@ pub struct Meta {
     pub own_vtep: [u8; 16],
     /// The receivers of copies.
     pub receivers: NetworkRow,
+    /// Copies that were made. It is kept here and not on the stack, where the kernel's verifier
+    /// would follow every value that it can take.
+    pub copies: u32,
     /// The way to the VTEP.
     pub path: Path,
     /// Where answers to the sender are put together.
@@ -78,6 +81,8 @@ impl Meta {
     pub const TO_PEER: u32 = 256;
     /// The payload is IPv6.
     pub const IPV6: u32 = 512;
+    /// Room for tunnel headers over IPv4 is open for the copies.
+    pub const OPEN: u32 = 1024;
 
     /// A value for one frame that entered by the device `ifindex`.
     pub const fn new(ifindex: u32) -> Self {
@@ -116,6 +121,7 @@ impl Meta {
                 mtu: 0,
                 flags: 0,
             },
+            copies: 0,
             path: Path {
                 ifindex: 0,
                 destination: coax_wire::MacAddress([0; 6]),

@@ -6,7 +6,8 @@
 //! copied to local ports only.
 
 use crate::{
-    Frame, Meta, PathState, Repeat, Sink, Tables, Verdict, deliver, encapsulate, underlay,
+    Family, Frame, Meta, PathState, Refused, Repeat, Room, Sink, Tables, Verdict, deliver,
+    encapsulate, underlay,
 };
 use coax_tables::{DropReason, FABRIC_SLOT, HostRow, ReplicaKey};
 
@@ -18,41 +19,37 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
     sink: &S,
     meta: &mut Meta,
 ) -> Verdict {
-    let mut copies = 0;
+    meta.copies = 0;
     if !meta.is(Meta::FOREIGN_ONLY) {
-        copies += to_ports(frame, tables, sink, meta);
+        to_ports(frame, tables, sink, meta);
     }
     if !meta.is(Meta::FROM_TUNNEL) {
-        copies += to_vteps(frame, tables, sink, meta);
+        to_vteps(frame, tables, sink, meta);
     }
-    if copies == 0 {
+    if meta.copies == 0 {
         return meta.drop(DropReason::NoReceiver);
     }
-    sink.flooded(meta.slot, copies, meta.is(Meta::UNKNOWN_UNICAST));
+    sink.flooded(meta.slot, meta.copies, meta.is(Meta::UNKNOWN_UNICAST));
     Verdict::Flood
 }
 
 /// Copies to local ports, all but the one that the frame came from.
 #[inline(never)]
-fn to_ports<F: Frame, T: Tables, S: Sink>(
-    frame: &mut F,
-    tables: &T,
-    sink: &S,
-    meta: &mut Meta,
-) -> u32 {
+fn to_ports<F: Frame, T: Tables, S: Sink>(frame: &mut F, tables: &T, sink: &S, meta: &mut Meta) {
     let times = meta.receivers.local;
-    if times == 0 || (meta.tag_count > 0 && deliver::put_tags(frame, meta).is_err()) {
-        return 0;
+    if times == 0 {
+        return;
+    }
+    if meta.tag_count > 0 && deliver::put_tags(frame, meta).is_err() {
+        return lose(sink, meta, DropReason::RewriteFailed);
     }
     let mut copying = ToPorts {
         frame,
         tables,
         sink,
         meta,
-        copies: 0,
     };
     tables.repeat(times, &mut copying);
-    copying.copies
 }
 
 struct ToPorts<'a, F, T, S> {
@@ -60,7 +57,6 @@ struct ToPorts<'a, F, T, S> {
     tables: &'a T,
     sink: &'a S,
     meta: &'a mut Meta,
-    copies: u32,
 }
 
 impl<F: Frame, T: Tables, S: Sink> Repeat for ToPorts<'_, F, T, S> {
@@ -72,7 +68,7 @@ impl<F: Frame, T: Tables, S: Sink> Repeat for ToPorts<'_, F, T, S> {
         if replica.ifindex == self.meta.ifindex {
             return true;
         }
-        self.copies += 1;
+        self.meta.copies += 1;
         let slot = replica.slot;
         match self.frame.send_copy(replica.ifindex) {
             Ok(()) => self.sink.sent(slot, self.meta.bytes),
@@ -84,12 +80,7 @@ impl<F: Frame, T: Tables, S: Sink> Repeat for ToPorts<'_, F, T, S> {
 
 /// Copies to VTEPs, one family after the other.
 #[inline(never)]
-fn to_vteps<F: Frame, T: Tables, S: Sink>(
-    frame: &mut F,
-    tables: &T,
-    sink: &S,
-    meta: &mut Meta,
-) -> u32 {
+fn to_vteps<F: Frame, T: Tables, S: Sink>(frame: &mut F, tables: &T, sink: &S, meta: &mut Meta) {
     let list = &meta.receivers;
     let foreign_only = meta.is(Meta::FOREIGN_ONLY);
     let foreign = list.local + list.coax_ipv4;
@@ -97,15 +88,15 @@ fn to_vteps<F: Frame, T: Tables, S: Sink>(
     let middle = foreign + list.foreign_ipv4;
     let last = middle + list.foreign_ipv6 + if foreign_only { 0 } else { list.coax_ipv6 };
     if first == last {
-        return 0;
+        return;
     }
     let tagged = !foreign_only && list.local > 0;
     if tagged && encapsulate::strip(frame, meta).is_err() {
-        return 0;
+        return lose(sink, meta, DropReason::RewriteFailed);
     }
-    let ipv4 = family(frame, tables, sink, meta, first, middle);
+    family(frame, tables, sink, meta, first, middle);
     meta.flags |= Meta::TUNNEL_IPV6;
-    ipv4 + family(frame, tables, sink, meta, middle, last)
+    family(frame, tables, sink, meta, middle, last);
 }
 
 /// Copies to the VTEPs from slot `first` up to `last`, which are all of the family in `meta`.
@@ -117,14 +108,14 @@ fn family<F: Frame, T: Tables, S: Sink>(
     meta: &mut Meta,
     first: u32,
     last: u32,
-) -> u32 {
+) {
     if first >= last {
-        return 0;
+        return;
     }
     let times = last - first;
     let reason = match tables.host() {
         Some(host) if encapsulate::own_vtep(host, meta) => {
-            if frame.open(encapsulate::room(meta)).is_ok() {
+            if make_room(frame, meta).is_ok() {
                 let mut copying = ToVteps {
                     frame,
                     tables,
@@ -132,19 +123,41 @@ fn family<F: Frame, T: Tables, S: Sink>(
                     host,
                     meta,
                     first,
-                    copies: 0,
                 };
                 tables.repeat(times, &mut copying);
-                let copies = copying.copies;
-                let _ = encapsulate::undo(frame, meta);
-                return copies;
+                return;
             }
             DropReason::RewriteFailed
         }
         _ => DropReason::NoTunnelAddress,
     };
+    lose(sink, meta, reason);
+}
+
+/// Counts the copies of a whole run of receivers as one that was dropped.
+#[inline(always)]
+fn lose<S: Sink>(sink: &S, meta: &mut Meta, reason: DropReason) {
+    meta.copies += 1;
     sink.dropped(meta.slot, reason);
-    1
+}
+
+/// Opens room for the headers of the family in `meta`, or turns the room for those over IPv4 into
+/// room for the longer ones over IPv6.
+#[inline(always)]
+fn make_room<F: Frame>(frame: &mut F, meta: &mut Meta) -> Result<(), Refused> {
+    let room = encapsulate::room(meta);
+    if meta.is(Meta::OPEN) {
+        let before = Room {
+            outer: Family::Ipv4,
+            ..room
+        };
+        if !room.ip {
+            return frame.prepend(room.outer_bytes() - before.outer_bytes());
+        }
+        frame.close(before, meta.ethernet.ethertype)?;
+    }
+    meta.flags |= Meta::OPEN;
+    frame.open(room)
 }
 
 struct ToVteps<'a, F, T, S> {
@@ -154,7 +167,6 @@ struct ToVteps<'a, F, T, S> {
     host: &'a HostRow,
     meta: &'a mut Meta,
     first: u32,
-    copies: u32,
 }
 
 impl<F: Frame, T: Tables, S: Sink> Repeat for ToVteps<'_, F, T, S> {
@@ -164,7 +176,7 @@ impl<F: Frame, T: Tables, S: Sink> Repeat for ToVteps<'_, F, T, S> {
             return true;
         };
         self.meta.vtep = replica.vtep;
-        self.copies += 1;
+        self.meta.copies += 1;
         let reason = match underlay::find(self.tables, self.host, self.meta) {
             // A copy cannot wait for the next hop to be resolved.
             PathState::Missing | PathState::Unresolved => DropReason::NoPath,

@@ -161,6 +161,13 @@ impl Frame for SimFrame<'_> {
         Ok(())
     }
 
+    fn prepend(&mut self, bytes: u32) -> Result<(), Refused> {
+        self.may(Operation::Open)?;
+        let front = std::iter::repeat_n(UNDEFINED, bytes as usize);
+        self.bytes.splice(..0, front);
+        Ok(())
+    }
+
     fn close(&mut self, room: Room, _inner: EtherType) -> Result<(), Refused> {
         self.may(Operation::Close)?;
         let headers = headers(room);

@@ -2,6 +2,9 @@
 
 use crate::{AccountingError, Device, Host, Operation, Outcome, Side, SimRows, SimTables, Stand};
 
+/// Largest frame that the kernel takes for a test-run: less than a page.
+const MOST_IN_TEST_RUN: usize = 3000;
+
 /// A frame and the place where it enters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Enters {
@@ -35,6 +38,24 @@ impl Enters {
     pub const fn of_segments(mut self, payload: u32) -> Self {
         self.segment_payload = payload;
         self
+    }
+
+    /// Why the kernel cannot have this frame for a test-run of a program, when it cannot.
+    pub fn why_no_test_run(&self) -> Option<&'static str> {
+        let least = match self.bytes.get(12..14) {
+            Some([0x08, 0x00]) => 34,
+            Some([0x86, 0xdd]) => 54,
+            _ => 14,
+        };
+        if self.bytes.len() < least {
+            Some("a test-run takes no frame without whole Ethernet and IP headers")
+        } else if self.bytes.len() > MOST_IN_TEST_RUN {
+            Some("a test-run takes less than a page")
+        } else if self.segment_payload > 0 {
+            Some("a test-run's frame has no kind of segments")
+        } else {
+            None
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Rows and routes of one simulated host, as the pipeline sees them.
 
 use crate::SimRows;
-use coax_pipeline::{Path, PathQuery, PathState, Repeat, Tables};
+use coax_pipeline::{Family, Path, PathQuery, PathState, Repeat, Tables};
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
     ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
 };
+use coax_wire::ip;
 use std::collections::HashMap;
 
 /// One way to a VTEP.
@@ -46,7 +47,13 @@ impl Underlay {
     }
 
     fn find(&self, query: &PathQuery<'_>, path: &mut Path) -> PathState {
-        let Some(way) = self.ways.get(query.destination).or(self.otherwise.as_ref()) else {
+        // Routes over IPv4 know nothing but the last four bytes.
+        let [.., a, b, c, d] = *query.destination;
+        let destination = match query.family {
+            Family::Ipv4 => ip::mapped([a, b, c, d]),
+            Family::Ipv6 => *query.destination,
+        };
+        let Some(way) = self.ways.get(&destination).or(self.otherwise.as_ref()) else {
             *path = Path::default();
             return PathState::Missing;
         };

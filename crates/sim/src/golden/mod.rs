@@ -199,22 +199,9 @@ fn difference(old: &str, new: &str) -> String {
         .collect()
 }
 
-/// Largest frame that the kernel takes for a test-run: less than a page.
-const MOST_IN_TEST_RUN: usize = 3000;
-
 fn why_no_test_run(scenario: &Scenario) -> Option<String> {
-    for frame in &scenario.frames {
-        if frame.bytes.len() < 14 {
-            return Some("the kernel takes no frame without a whole Ethernet header".to_owned());
-        }
-        if frame.bytes.len() > MOST_IN_TEST_RUN {
-            return Some("a test-run takes less than a page".to_owned());
-        }
-        if frame.segment_payload > 0 {
-            return Some("a test-run's frame has no kind of segments".to_owned());
-        }
-    }
-    None
+    let mut frames = scenario.frames.iter();
+    frames.find_map(|frame| frame.why_no_test_run().map(str::to_owned))
 }
 
 fn why_no_packets(scenario: &Scenario, outcomes: &[Outcome]) -> Option<String> {

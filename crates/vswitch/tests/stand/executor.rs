@@ -1,0 +1,253 @@
+//! Plays scenarios through the kernel's own test-run of the loaded programs.
+
+use super::tap::Tap;
+use aya::maps::{Map, MapData, PerCpuArray};
+use aya::programs::{TestRun, TestRunOptions};
+use coax_pipeline::{Meta, Verdict};
+use coax_sim::{Enters, Outcome, Side, SimRows, Stand, Tally};
+use coax_tables::{Counters, DropReason};
+use coax_vswitch::{
+    Attachment, Capacity, DataPlane, KernelDataPlane, KernelOptions, Row, RowOperation, Rows,
+};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use zerocopy::FromBytes;
+
+/// Counter slots that scenarios use.
+pub const SLOTS: u32 = 6;
+
+const CAPACITY: Capacity = Capacity {
+    ports: SLOTS,
+    networks: 16,
+    macs: 64,
+    addresses: 64,
+    tunnels: 64,
+    replicas: 128,
+};
+
+const META_BYTES: usize = size_of::<Meta>();
+const COUNTER_BYTES: usize = size_of::<Counters>();
+
+/// A data plane on the stand whose programs are run one frame at a time.
+pub struct Executor {
+    pub stand: Stand,
+    pub plane: KernelDataPlane,
+    pins: PathBuf,
+    rows: Rows,
+    meta: PerCpuArray<MapData, [u8; META_BYTES]>,
+    counters: PerCpuArray<MapData, [u8; COUNTER_BYTES]>,
+    cpu: usize,
+    tap: Tap,
+}
+
+impl Executor {
+    /// Loads the programs, and ties this thread to one processor, because the programs' state is
+    /// kept for each.
+    pub fn open(label: &str, stand: Stand) -> Self {
+        let pins = PathBuf::from(format!(
+            "/sys/fs/bpf/coax-stand-{label}-{}",
+            std::process::id()
+        ));
+        let plane = KernelDataPlane::open(&KernelOptions {
+            pins: pins.clone(),
+            capacity: CAPACITY,
+            take_over_layout: false,
+        })
+        .unwrap();
+        let map = |name: &str| {
+            let data = MapData::from_pin(pins.join("maps").join(name)).unwrap();
+            Map::PerCpuArray(data)
+        };
+        let mut executor = Self {
+            stand,
+            rows: plane.rows().unwrap(),
+            plane,
+            meta: PerCpuArray::try_from(map("META")).unwrap(),
+            counters: PerCpuArray::try_from(map("COUNTERS")).unwrap(),
+            pins: pins.clone(),
+            cpu: tie_to_one_processor(),
+            tap: Tap::open(),
+        };
+        executor.set_rows(&SimRows::default());
+        executor
+    }
+
+    /// Makes the maps hold exactly these rows, and all counters zero.
+    pub fn set_rows(&mut self, wanted: &SimRows) {
+        let wanted = rows_of(wanted);
+        let keys: std::collections::BTreeSet<_> = wanted.iter().map(|row| row.key()).collect();
+        let gone = self.rows.iter().filter(|row| !keys.contains(&row.key()));
+        let operations: Vec<RowOperation> = gone
+            .map(|row| RowOperation::Delete(row.key()))
+            .chain(wanted.iter().map(RowOperation::Put))
+            .collect();
+        for operation in operations {
+            self.plane.apply(&operation).unwrap();
+        }
+        self.rows = wanted;
+        for slot in 0..=SLOTS {
+            self.plane.reset_counters(slot).unwrap();
+        }
+    }
+
+    /// Runs a program over one frame.
+    pub fn frame(&mut self, enters: &Enters) -> Outcome {
+        let side = match enters.side {
+            Side::Port => Attachment::Port,
+            Side::Uplink => Attachment::Uplink,
+        };
+        let context = context(self.stand.index(enters.device), enters.segment_payload);
+        let mut out = vec![0; enters.bytes.len() + 512];
+        let (flooded, answered) = self.ends();
+        self.tap.take();
+        let result = self
+            .plane
+            .program(side)
+            .unwrap()
+            .test_run(TestRunOptions {
+                data_in: Some(&enters.bytes),
+                data_out: Some(&mut out),
+                ctx_in: Some(&context),
+                ..TestRunOptions::default()
+            })
+            .unwrap();
+        let copies = self.tap.take();
+        let (flooded_then, answered_then) = self.ends();
+        out.truncate(result.data_size_out as usize);
+        let meta = self.meta();
+        let verdict = match result.return_value as i32 {
+            -1 => Verdict::Pass,
+            2 if flooded_then > flooded => Verdict::Flood,
+            2 => Verdict::Drop,
+            7 if answered_then > answered => Verdict::Answer,
+            7 if meta.flags & Meta::TO_TUNNEL == 0 => Verdict::Deliver,
+            7 if meta.next_hop == [0; 6] => Verdict::SendUnresolved,
+            7 => Verdict::Send,
+            other => panic!("return code {other}"),
+        };
+        let leaves = result.return_value == 7;
+        // The kernel keeps the outermost tag beside the frame, where a test-run does not show it.
+        if matches!(verdict, Verdict::Deliver | Verdict::Answer) && meta.tag_count > 0 {
+            out.splice(12..12, meta.tag);
+        }
+        Outcome {
+            verdict,
+            reason: (verdict == Verdict::Drop).then_some(meta.reason),
+            device: leaves.then_some(meta.out_ifindex),
+            frame: (leaves || verdict == Verdict::Pass).then_some(out),
+            copies,
+            stages: Vec::new(),
+        }
+    }
+
+    /// Counters of every slot that counted something.
+    pub fn tallies(&self) -> BTreeMap<u32, Tally> {
+        (0..=SLOTS)
+            .map(|slot| {
+                let found = self.plane.counters(slot).unwrap();
+                let tally = Tally {
+                    counters: found.counters,
+                    drops: found.drops.into_iter().collect(),
+                };
+                (slot, tally)
+            })
+            .filter(|(_, tally)| *tally != Tally::default())
+            .collect()
+    }
+
+    /// How many frames were flooded and answered so far.
+    fn ends(&self) -> (u64, u64) {
+        (0..=SLOTS).fold((0, 0), |(flooded, answered), slot| {
+            let values = self.counters.get(&slot, 0).unwrap();
+            let counters = Counters::read_from_bytes(&values[self.cpu]).unwrap();
+            (flooded + counters.flooded, answered + counters.answered)
+        })
+    }
+
+    fn meta(&self) -> MetaView {
+        let values = self.meta.get(&0, 0).unwrap();
+        let bytes = &values[self.cpu];
+        let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+        let reason = word(std::mem::offset_of!(Meta, reason));
+        let next_hop = std::mem::offset_of!(Meta, path)
+            + std::mem::offset_of!(coax_pipeline::Path, destination);
+        let tags = std::mem::offset_of!(Meta, tags);
+        MetaView {
+            flags: word(std::mem::offset_of!(Meta, flags)),
+            out_ifindex: word(std::mem::offset_of!(Meta, out_ifindex)),
+            tag_count: word(std::mem::offset_of!(Meta, tag_count)),
+            reason: DropReason::ALL[reason as usize],
+            next_hop: bytes[next_hop..next_hop + 6].try_into().unwrap(),
+            tag: bytes[tags..tags + 4].try_into().unwrap(),
+        }
+    }
+}
+
+/// What of the programs' own state says how a frame ended.
+struct MetaView {
+    flags: u32,
+    out_ifindex: u32,
+    tag_count: u32,
+    reason: DropReason,
+    next_hop: [u8; 6],
+    tag: [u8; 4],
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        KernelDataPlane::remove(&self.pins).unwrap();
+    }
+}
+
+fn tie_to_one_processor() -> usize {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap();
+    let cpu = (0..CpuSet::count())
+        .find(|cpu| allowed.is_set(*cpu).unwrap())
+        .unwrap();
+    let mut one = CpuSet::new();
+    one.set(cpu).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &one).unwrap();
+    cpu
+}
+
+/// A `struct __sk_buff` that says by which device the frame entered.
+fn context(ifindex: u32, segment_payload: u32) -> [u8; 192] {
+    let mut context = [0; 192];
+    context[40..44].copy_from_slice(&ifindex.to_ne_bytes());
+    context[176..180].copy_from_slice(&segment_payload.to_ne_bytes());
+    context
+}
+
+fn rows_of(rows: &SimRows) -> Rows {
+    let mut all = Rows {
+        host: rows.host,
+        ..Rows::default()
+    };
+    let tunnels = rows
+        .tunnels
+        .iter()
+        .map(|(key, row)| Row::Tunnel(*key, *row));
+    let macs = rows.macs.iter().map(|(key, row)| Row::Mac(*key, *row));
+    let addresses = rows
+        .addresses
+        .iter()
+        .map(|(key, row)| Row::Address(*key, *row));
+    let replicas = rows
+        .replicas
+        .iter()
+        .map(|(key, row)| Row::Replica(*key, *row));
+    let networks = rows
+        .networks
+        .iter()
+        .map(|(key, row)| Row::Network(*key, *row));
+    let ports = rows.ports.iter().map(|(key, row)| Row::Port(*key, *row));
+    for row in tunnels.chain(macs).chain(addresses).chain(replicas) {
+        all.put(row);
+    }
+    for row in networks.chain(ports) {
+        all.put(row);
+    }
+    all
+}

@@ -1,29 +1,32 @@
 //! What the core itself takes of the time between an event and its rows, against the size of the network.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coax_agent::{CacheContents, Command, Config, Core, Device, Found, Input};
-use coax_compile::{HostVtep, Member, NetworkParams, NetworkSlice};
+use coax_api::agent::{ControllerMessage, Delta, Welcome, controller_message};
+use coax_compile::{HostVtep, Member, NetworkParams, NetworkSlice, SliceDelta};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use prost::Message;
 
 const NETWORK: u32 = 4096;
+const SIZES: [u32; 4] = [10, 1_000, 10_000, 50_000];
+
+fn slice_member(number: u32) -> Member {
+    let [a, b, c, d] = number.to_be_bytes();
+    Member {
+        port: format!("p/v{number:06}"),
+        mac: vec![2, 0, a, b, c, d],
+        addresses: vec![vec![10, b, c, d]],
+        host: match number {
+            0 => "hv0000".into(),
+            _ => format!("hv{:04}", 1 + number % 999),
+        },
+        ..Member::default()
+    }
+}
 
 fn slice(members: u32) -> NetworkSlice {
-    let member = |number: u32| {
-        let [a, b, c, d] = number.to_be_bytes();
-        Member {
-            port: format!("p/v{number:06}"),
-            mac: vec![2, 0, a, b, c, d],
-            addresses: vec![vec![10, b, c, d]],
-            host: if number == 0 {
-                "hv0000".into()
-            } else {
-                format!("hv{:04}", 1 + number % 999)
-            },
-            ..Member::default()
-        }
-    };
     let host = |number: u32| HostVtep {
         host: format!("hv{number:04}"),
         ipv4: vec![192, 0, (number >> 8) as u8, number as u8],
@@ -37,8 +40,8 @@ fn slice(members: u32) -> NetworkSlice {
             mtu: 1530,
             ..NetworkParams::default()
         }),
-        members: (0..members).map(member).collect(),
-        hosts: (0..1000.min(members)).map(host).collect(),
+        members: (0..members).map(slice_member).collect(),
+        hosts: (0..1000).map(host).collect(),
         foreign: Vec::new(),
     }
 }
@@ -69,7 +72,11 @@ fn core(members: u32) -> Core {
 
 /// Feeds an input and confirms every batch.
 fn settle(core: &mut Core, input: Input) {
-    let mut commands = core.handle(input, Duration::ZERO);
+    let commands = core.handle(input, Duration::ZERO);
+    confirm(core, commands);
+}
+
+fn confirm(core: &mut Core, mut commands: Vec<Command>) {
     while let Some(Command::Apply(batch)) = commands
         .iter()
         .find(|command| matches!(command, Command::Apply(_)))
@@ -82,9 +89,10 @@ fn settle(core: &mut Core, input: Input) {
     }
 }
 
-fn plug_and_unplug(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("plug and unplug");
-    for members in [10, 1_000, 10_000, 50_000] {
+/// From a device that appears to the batch with its port.
+fn arrive(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("a device arrives");
+    for members in SIZES {
         let mut core = core(members);
         let device = Device {
             ifindex: 7,
@@ -94,14 +102,68 @@ fn plug_and_unplug(criterion: &mut Criterion) {
             veth_into_namespace: true,
         };
         group.bench_function(BenchmarkId::from_parameter(members), |bencher| {
-            bencher.iter(|| {
-                settle(&mut core, Input::Device(device.clone()));
-                settle(&mut core, Input::DeviceGone { ifindex: 7 });
+            bencher.iter_custom(|rounds| {
+                let mut total = Duration::ZERO;
+                for _ in 0..rounds {
+                    let began = Instant::now();
+                    let commands = core.handle(Input::Device(device.clone()), Duration::ZERO);
+                    total += began.elapsed();
+                    confirm(&mut core, commands);
+                    settle(&mut core, Input::DeviceGone { ifindex: 7 });
+                }
+                total
             });
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, plug_and_unplug);
+/// A member moves from one other host to another: everything that the core does about it.
+fn elsewhere(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("a member moves elsewhere");
+    for members in SIZES {
+        let mut core = core(members);
+        settle(&mut core, Input::Connected { stream: 1 });
+        let welcome = controller_message::Body::Welcome(Welcome {
+            generation: 1,
+            revision: 1,
+        });
+        settle(&mut core, received(1, welcome));
+        let (mut revision, mut sequence) = (1, 1);
+        group.bench_function(BenchmarkId::from_parameter(members), |bencher| {
+            bencher.iter(|| {
+                let mut member = slice_member(members - 1);
+                member.host = format!("hv{:04}", 1 + revision % 2);
+                let delta = SliceDelta {
+                    network_id: NETWORK,
+                    from_revision: revision,
+                    to_revision: revision + 1,
+                    upsert_members: vec![member],
+                    ..SliceDelta::default()
+                };
+                (revision, sequence) = (revision + 1, sequence + 1);
+                let delta = Delta {
+                    delta: delta.encode_to_vec().into(),
+                };
+                settle(
+                    &mut core,
+                    received(sequence, controller_message::Body::Delta(delta)),
+                );
+            });
+        });
+    }
+    group.finish();
+}
+
+fn received(sequence: u64, body: controller_message::Body) -> Input {
+    Input::Received {
+        stream: 1,
+        message: ControllerMessage {
+            sequence,
+            body: Some(body),
+        },
+    }
+}
+
+criterion_group!(benches, arrive, elsewhere);
 criterion_main!(benches);

@@ -15,13 +15,12 @@ mod stream;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;
+mod touched;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use coax_api::agent::Problem;
-use coax_compile::NetworkSlice;
 use coax_tables::NetworkId;
 use coax_vswitch::{Attachment, Rows};
 
@@ -30,8 +29,10 @@ use crate::claims::{ClaimChange, Claims};
 use crate::input::{Batch, Command, Config, Device, Input, Moment};
 use crate::mirror::Mirror;
 use crate::session::Session;
+use crate::slices::Slices;
 use crate::slots::Slots;
 use reconcile::{Failing, Subject};
+use touched::Touched;
 
 /// Rows from before the start are left alone for this time if no controller speaks.
 const GRACE: Duration = Duration::from_secs(5);
@@ -62,8 +63,7 @@ pub struct Core {
     mirror: Mirror,
     claims: Claims,
     slots: Slots,
-    slices: BTreeMap<u32, Arc<NetworkSlice>>,
-    port_networks: HashMap<String, u32>,
+    slices: Slices,
     generation: u64,
     revision: u64,
     listed: bool,
@@ -75,6 +75,8 @@ pub struct Core {
     held_back: BTreeSet<u32>,
     held_until: Moment,
     urgent: BTreeSet<Subject>,
+    /// Members whose rows can be worked on alone, before anything else of their network.
+    touched: BTreeMap<u32, Touched>,
     /// Programs that are attached look up other tables (of another layout), and the present ones are empty: they must not be
     /// replaced before the controller has filled the tables.
     devices_wait: bool,
@@ -117,8 +119,8 @@ impl Core {
             mirror,
             claims: Claims::default(),
             slots,
-            slices: BTreeMap::new(),
-            port_networks: HashMap::new(),
+            slices: Slices::default(),
+            touched: BTreeMap::new(),
             generation: cache.generation,
             revision: cache.revision,
             listed: false,
@@ -146,15 +148,14 @@ impl Core {
             commands: Vec::new(),
         };
         for (network, slice) in cache.slices {
-            core.index_members(&slice);
-            core.slices.insert(network, slice);
+            core.slices.replace(slice);
             if core.has_rows(network) {
                 core.held_back.insert(network);
             } else {
                 core.dirty.insert(Subject::Network(network));
             }
         }
-        let nothing_to_look_up = core.mirror.networks.is_empty() && core.slices.is_empty();
+        let nothing_to_look_up = core.mirror.networks.is_empty() && core.slices.all().is_empty();
         core.devices_wait = nothing_to_look_up && !core.mirror.attached.is_empty();
         core.dirty.insert(Subject::Devices);
         core
@@ -201,7 +202,7 @@ impl Core {
         CacheContents {
             generation: self.generation,
             revision: self.revision,
-            slices: self.slices.clone(),
+            slices: self.slices.all().clone(),
             slots: self
                 .slots
                 .iter()
@@ -264,9 +265,10 @@ impl Core {
     fn claims_changed(&mut self, change: ClaimChange) {
         for port in change.plugged.iter().chain(&change.unplugged) {
             // Before all devices are known, a new device says nothing new: see `devices_listed`.
-            if let Some(network) = self.port_networks.get(port).filter(|_| self.listed) {
-                self.held_back.remove(network);
-                self.urgent.insert(Subject::Network(*network));
+            if let Some(network) = self.slices.network_of(port).filter(|_| self.listed) {
+                self.held_back.remove(&network);
+                self.touch_port(network, port);
+                self.urgent.insert(Subject::Network(network));
             }
             self.dirty.insert(Subject::Devices);
         }
@@ -277,12 +279,9 @@ impl Core {
         }
         if !change.unplugged.is_empty() {
             // Its slot may serve a port that waits for one.
-            let waiting = self
-                .without_slot
-                .iter()
-                .filter_map(|port| self.port_networks.get(port));
-            self.dirty
-                .extend(waiting.map(|network| Subject::Network(*network)));
+            let waiting = self.without_slot.iter();
+            let networks = waiting.filter_map(|port| self.slices.network_of(port));
+            self.dirty.extend(networks.map(Subject::Network));
         }
     }
 
@@ -350,25 +349,6 @@ impl Core {
     fn has_rows(&self, network: u32) -> bool {
         let id = NetworkId(network);
         self.mirror.network(id).is_some() || self.mirror.ports_of(id).next().is_some()
-    }
-
-    fn index_members(&mut self, slice: &NetworkSlice) {
-        for member in &slice.members {
-            self.port_networks
-                .insert(member.port.clone(), slice.network_id);
-        }
-    }
-
-    fn unindex_members(&mut self, slice: &NetworkSlice) {
-        for member in &slice.members {
-            self.unindex(&member.port, slice.network_id);
-        }
-    }
-
-    fn unindex(&mut self, port: &str, network: u32) {
-        if self.port_networks.get(port) == Some(&network) {
-            self.port_networks.remove(port);
-        }
     }
 
     fn save_soon(&mut self, now: Moment) {

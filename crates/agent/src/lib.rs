@@ -3,11 +3,12 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `core` | the reconciler, sans-IO: inputs and the time in, commands out |
+//! | `slices` | what the controller told |
 //! | `claims`, `slots` | which device is which port, and where its counters are |
 //! | `mirror`, `desired`, `plan`, `execute` | rows that are there, rows that should be, the steps between, carrying them out |
 //! | `session` | the stream to the controller: numbers, pauses |
 //! | `cache` | what survives a reboot |
-//! | `tasks`, `links`, `stream`, `plane` | the shell: tasks and channels around the core |
+//! | `tasks`, `links`, `stream`, `plane`, `cache_thread` | the shell: tasks and channels around the core |
 //! | `args`, `run` | the command line, starting and stopping |
 //!
 //! Invariants:
@@ -18,6 +19,7 @@
 
 mod args;
 mod cache;
+mod cache_thread;
 mod claims;
 mod core;
 mod desired;
@@ -30,6 +32,7 @@ mod plan;
 mod plane;
 mod run;
 mod session;
+mod slices;
 mod slots;
 mod stream;
 mod tasks;

@@ -150,7 +150,8 @@ fn next_generation(held: &HeldNetwork) -> u32 {
     generation
 }
 
-fn put_changed<K: Ord + Copy, V: PartialEq + Copy>(
+/// Adds the rows that are missing or different.
+pub(crate) fn put_changed<K: Ord + Copy, V: PartialEq + Copy>(
     operations: &mut Vec<RowOperation>,
     held: &BTreeMap<K, V>,
     desired: &BTreeMap<K, V>,

@@ -8,10 +8,11 @@ use std::time::Duration;
 use coax_netlink::{LinkWatch, Netlink};
 use coax_vswitch::{DataPlane, KernelDataPlane, KernelOptions};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::args::{AgentCommand, Args, RunArgs, Underlay};
-use crate::cache::{Cache, CacheContents};
+use crate::cache::Cache;
+use crate::cache_thread::CacheThread;
 use crate::core::{Core, Found};
 use crate::error::Error;
 use crate::input::Config;
@@ -62,20 +63,15 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
     tokio::spawn(links::tell_links(LinkWatch::open()?, device_sender));
     let (result_sender, results) = mpsc::channel(RESULTS);
     let plane = PlaneThread::start(config.host.clone(), plane, result_sender)?;
-    let (cache_sender, cache_thread) = start_cache_thread(cache)?;
+    let cache = CacheThread::start(cache)?;
     let core = Core::new(config, found, Duration::ZERO);
     let channels = Channels {
         devices,
         results,
         plane,
-        cache: cache_sender,
+        cache,
     };
     let outcome = run_core(core, channels, endpoint, stop).await;
-    // The channels are gone with the core; the last contents are on their way to the disk.
-    let written = tokio::task::spawn_blocking(move || cache_thread.join()).await;
-    if !matches!(written, Ok(Ok(()))) {
-        tracing::warn!("the cache's thread did not end well");
-    }
     tracing::info!("the agent stops; forwarding goes on");
     outcome
 }
@@ -98,34 +94,6 @@ fn find(args: &RunArgs, plane: &dyn DataPlane) -> Result<(Found, Cache), Error> 
         seed: RandomState::new().build_hasher().finish(),
     };
     Ok((found, cache))
-}
-
-/// Starts the thread that writes the cache; it ends, after the last contents, when the sender is dropped.
-fn start_cache_thread(
-    cache: Cache,
-) -> Result<
-    (
-        watch::Sender<Option<CacheContents>>,
-        std::thread::JoinHandle<()>,
-    ),
-    Error,
-> {
-    let (sender, mut receiver) = watch::channel(None::<CacheContents>);
-    let runtime = tokio::runtime::Handle::current();
-    let work = move || {
-        while runtime.block_on(receiver.changed()).is_ok() {
-            let contents = receiver.borrow_and_update().clone();
-            if let Some(Err(error)) = contents.map(|contents| cache.save(&contents)) {
-                tracing::error!(%error, "after a reboot, ports will need the controller");
-            }
-        }
-    };
-    let thread = std::thread::Builder::new().name("cache".into()).spawn(work);
-    let failed = |source| Error::System {
-        what: "start the cache's thread",
-        source,
-    };
-    Ok((sender, thread.map_err(failed)?))
 }
 
 /// Completes the command line with what the host knows.

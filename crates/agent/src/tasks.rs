@@ -26,9 +26,9 @@
 
 use std::time::Instant;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use crate::cache::CacheContents;
+use crate::cache_thread::CacheThread;
 use crate::core::Core;
 use crate::error::Error;
 use crate::input::{Command, Input};
@@ -55,7 +55,7 @@ pub(crate) struct Channels {
     /// To `plane`.
     pub(crate) plane: PlaneThread,
     /// To `cache`.
-    pub(crate) cache: watch::Sender<Option<CacheContents>>,
+    pub(crate) cache: CacheThread,
 }
 
 /// Runs the core until `stop` ends. What is in the kernel stays as it is.
@@ -87,7 +87,9 @@ pub(crate) async fn run_core(
             carry_out(command, &mut streams, &channels)?;
         }
     }
-    channels.cache.send_replace(Some(core.cache_contents()));
+    channels.cache.save(core.cache_contents());
+    // Dropping the channels waits for the disk, which must not hold up other tasks.
+    let _ = tokio::task::spawn_blocking(move || drop(channels)).await;
     Ok(())
 }
 
@@ -108,7 +110,7 @@ fn carry_out(
         }
         Command::Apply(batch) => channels.plane.apply(batch)?,
         Command::Report(request) => channels.plane.report(PlaneRequest::Report(request))?,
-        Command::Save(contents) => drop(channels.cache.send_replace(Some(contents))),
+        Command::Save(contents) => channels.cache.save(contents),
     }
     Ok(())
 }

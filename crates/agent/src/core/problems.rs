@@ -61,8 +61,8 @@ impl Core {
     /// Devices that cannot take the largest packet of their network.
     fn small_devices(&self) -> impl Iterator<Item = (String, String)> + '_ {
         self.claims.iter().filter_map(|(port, device)| {
-            let network = self.port_networks.get(port)?;
-            let wanted = self.slice(*network)?.params.as_ref()?.mtu;
+            let network = self.slices.network_of(port)?;
+            let wanted = self.slices.get(network)?.params.as_ref()?.mtu;
             (device.mtu < wanted).then(|| {
                 let reason = format!(
                     "device {} has an MTU of {}, the network's is {wanted}: larger packets to this port are lost; \
@@ -78,7 +78,8 @@ impl Core {
         match subject {
             Subject::Host => "host".into(),
             Subject::Devices => "devices".into(),
-            Subject::Network(network) => match self.slice(network) {
+            Subject::Network(network) | Subject::Members(network) => match self.slices.get(network)
+            {
                 Some(slice) => slice.full_name(),
                 None => format!("network {network}"),
             },

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use coax_compile::NetworkSlice;
 use coax_compile::rows::{self, LocalPort};
 use coax_tables::{NetworkId, PortKey};
 use coax_vswitch::{Attachment, Row, RowKey, RowOperation};
@@ -23,6 +22,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(32);
 pub(super) enum Subject {
     /// The host's own row.
     Host,
+    /// Rows of a few members of a network, see [`super::touched`].
+    Members(u32),
     /// The rows of one network and its ports.
     Network(u32),
     /// Programs on uplinks, and what is left of devices that are gone.
@@ -49,6 +50,7 @@ impl Core {
             self.dirty.remove(&subject);
             let steps = match subject {
                 Subject::Host => self.host_steps(),
+                Subject::Members(network) => self.member_steps(network),
                 Subject::Network(network) => self.network_steps(network),
                 Subject::Devices => self.device_steps(),
             };
@@ -87,6 +89,13 @@ impl Core {
             if !failed.contains_key(&index) {
                 self.note_done(step);
             }
+        }
+        if let Subject::Members(network) = subject {
+            // What the short way cannot do, the long way tries again, and reports.
+            if !failed.is_empty() {
+                self.dirty.insert(Subject::Network(network));
+            }
+            return;
         }
         let mut reasons = BTreeMap::new();
         for error in failed.values() {
@@ -155,8 +164,11 @@ impl Core {
 
     fn network_steps(&mut self, network: u32) -> Vec<Step> {
         let mut steps = Vec::new();
-        let locals = self.local_ports(network, &mut steps);
-        let desired = match self.slices.get(&network) {
+        let locals = self.local_ports(&mut steps, |core, port| {
+            core.slices.network_of(port) == Some(network)
+        });
+        self.touched.remove(&network);
+        let desired = match self.slices.get(network) {
             Some(slice) => rows::network(slice, &here(&self.config), &locals),
             None => rows::NetworkRows::default(),
         };
@@ -177,14 +189,16 @@ impl Core {
         steps
     }
 
-    /// The devices on this host that are ports of the network, each with its slot.
-    fn local_ports(&mut self, network: u32, steps: &mut Vec<Step>) -> Vec<LocalPort> {
+    /// The devices on this host that are wanted ports, each with its slot.
+    pub(super) fn local_ports(
+        &mut self,
+        steps: &mut Vec<Step>,
+        wanted: impl Fn(&Self, &str) -> bool,
+    ) -> Vec<LocalPort> {
         let mut locals: Vec<LocalPort> = self
             .claims
             .iter()
-            .filter(|(port, _)| {
-                self.port_networks.get(*port) == Some(&network) && !self.refused.contains_key(*port)
-            })
+            .filter(|(port, _)| wanted(self, port) && !self.refused.contains_key(*port))
             .map(|(port, device)| LocalPort {
                 port: port.to_owned(),
                 ifindex: device.ifindex,
@@ -213,15 +227,10 @@ impl Core {
         let Some(row) = self.mirror.ports.get(&PortKey { ifindex, vlan: 0 }) else {
             return false;
         };
-        let Some(network) = self.port_networks.get(port) else {
-            return false;
-        };
-        let member = self
-            .slices
-            .get(network)
-            .and_then(|slice| slice.member(port));
-        let fits = row.network == NetworkId(*network)
-            && member.is_some_and(|member| member.mac == row.mac.0);
+        let network = self.slices.network_of(port).map(NetworkId);
+        let member = self.slices.member(port);
+        let fits =
+            Some(row.network) == network && member.is_some_and(|member| member.mac == row.mac.0);
         if fits {
             self.slots.adopt(port, row.slot);
         }
@@ -230,7 +239,7 @@ impl Core {
 
     /// True if the ports of a network that have a device here are exactly those that have a port row.
     pub(super) fn local_ports_are_as_in_rows(&self, network: u32) -> bool {
-        let Some(slice) = self.slices.get(&network) else {
+        let Some(slice) = self.slices.get(network) else {
             return true;
         };
         let mut claimed: Vec<(u32, &[u8])> = self
@@ -289,9 +298,5 @@ impl Core {
             .map(|device| device.mtu)
             .min()
             .unwrap_or(0)
-    }
-
-    pub(super) fn slice(&self, network: u32) -> Option<&NetworkSlice> {
-        self.slices.get(&network).map(std::convert::AsRef::as_ref)
     }
 }

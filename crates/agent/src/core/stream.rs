@@ -14,6 +14,7 @@ use prost::Message;
 use super::Core;
 use super::reconcile::Subject;
 use crate::input::{Command, Moment, ReportRequest};
+use crate::slices::Effect;
 
 /// What to do with the stream after a message.
 enum Verdict {
@@ -34,6 +35,7 @@ impl Core {
         self.told_mtu = self.underlay_mtu();
         let have = self
             .slices
+            .all()
             .values()
             .filter(|slice| !self.needs_snapshot.contains(&slice.network_id));
         let have = have.map(|slice| Held {
@@ -159,8 +161,8 @@ impl Core {
             reason = refused.reason,
             "the controller refuses a port"
         );
-        if let Some(network) = self.port_networks.get(&refused.port) {
-            self.urgent.insert(Subject::Network(*network));
+        if let Some(network) = self.slices.network_of(&refused.port) {
+            self.urgent.insert(Subject::Network(network));
         }
         self.refused.insert(refused.port, refused.reason);
         Verdict::Keep
@@ -168,7 +170,7 @@ impl Core {
 
     fn snapshot(&mut self, slice: NetworkSlice, now: Moment) -> Verdict {
         let network = slice.network_id;
-        if let Some(held) = self.slices.get(&network)
+        if let Some(held) = self.slices.get(network)
             && held.revision > slice.revision
         {
             let reason = format!(
@@ -179,11 +181,7 @@ impl Core {
             self.behind.insert(network, reason);
             return Verdict::Keep;
         }
-        if let Some(former) = self.slices.remove(&network) {
-            self.unindex_members(&former);
-        }
-        self.index_members(&slice);
-        self.slices.insert(network, Arc::new(slice));
+        self.slices.replace(Arc::new(slice));
         self.needs_snapshot.remove(&network);
         self.slice_changed(network, now);
         Verdict::Keep
@@ -192,65 +190,65 @@ impl Core {
     fn delta(&mut self, delta: &SliceDelta, now: Moment) -> Verdict {
         let network = delta.network_id;
         if delta.deleted {
-            let held = self.slices.get(&network).map_or(0, |slice| slice.revision);
+            let held = self.slices.get(network).map_or(0, |slice| slice.revision);
             if delta.to_revision > held {
                 self.forget(network, now);
             }
             return Verdict::Keep;
         }
-        let slice = self
-            .slices
-            .entry(network)
-            .or_insert_with(|| Arc::new(NetworkSlice::empty(network)));
-        // A step from nothing replaces all members.
-        let former = (delta.from_revision == 0).then(|| Arc::clone(slice));
-        match Arc::make_mut(slice).apply(delta) {
-            Ok(()) => {}
-            Err(DeltaError::Older { .. }) => return Verdict::Keep,
+        match self.slices.apply(delta) {
+            Ok(Effect::Members(former, present)) if !self.held_back.contains(&network) => {
+                self.touch_members(network, &former, present);
+                self.end_refusals(network);
+                self.behind.remove(&network);
+                self.save_soon(now);
+                Verdict::Keep
+            }
+            Ok(_) => {
+                self.slice_changed(network, now);
+                Verdict::Keep
+            }
+            Err(DeltaError::Older { .. }) => Verdict::Keep,
             Err(error) => {
-                if self
-                    .slices
-                    .get(&network)
-                    .is_some_and(|slice| slice.revision == 0)
-                {
-                    self.slices.remove(&network);
-                }
                 self.needs_snapshot.insert(network);
-                return Verdict::Reattach(error.to_string());
+                Verdict::Reattach(error.to_string())
             }
         }
-        if let Some(former) = former {
-            self.unindex_members(&former);
-        }
-        for port in &delta.remove_members {
-            self.unindex(port, network);
-        }
-        for member in &delta.upsert_members {
-            self.port_networks.insert(member.port.clone(), network);
-        }
-        self.slice_changed(network, now);
-        Verdict::Keep
     }
 
     /// A slice has another content: refusals that it overrules end, and its rows are worked on.
     fn slice_changed(&mut self, network: u32, now: Moment) {
         self.behind.remove(&network);
         self.held_back.remove(&network);
-        if let Some(slice) = self.slices.get(&network) {
-            let host = &self.config.host;
-            self.refused.retain(|port, _| {
-                let member = slice.member(port);
-                !member.is_some_and(|member| member.host == *host || member.moving_to == *host)
-            });
-        }
+        self.end_refusals(network);
         self.dirty.insert(Subject::Network(network));
         self.save_soon(now);
     }
 
-    fn forget(&mut self, network: u32, now: Moment) {
-        if let Some(former) = self.slices.remove(&network) {
-            self.unindex_members(&former);
+    /// Refusals end with a binding to this host.
+    fn end_refusals(&mut self, network: u32) {
+        let Some(slice) = self.slices.get(network) else {
+            return;
+        };
+        let host = &self.config.host;
+        let overruled = |port: &String| {
+            let member = slice.member(port);
+            member.is_some_and(|member| member.host == *host || member.moving_to == *host)
+        };
+        let ended: Vec<String> = self
+            .refused
+            .keys()
+            .filter(|port| overruled(port))
+            .cloned()
+            .collect();
+        for port in ended {
+            self.refused.remove(&port);
+            self.dirty.insert(Subject::Network(network));
         }
+    }
+
+    fn forget(&mut self, network: u32, now: Moment) {
+        self.slices.remove(network);
         self.needs_snapshot.remove(&network);
         self.slice_changed(network, now);
     }
@@ -264,7 +262,7 @@ impl Core {
             }
             self.release_all();
             // Rows of networks that neither the cache nor the controller knows.
-            let known = |network: &u32| self.slices.contains_key(network);
+            let known = |network: &u32| self.slices.all().contains_key(network);
             let in_networks = self.mirror.networks.keys().map(|network| network.0);
             let in_ports = self.mirror.ports.values().map(|row| row.network.0);
             let unknown: Vec<u32> = in_networks

@@ -117,7 +117,14 @@ impl Place {
     }
 
     pub fn start(&self, controller: &Controller) -> JoinHandle<Result<(), Error>> {
-        tokio::spawn(coax_agent::run(self.args(&controller.url, "uplink")))
+        let args = self.args(&controller.url, "uplink");
+        tokio::spawn(async move {
+            let outcome = coax_agent::run(args).await;
+            if let Err(error) = &outcome {
+                eprintln!("the agent ended: {error}");
+            }
+            outcome
+        })
     }
 
     /// The vSwitch as another process sees it.

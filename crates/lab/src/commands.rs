@@ -107,7 +107,7 @@ async fn start(
     let options = up::Options {
         name: name.unwrap_or_else(|| file.name.clone()),
         file,
-        binary: Some(daemon::own_binary()?),
+        binary: Some(daemon::own_binary()),
         limit,
     };
     tokio::select! {

@@ -2,6 +2,7 @@
 //! hypervisor's, one supervisor outside. All are this very binary.
 
 use std::fmt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -42,15 +43,17 @@ impl fmt::Display for Daemon {
     }
 }
 
-/// The running binary, which is also the lab's.
-pub fn own_binary() -> Result<PathBuf, Error> {
-    std::env::current_exe().map_err(Error::io("find", "the coax binary"))
+/// The running binary, which is also the lab's: by the link of the process and not by its path, where
+/// a build may have put another one in the meantime.
+pub fn own_binary() -> PathBuf {
+    PathBuf::from("/proc/self/exe")
 }
 
 /// Starts a process and writes it into the lab's record. Returns at once: whether it works shows later.
 pub fn start(record: &Record, daemon: &Daemon, binary: &Path) -> Result<(), Error> {
     let lab = &record.name;
     let mut command = Command::new(binary);
+    command.arg0("coax");
     let namespace = match daemon {
         Daemon::Controller => {
             controller(record, &mut command);

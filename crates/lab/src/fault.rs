@@ -133,7 +133,7 @@ async fn restart(lab: &LabName, daemon: &Daemon) -> Result<(), Error> {
     if old.is_some_and(|process| process.is_alive()) {
         return Ok(());
     }
-    daemon::start(&record, daemon, &daemon::own_binary()?)
+    daemon::start(&record, daemon, &daemon::own_binary())
 }
 
 /// Makes every cable what the faults say.

@@ -29,9 +29,6 @@ use crate::name::LabName;
 use crate::site::Site;
 use crate::{daemon, down, up};
 
-/// The demo's labs. The names are its own: what an earlier demo left behind is removed at the start.
-const LAB: &str = "demorun";
-const BASELINE: &str = "demobase";
 const START: Duration = Duration::from_secs(30);
 /// Exit code of what Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -45,9 +42,21 @@ pub struct Args {
     /// Leave the labs up afterwards
     #[arg(long)]
     keep: bool,
+    /// What the names of the two labs begin with. What an earlier demo of that name left behind is
+    /// removed at the start
+    #[arg(long, hide = true, default_value = "demo")]
+    name: String,
 }
 
 impl Args {
+    /// The lab with Coax, and the one with bridges.
+    fn labs(&self) -> Result<[LabName; 2], Error> {
+        Ok([
+            format!("{}run", self.name).parse()?,
+            format!("{}base", self.name).parse()?,
+        ])
+    }
+
     fn wants(&self, point: u8) -> bool {
         self.points.is_empty() || self.points.contains(&point)
     }
@@ -55,7 +64,8 @@ impl Args {
 
 /// Runs the demo. The result is the exit code: 0 if every point passed. Needs a running tokio runtime.
 pub async fn run(args: Args, format: Format, quiet: bool) -> Result<u8, Error> {
-    clean_up().await?;
+    let labs = args.labs()?;
+    clean_up(&labs).await?;
     let (handle, keep) = (Handle::current(), args.keep);
     let mut work = tokio::task::spawn_blocking(move || job(&args, format, quiet, handle));
     let done = tokio::select! {
@@ -63,7 +73,7 @@ pub async fn run(args: Args, format: Format, quiet: bool) -> Result<u8, Error> {
         () = crate::commands::interrupted() => None,
     };
     if !keep || done.is_none() {
-        clean_up().await?;
+        clean_up(&labs).await?;
     }
     match done {
         Some(Ok(done)) => done,
@@ -76,9 +86,9 @@ pub async fn run(args: Args, format: Format, quiet: bool) -> Result<u8, Error> {
     }
 }
 
-async fn clean_up() -> Result<(), Error> {
-    for name in [LAB, BASELINE] {
-        down::down(&name.parse()?).await?;
+async fn clean_up(labs: &[LabName]) -> Result<(), Error> {
+    for name in labs {
+        down::down(name).await?;
     }
     Ok(())
 }
@@ -125,10 +135,11 @@ impl Demo {
         let (path, text) = example("lab");
         let file = LabFile::parse(path, text)?;
         let underlay_mtu = file.underlay_mtu;
+        let [name, baseline] = args.labs()?;
         let mut options = up::Options {
-            name: LAB.parse()?,
+            name,
             file,
-            binary: Some(daemon::own_binary()?),
+            binary: Some(daemon::own_binary()),
             limit: START,
         };
         handle.block_on(up::up(&options, tell))?;
@@ -142,7 +153,7 @@ impl Demo {
             "networks and VMs of two projects ({} ms)",
             start.elapsed().as_millis()
         ));
-        options.name = BASELINE.parse()?;
+        options.name = baseline;
         options.binary = None;
         let demo = Self {
             world,

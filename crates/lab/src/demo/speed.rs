@@ -25,6 +25,10 @@ const UDP_TIME: Duration = Duration::from_millis(400);
 const CONNECTION_TIME: Duration = Duration::from_millis(300);
 const SAMPLES: usize = 2000;
 const PORT: u16 = 5300;
+/// Between two rounds: what the processors do then, others do.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The share of others from which on figures are told and not judged.
+const TOO_BUSY: f64 = 0.2;
 
 /// One datapath's figures of one round.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -46,6 +50,8 @@ pub struct Speed {
     pub coax: Vec<Figures>,
     /// Linux bridge and kernel vxlan device.
     pub baseline: Vec<Figures>,
+    /// The share of the processors that others used between the rounds.
+    pub busy: f64,
     /// Frames of address resolution on the baseline's fabric for the first ping of two VMs: that there
     /// are some shows that point 2 would have seen them.
     pub resolution_on_baseline: usize,
@@ -57,24 +63,26 @@ pub(super) fn run(world: &World, baseline: &LabName, checks: &mut Checks) -> Res
     let ours = [world.vm(CLIENT)?, world.vm(SERVER)?];
     let theirs = [theirs(&client)?, theirs(&server)?];
     let address = address(&server, false).ok_or_else(|| Error::NotPlugged(SERVER.into()))?;
-    let mut speed = Speed {
+    let mut result = Speed {
         coax: Vec::new(),
         baseline: Vec::new(),
+        busy: 0.0,
         resolution_on_baseline: first_contact(world, baseline, &theirs[0], address)?,
     };
     for round in 0..ROUNDS {
         let at = SocketAddr::new(address, PORT + round * 20);
+        result.busy += speed::busy(PAUSE)? / f64::from(ROUNDS);
         // In turn, and who is first in turn too: neither meets a warmer machine.
         if round % 2 == 0 {
-            speed.coax.push(figures(&ours, at)?);
-            speed.baseline.push(figures(&theirs, at)?);
+            result.coax.push(figures(&ours, at)?);
+            result.baseline.push(figures(&theirs, at)?);
         } else {
-            speed.baseline.push(figures(&theirs, at)?);
-            speed.coax.push(figures(&ours, at)?);
+            result.baseline.push(figures(&theirs, at)?);
+            result.coax.push(figures(&ours, at)?);
         }
     }
-    tell(&speed, checks);
-    Ok(speed)
+    tell(&result, checks);
+    Ok(result)
 }
 
 /// Looks at the baseline's fabric while one VM pings another for the first time.
@@ -109,6 +117,14 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn tell(speed: &Speed, checks: &mut Checks) {
+    let quiet = speed.busy < TOO_BUSY;
+    let busy = format!("{:.0} %", speed.busy * 100.0);
+    let remark = if quiet {
+        ""
+    } else {
+        " (too much to judge speed by)"
+    };
+    checks.tell("processors busy with other work", format!("{busy}{remark}"));
     type Get = fn(&Figures) -> f64;
     let rows: [(&str, &str, Get, bool); 4] = [
         ("one TCP stream", "Gbit/s", |f| f.tcp_gbit, true),
@@ -139,11 +155,11 @@ fn tell(speed: &Speed, checks: &mut Checks) {
         } else {
             ("≤ 1", ratio <= 1.0)
         };
-        checks.check(
-            format!("{what}: Coax to bridge and vxlan"),
-            measured,
-            wanted,
-            good,
-        );
+        let what = format!("{what}: Coax to bridge and vxlan");
+        if quiet {
+            checks.check(what, measured, wanted, good);
+        } else {
+            checks.tell(what, measured);
+        }
     }
 }

@@ -17,9 +17,13 @@ pub mod tcp;
 pub mod udp;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use coax_netlink::Namespace;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 use crate::error::Error;
 
@@ -59,4 +63,33 @@ impl<T> Running<T> {
         let done = self.thread.join().map_err(|_| panicked)??;
         done.map_err(Error::io("measure in", self.namespace))
     }
+}
+
+/// Tells threads to end: when asked to, and at the latest when whoever started them is gone.
+#[derive(Debug, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// What the threads look at.
+    fn flag(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.set();
+    }
+}
+
+/// Pins the calling thread to a processor; a machine with fewer uses those that it has.
+fn pin(cpu: usize) -> io::Result<()> {
+    let count = std::thread::available_parallelism()?.get();
+    let mut set = CpuSet::new();
+    set.set(cpu % count)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }

@@ -6,12 +6,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use coax_netlink::Namespace;
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use serde::Serialize;
 use socket2::SockRef;
 
-use super::{run, start};
+use super::{pin, run, start};
 use crate::error::Error;
 
 /// UDP payload of a 64 byte Ethernet frame (with its checksum) over IPv4.
@@ -22,6 +20,8 @@ const CHUNK: usize = 128 << 10;
 const CONGESTION: &[u8] = b"cubic";
 /// First byte of the datagram that ends a flood.
 const END: u8 = 0xff;
+/// Where the kernel tells what processors did.
+const STAT: &str = "/proc/stat";
 /// Round trips before those that count.
 const WARM_UP: usize = 50;
 
@@ -32,14 +32,6 @@ pub struct RoundTrip {
     pub p50_us: f64,
     /// 99 of 100 were faster, in microseconds.
     pub p99_us: f64,
-}
-
-/// Pins the calling thread to a processor; a machine with fewer uses those that it has.
-fn pin(cpu: usize) -> io::Result<()> {
-    let count = std::thread::available_parallelism()?.get();
-    let mut set = CpuSet::new();
-    set.set(cpu % count)?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
 /// One TCP stream for `time`: gigabits per second that arrived.
@@ -198,6 +190,28 @@ pub fn round_trip(
         p50_us: us(50),
         p99_us: us(99),
     })
+}
+
+/// How much of the machine's processors others use, from 0 to 1, while this thread does nothing for
+/// `time`. A figure that was measured while others worked says little.
+pub fn busy(time: Duration) -> Result<f64, Error> {
+    let read = || -> Result<(f64, f64), Error> {
+        let text = std::fs::read_to_string(STAT).map_err(Error::io("read", STAT))?;
+        let first = text.lines().next().unwrap_or_default();
+        let counts: Vec<f64> = first
+            .split_whitespace()
+            .skip(1)
+            .filter_map(|count| count.parse().ok())
+            .collect();
+        // user, nice, system, idle, iowait, …; guests are in user and nice already.
+        let idle = counts.iter().skip(3).take(2).sum();
+        Ok((counts.iter().take(8).sum(), idle))
+    };
+    let (total, idle) = read()?;
+    std::thread::sleep(time);
+    let (total_after, idle_after) = read()?;
+    let passed = (total_after - total).max(1.0);
+    Ok((1.0 - (idle_after - idle) / passed).clamp(0.0, 1.0))
 }
 
 fn unspecified(like: SocketAddr) -> SocketAddr {

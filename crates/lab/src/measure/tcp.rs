@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use coax_netlink::Namespace;
 use serde::Serialize;
 
-use super::{Running, start};
+use super::{Running, Stop, pin, start};
 use crate::error::Error;
 
 /// Bytes of one request and of its echo.
@@ -36,7 +36,7 @@ pub struct SessionReport {
 /// A session that is running.
 #[derive(Debug)]
 pub struct Session {
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     exchanges: Arc<AtomicU64>,
     client: Running<SessionReport>,
     server: Running<()>,
@@ -51,11 +51,8 @@ pub fn session(
 ) -> Result<Session, Error> {
     let listener = super::run(to, move || TcpListener::bind(address))?;
     let server = start(to, move || echo(&listener));
-    let (stop, exchanges) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-    );
-    let (stopped, count) = (stop.clone(), exchanges.clone());
+    let (stop, exchanges) = (Stop::default(), Arc::new(AtomicU64::new(0)));
+    let (stopped, count) = (stop.flag(), exchanges.clone());
     let stream = super::run(from, move || TcpStream::connect_timeout(&address, PATIENCE))?;
     let client = start(from, move || talk(stream, interval, &stopped, &count));
     Ok(Session {
@@ -74,7 +71,7 @@ impl Session {
 
     /// Ends the session.
     pub fn finish(self) -> Result<SessionReport, Error> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.set();
         let report = self.client.join()?;
         if report.alive {
             self.server.join()?;
@@ -155,7 +152,8 @@ pub struct ConnectionReport {
     pub rate: f64,
 }
 
-/// Opens, uses and closes connections one after the other for `time`. Ports from `port` on are used.
+/// Opens, uses and closes connections one after the other for `time`, both ends on one processor. Ports
+/// from `port` on are used.
 pub fn connections(
     from: &Namespace,
     to: &Namespace,
@@ -163,7 +161,7 @@ pub fn connections(
     port: u16,
     time: Duration,
 ) -> Result<ConnectionReport, Error> {
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = Stop::default();
     let listeners = super::run(to, move || {
         (0..PORTS)
             .map(|n| TcpListener::bind((address, port + n)))
@@ -172,12 +170,18 @@ pub fn connections(
     let servers: Vec<Running<()>> = listeners
         .into_iter()
         .map(|listener| {
-            let stop = stop.clone();
-            start(to, move || serve(&listener, &stop))
+            let stop = stop.flag();
+            start(to, move || {
+                pin(0)?;
+                serve(&listener, &stop)
+            })
         })
         .collect();
-    let report = super::run(from, move || Ok(connect_all(address, port, time)));
-    stop.store(true, Ordering::Relaxed);
+    let report = super::run(from, move || {
+        pin(0)?;
+        Ok(connect_all(address, port, time))
+    });
+    stop.set();
     // Each server waits in accept: one last connection lets it look at `stop`.
     super::run(to, move || {
         (0..PORTS).try_for_each(|n| TcpStream::connect((address, port + n)).map(drop))

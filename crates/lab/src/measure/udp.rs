@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use coax_netlink::Namespace;
 use serde::Serialize;
 
-use super::{Running, start};
+use super::{Running, Stop, start};
 use crate::error::Error;
 
 /// Stream number and sequence number.
@@ -60,7 +60,7 @@ pub struct Report {
 /// A stream that is running.
 #[derive(Debug)]
 pub struct Flow {
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     heard: Arc<AtomicU64>,
     sender: Running<Sent>,
     receiver: Running<Received>,
@@ -83,14 +83,11 @@ struct Received {
 
 /// Starts a stream from one namespace to another.
 pub fn flow(from: &Namespace, to: &Namespace, stream: Stream) -> Result<Flow, Error> {
-    let (stop, heard) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-    );
+    let (stop, heard) = (Stop::default(), Arc::new(AtomicU64::new(0)));
     let socket = super::run(to, move || listen(stream.to))?;
-    let (stop_receiver, count) = (stop.clone(), heard.clone());
+    let (stop_receiver, count) = (stop.flag(), heard.clone());
     let receiver = start(to, move || receive(&socket, &stop_receiver, &count));
-    let stop_sender = stop.clone();
+    let stop_sender = stop.flag();
     let sender = start(from, move || send(stream, &stop_sender));
     Ok(Flow {
         stop,
@@ -120,7 +117,7 @@ impl Flow {
 
     /// Ends the stream.
     pub fn finish(self) -> Result<Report, Error> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.set();
         let sent = self.sender.join()?;
         let received = self.receiver.join()?;
         let ms = |time: Duration| time.as_secs_f64() * 1000.0;
@@ -156,9 +153,7 @@ pub fn wait_for_all(flows: &[Flow], more: u64, limit: Duration) -> usize {
 
 /// Ends several streams at the same time.
 pub fn finish_all(flows: Vec<Flow>) -> Result<Vec<Report>, Error> {
-    flows
-        .iter()
-        .for_each(|flow| flow.stop.store(true, Ordering::Relaxed));
+    flows.iter().for_each(|flow| flow.stop.set());
     flows.into_iter().map(Flow::finish).collect()
 }
 

@@ -141,7 +141,10 @@ async fn realise(
         // The controller answers early if it has nobody left to wait for.
         let early = asked.elapsed() < step;
         if state.done || early || Instant::now() >= deadline {
-            progress.end(&format!("in place on {ready} of {all} hosts"));
+            progress.end(&match all {
+                0 => "no host needs it yet".to_owned(),
+                _ => format!("in place on {ready} of {all} hosts"),
+            });
             for host in &state.missing {
                 output.warn(&format!("{} does not have it: {}", host.host, host.reason));
             }

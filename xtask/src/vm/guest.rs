@@ -14,6 +14,11 @@ use crate::workspace::Workspace;
 /// It takes six to ten seconds on an idle machine.
 const TIME_LIMIT_SECONDS: u64 = 180;
 
+/// Everything QEMU emulates but one instruction: QEMU 7.2 now and then leaves rubbish in the flags
+/// after cmpxchg16b, which kernel 6.12 uses in its allocator (three boots of four ended in a double
+/// fault; without it none of eight did).
+const CPU: &str = "max,cx16=off";
+
 /// What init.sh prints last.
 const PASS: &str = "COAX-VM-PASS";
 const BUDGET_BEGIN: &str = "COAX-BUDGET-BEGIN";
@@ -32,7 +37,7 @@ pub fn smoke_test(workspace: &Workspace, series: &str, image: &Image) -> Result<
             "qemu-system-x86_64",
         ])
         .args([
-            "-accel", "tcg", "-cpu", "max", "-M", "q35", "-m", "512", "-smp", "1",
+            "-accel", "tcg", "-cpu", CPU, "-M", "q35", "-m", "512", "-smp", "1",
         ])
         .args([
             "-nodefaults",

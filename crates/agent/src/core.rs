@@ -272,7 +272,12 @@ impl Core {
             }
             self.dirty.insert(Subject::Devices);
         }
+        for port in &change.plugged {
+            let device = self.claims.device_of(port).map(|device| &device.name);
+            tracing::info!(port, ?device, "plugged in");
+        }
         for port in &change.unplugged {
+            tracing::info!(port, "unplugged");
             self.refused.remove(port);
             self.without_slot.remove(port);
             self.slots.retire(port);

@@ -165,6 +165,11 @@ impl Session {
         }
     }
 
+    /// True if the last attempt failed, too.
+    pub fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
     /// The stream has ended or is to be closed: pause, longer with every failure in a row.
     pub fn pause(&mut self, now: Moment) {
         let doublings = self.failures.min(10);

@@ -69,7 +69,11 @@ impl Core {
 
     pub(super) fn disconnected(&mut self, stream: u64, reason: &str, now: Moment) {
         if self.session.is_present(stream) {
-            tracing::warn!(reason, "no stream to the controller; forwarding goes on");
+            // Once, not for days.
+            match self.session.is_failing() {
+                false => tracing::warn!(reason, "no stream to the controller; forwarding goes on"),
+                true => tracing::debug!(reason, "still no stream to the controller"),
+            }
             self.session.pause(now);
         }
     }
@@ -256,6 +260,13 @@ impl Core {
     fn current(&mut self, revision: u64, now: Moment) -> Verdict {
         if !self.session.is_current() {
             self.session.became_current();
+            let (generation, networks) = (self.generation, self.slices.all().len());
+            tracing::info!(
+                generation,
+                revision,
+                networks,
+                "the controller has told everything"
+            );
             // The controller was not told that these are here, and did not send them: they are none of this host's any more.
             for network in std::mem::take(&mut self.needs_snapshot) {
                 self.forget(network, now);

@@ -12,9 +12,7 @@ mod maps;
 mod sink;
 mod tables;
 
-use aya_ebpf::bindings::{
-    __sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC,
-};
+use aya_ebpf::bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::helpers::generated::{
     bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_type,
 };
@@ -26,8 +24,8 @@ use frame::SkbFrame;
 use sink::MapSink;
 use tables::MapTables;
 
-/// Set by the loader when the kernel can be told that the IP family changed while a tunnel was
-/// taken off (Linux 6.3): frames of either family may then skip the host's queue.
+/// Set by the loader when the kernel can be told that the IP family changes while a tunnel is taken
+/// off (Linux 6.3). Older ones are told in a step of its own.
 #[unsafe(no_mangle)]
 static CAN_CHANGE_FAMILY: u32 = 0;
 

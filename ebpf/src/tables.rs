@@ -2,8 +2,8 @@
 
 use crate::maps::{ADDRESSES, HOST, MACS, NETWORKS, PORTS, REPLICAS, TUNNELS};
 use aya_ebpf::bindings::{
-    __sk_buff, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH,
-    BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup as FibLookup,
+    __sk_buff, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
+    bpf_fib_lookup as FibLookup,
 };
 use aya_ebpf::helpers::generated::{bpf_fib_lookup, bpf_loop};
 use coax_pipeline::{Family, Path, PathQuery, PathState, Repeat, Tables};
@@ -123,7 +123,12 @@ impl Tables for MapTables {
     fn repeat<R: Repeat>(&self, times: u32, steps: &mut R) {
         // SAFETY: `step` is called with the context given here, before this call returns.
         unsafe {
-            bpf_loop(times, step::<R> as *mut c_void, (steps as *mut R).cast::<c_void>(), 0);
+            bpf_loop(
+                times,
+                step::<R> as *mut c_void,
+                (steps as *mut R).cast::<c_void>(),
+                0,
+            );
         }
     }
 }

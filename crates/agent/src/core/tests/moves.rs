@@ -157,3 +157,29 @@ fn ten_moves_to_and_fro_end_as_good_as_the_first() {
     world.assert_never_half();
     assert_eq!(world.problems(), []);
 }
+
+#[test]
+fn a_host_that_was_only_a_former_one_gets_copies_with_its_first_member_and_none_after_the_last() {
+    let mut world = world();
+    world.bind("p/vm", OTHER);
+    world.put_binding(
+        "p/there",
+        Binding {
+            host: host(OTHER),
+            moving_to: None,
+            moved_from: host("hv3"),
+        },
+    );
+    world.run();
+    let copies = |world: &World| world.rows().networks.values().next().unwrap().coax_ipv4;
+    assert_eq!(copies(&world), 1, "a former host gets none");
+    // The slice knows the host already: nothing but the member changes.
+    world.bind("p/vm", "hv3");
+    world.run();
+    world.assert_converged();
+    assert_eq!(copies(&world), 2);
+    world.bind("p/vm", OTHER);
+    world.run();
+    world.assert_converged();
+    assert_eq!(copies(&world), 1);
+}

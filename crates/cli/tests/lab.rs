@@ -264,8 +264,9 @@ fn traffic_survives_dead_daemons_and_cut_cables() {
     flow.finish().unwrap();
     // A supervisor that was away finds what changed meanwhile.
     world.inflict(&Target::Supervisor).unwrap();
-    world.inflict(&Target::Node("leaf3".into())).unwrap();
-    world.heal(&Target::Supervisor).unwrap();
+    let cut = Target::Uplink("hv3".into(), 1);
+    world.inflict(&cut).unwrap();
+    lab.done(&["lab", "heal", "supervisor"]);
     let web = world.networks().unwrap().remove("shop/web").unwrap();
     let converged = coax_lab::demo::world::eventually(LIMIT, || {
         world
@@ -273,7 +274,7 @@ fn traffic_survives_dead_daemons_and_cut_cables() {
             .is_ok_and(|silent| silent.is_empty())
     });
     assert!(converged, "{:?}", world.silent_pairs(&web));
-    world.heal(&Target::Node("leaf3".into())).unwrap();
+    world.heal(&cut).unwrap();
     assert_balanced(&world, false);
 }
 

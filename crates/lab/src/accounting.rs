@@ -11,6 +11,8 @@ use crate::error::Error;
 
 /// Name of a host's fabric side among its ports.
 pub const FABRIC: &str = "fabric";
+/// Why a frame is dropped that comes from a VM's device without a port.
+const UNKNOWN_PORT: &str = "unknown-port";
 /// Between two looks at counters that are still moving.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -66,7 +68,13 @@ impl Ledger {
                 *books.drops.entry(drop.reason.clone()).or_default() += drop.count;
             }
             if count.port == FABRIC {
-                books.from_fabric += count.rx_frames;
+                // A frame from a device that is no port (any more) has no other place in the books.
+                let strangers = count
+                    .drops
+                    .iter()
+                    .filter(|drop| drop.reason == UNKNOWN_PORT);
+                let strangers: u64 = strangers.map(|drop| drop.count).sum();
+                books.from_fabric += count.rx_frames.saturating_sub(strangers);
                 books.to_fabric += count.tx_frames;
             }
         }

@@ -8,6 +8,9 @@
 
 mod frames;
 mod rows;
+mod wire;
+
+pub use wire::wire;
 
 use crate::{Scenario, Stand};
 use coax_tables::NetworkId;

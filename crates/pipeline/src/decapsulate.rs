@@ -5,8 +5,10 @@
 //! here: the I flag must be set, reserved bits are ignored, UDP checksum zero is accepted (a
 //! checksum that is there is not verified, as the RFC allows), inner tags are refused unless the
 //! network wants them. ECN marks of the fabric reach the inner packet (RFC 6040 section 4.2).
+//! Refused are also fragments, lengths that contradict each other, and a wrong checksum of the outer
+//! IPv4 header (RFC 1122 section 3.2.1.2), which the host's stack never gets to see.
 
-use crate::{Family, Frame, Meta, Room, Sink, Tables, Verdict, parse};
+use crate::{Family, Frame, Meta, Room, Sink, Tables, Verdict, mtu, parse};
 use coax_tables::{DropReason, FABRIC_SLOT, HostRow, TunnelKey, TunnelRow};
 use coax_wire::{
     EtherType, Ethernet, VlanTag,
@@ -27,6 +29,10 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
     let Some(host) = tables.host() else {
         return Verdict::Pass;
     };
+    // The fabric's tunnel packets are untagged; what arrives in a VLAN is for somebody else.
+    if frame.is_tagged() {
+        return Verdict::Pass;
+    }
     match frame.read::<EtherType>(12) {
         Some(EtherType::IPV4) => over_ipv4(frame, tables, sink, meta, host),
         Some(EtherType::IPV6) => over_ipv6(frame, tables, sink, meta, host),
@@ -42,10 +48,10 @@ fn over_ipv4<F: Frame, T: Tables, S: Sink>(
     meta: &mut Meta,
     host: &HostRow,
 ) -> Verdict {
-    let (Some(packet), Some(udp)) = (
-        frame.read::<ip::Ipv4>(Ethernet::LENGTH),
-        frame.read::<Udp>(Ethernet::LENGTH + ip::Ipv4::LENGTH),
-    ) else {
+    let Some(packet) = frame.read::<ip::Ipv4>(Ethernet::LENGTH) else {
+        return Verdict::Pass;
+    };
+    let Some(udp) = frame.read::<Udp>(Ethernet::LENGTH + ip::Ipv4::LENGTH) else {
         return Verdict::Pass;
     };
     // A header with options (length other than five words) is no tunnel packet that anybody sends.
@@ -62,10 +68,11 @@ fn over_ipv4<F: Frame, T: Tables, S: Sink>(
     meta.traffic_class = packet.traffic_class;
     meta.vtep = ip::mapped(packet.source);
     let whole = u32::from(u16::from_be_bytes(packet.total_length)) + Ethernet::LENGTH;
+    if !mtu::has_right_checksum(&packet) {
+        return refuse(frame, sink, meta, DropReason::Malformed);
+    }
     if packet.is_fragment() {
-        meta.bytes = frame.length();
-        sink.received(FABRIC_SLOT, meta.bytes);
-        return meta.drop(DropReason::TunnelFragment);
+        return refuse(frame, sink, meta, DropReason::TunnelFragment);
     }
     match enter(
         frame,
@@ -97,15 +104,19 @@ fn over_ipv6<F: Frame, T: Tables, S: Sink>(
     meta: &mut Meta,
     host: &HostRow,
 ) -> Verdict {
-    let (Some(packet), Some(udp)) = (
-        frame.read::<ip::Ipv6>(Ethernet::LENGTH),
-        frame.read::<Udp>(Ethernet::LENGTH + ip::Ipv6::LENGTH),
-    ) else {
+    let Some(packet) = frame.read::<ip::Ipv6>(Ethernet::LENGTH) else {
         return Verdict::Pass;
     };
+    let Some(udp) = frame.read::<Udp>(Ethernet::LENGTH + ip::Ipv6::LENGTH) else {
+        return Verdict::Pass;
+    };
+    if packet.destination != host.vtep_ipv6 || host.vtep_ipv6 == [0; 16] {
+        return Verdict::Pass;
+    }
+    if packet.next_header == ip::protocol::FRAGMENT {
+        return ipv6_fragment(frame, sink, meta, host);
+    }
     if packet.next_header != ip::protocol::UDP
-        || packet.destination != host.vtep_ipv6
-        || host.vtep_ipv6 == [0; 16]
         || udp.destination != host.udp_port
         || !packet.is_valid()
     {
@@ -138,6 +149,37 @@ fn over_ipv6<F: Frame, T: Tables, S: Sink>(
     take_out(frame, tables, meta, Family::Ipv6, vxlan, inner)
 }
 
+/// The first fragment of a tunnel packet ends here, as RFC 7348 section 4.3 allows: a VTEP that
+/// reassembled would keep memory for whoever sends half a packet. Later fragments cannot be told
+/// from those of anything else; the host's stack waits in vain for the first one and forgets them.
+#[inline(never)]
+fn ipv6_fragment<F: Frame, S: Sink>(
+    frame: &F,
+    sink: &S,
+    meta: &mut Meta,
+    host: &HostRow,
+) -> Verdict {
+    const AT: u32 = Ethernet::LENGTH + ip::Ipv6::LENGTH;
+    let (Some(header), Some(udp)) = (frame.read::<[u8; 8]>(AT), frame.read::<Udp>(AT + 8)) else {
+        return Verdict::Pass;
+    };
+    let [next, _, high, low, ..] = header;
+    let first = high == 0 && low & 0xf8 == 0;
+    if next != ip::protocol::UDP || !first || udp.destination != host.udp_port {
+        return Verdict::Pass;
+    }
+    refuse(frame, sink, meta, DropReason::TunnelFragment)
+}
+
+/// Counts a frame whose outer header is refused.
+#[inline(always)]
+fn refuse<F: Frame, S: Sink>(frame: &F, sink: &S, meta: &mut Meta, reason: DropReason) -> Verdict {
+    meta.slot = FABRIC_SLOT;
+    meta.bytes = frame.length();
+    sink.received(FABRIC_SLOT, meta.bytes);
+    meta.drop(reason)
+}
+
 /// What the outer headers said.
 struct Outer {
     /// Bytes in front of the inner Ethernet header.
@@ -155,17 +197,21 @@ fn enter<F: Frame, S: Sink>(frame: &mut F, sink: &S, meta: &mut Meta, outer: &Ou
     meta.bytes = length.saturating_sub(outer.headers);
     sink.received(FABRIC_SLOT, meta.bytes);
     // The lengths in a frame that stands for many segments are written when it is cut.
-    if outer.whole == length || frame.segment_payload() > 0 {
+    if frame.segment_payload() > 0 {
         return Verdict::Next;
     }
     if outer.whole > length {
         return meta.drop(DropReason::Truncated);
     }
     let udp_length = u32::from(u16::from_be_bytes(outer.udp.length));
-    if outer.whole < outer.headers + Ethernet::LENGTH
-        || udp_length + outer.headers != outer.whole + Udp::LENGTH + Vxlan::LENGTH
-    {
+    if udp_length + outer.headers != outer.whole + Udp::LENGTH + Vxlan::LENGTH {
         return meta.drop(DropReason::Malformed);
+    }
+    if outer.whole < outer.headers + Ethernet::LENGTH {
+        return meta.drop(DropReason::Truncated);
+    }
+    if outer.whole == length {
+        return Verdict::Next;
     }
     if frame.resize(outer.whole).is_err() {
         return meta.drop(DropReason::RewriteFailed);

@@ -206,9 +206,20 @@ fn back(ethernet: &Ethernet) -> Ethernet {
     }
 }
 
-/// The checksum of an IPv4 header whose checksum field is zero.
+/// The checksum of an IPv4 header without options, whatever is in its checksum field.
 #[inline(always)]
 pub(crate) fn ipv4_checksum(header: &ip::Ipv4) -> [u8; 2] {
+    ipv4_sum(header).finish()
+}
+
+/// The checksum field of an IPv4 header without options is right (RFC 1122 section 3.2.1.2).
+#[inline(always)]
+pub(crate) fn has_right_checksum(header: &ip::Ipv4) -> bool {
+    ipv4_sum(header).bytes(&header.checksum).finish() == [0; 2]
+}
+
+#[inline(always)]
+fn ipv4_sum(header: &ip::Ipv4) -> Checksum {
     Checksum::new()
         .word(u16::from_be_bytes([
             header.version_length,
@@ -220,7 +231,6 @@ pub(crate) fn ipv4_checksum(header: &ip::Ipv4) -> [u8; 2] {
         .word(u16::from_be_bytes([header.time_to_live, header.protocol]))
         .bytes(&header.source)
         .bytes(&header.destination)
-        .finish()
 }
 
 #[inline(always)]

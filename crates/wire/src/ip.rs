@@ -10,6 +10,8 @@ pub mod protocol {
     pub const TCP: u8 = 6;
     /// RFC 768.
     pub const UDP: u8 = 17;
+    /// RFC 8200 section 4.5: the header of a fragment.
+    pub const FRAGMENT: u8 = 44;
     /// RFC 4443.
     pub const ICMPV6: u8 = 58;
     /// RFC 9260.

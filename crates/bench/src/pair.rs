@@ -5,7 +5,7 @@
 //! ```
 
 use crate::Error;
-use crate::plan::{Peer, Plan, Side};
+use crate::plan::{Checksums, Peer, Plan, Side};
 use crate::rows::{self, Site, rows};
 use crate::vm::Vm;
 use coax_netlink::{Namespace, NextHop, Route, VethEnd, Vxlan};
@@ -88,7 +88,7 @@ impl Pair {
             match plan.sides[place] {
                 Side::Bare => {}
                 Side::Bridge => pair.bridge(place, "ul0").await?,
-                Side::KernelVxlan { checksums } => {
+                Side::KernelVxlan(checksums) => {
                     pair.vxlan(place, plan, checksums).await?;
                     pair.bridge(place, "vx0").await?;
                 }
@@ -240,12 +240,12 @@ impl Pair {
         self.address_vm(place).await
     }
 
-    async fn vxlan(&self, place: usize, plan: &Plan, checksums: bool) -> Result<(), Error> {
+    async fn vxlan(&self, place: usize, plan: &Plan, checksums: Checksums) -> Result<(), Error> {
         let (own, other) = (Vm::number(place as u8 + 1), Vm::number(2 - place as u8));
         let netlink = self.hosts[place].netlink()?;
         let (local, remote) = (own.vtep(plan.over_ipv6), other.vtep(plan.over_ipv6));
-        if checksums {
-            self.vxlan_with_checksums(place, local, remote)?;
+        if checksums != Checksums::Usual {
+            self.vxlan_by_command(place, local, remote, checksums == Checksums::Sent)?;
         } else {
             netlink
                 .create_vxlan(&Vxlan {
@@ -264,18 +264,19 @@ impl Pair {
         up(&netlink, "vx0").await
     }
 
-    /// The device with the kernel's own choice for IPv6: it sends checksums, and takes zeros because
-    /// it is told to. For IPv4 checksums are asked for.
-    fn vxlan_with_checksums(
+    /// For the device's options that the netlink library does not have.
+    fn vxlan_by_command(
         &self,
         place: usize,
         local: IpAddr,
         remote: IpAddr,
+        checksums: bool,
     ) -> Result<(), Error> {
-        let checksums = if local.is_ipv6() {
-            "noudp6zerocsumtx udp6zerocsumrx"
-        } else {
-            "udpcsum"
+        let checksums = match (local.is_ipv6(), checksums) {
+            (true, true) => "noudp6zerocsumtx udp6zerocsumrx",
+            (true, false) => "udp6zerocsumtx udp6zerocsumrx",
+            (false, true) => "udpcsum",
+            (false, false) => "noudpcsum",
         };
         let text = format!(
             "link add vx0 type vxlan id {} dstport {UDP_PORT} local {local} remote {remote} {checksums}",

@@ -10,12 +10,21 @@ pub enum Side {
     /// A Linux bridge, no overlay.
     Bridge,
     /// A Linux bridge and the kernel's vxlan device.
-    KernelVxlan {
-        /// The device sends UDP checksums; else zeros.
-        checksums: bool,
-    },
+    KernelVxlan(Checksums),
     /// Coax, which knows the other host in this way.
     Coax(Peer),
+}
+
+/// UDP checksums that the kernel's vxlan device sends. It always takes zeros.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Checksums {
+    /// What the device does unless told otherwise: over IPv4 it sends them; over IPv6 zeros, as the
+    /// lab makes it.
+    Usual,
+    /// Zeros.
+    Zero,
+    /// Right ones.
+    Sent,
 }
 
 /// How Coax knows the other host.
@@ -74,7 +83,7 @@ impl Plan {
         let side = match datapath {
             Datapath::Veth => Side::Bare,
             Datapath::Bridge => Side::Bridge,
-            Datapath::BridgeVxlan => Side::KernelVxlan { checksums: false },
+            Datapath::BridgeVxlan => Side::KernelVxlan(Checksums::Usual),
             Datapath::Coax => Side::Coax(Peer::Coax),
         };
         Self::new(label, [side, side])

@@ -1,5 +1,7 @@
 //! Rows and frames that are played on the stand.
 
+use coax_pipeline::{Stage, Verdict};
+
 use crate::{AccountingError, Device, Host, Operation, Outcome, Side, SimRows, SimTables, Stand};
 
 /// Largest frame that the kernel takes for a test-run: less than a page.
@@ -56,6 +58,37 @@ impl Enters {
         } else {
             None
         }
+    }
+}
+
+impl Enters {
+    /// Why the frame cannot be sent as a real packet that ends as `outcome`, when it cannot.
+    pub fn why_no_packet(&self, outcome: &Outcome) -> Option<&'static str> {
+        let tagged = matches!(self.bytes.get(12..14), Some([0x81, 0] | [0x88, 0xa8]));
+        if self.bytes.len() < 14 {
+            Some("the kernel sends no frame without a whole Ethernet header")
+        } else if !self.device.is_up() {
+            Some("the frame enters by a device that is down")
+        } else if outcome.verdict == Verdict::SendUnresolved {
+            Some("the host finds the next hop before it sends")
+        } else if tagged && self.bytes.len() < 20 {
+            Some("the kernel drops half a tag before any program sees it")
+        } else if outcome.stages.last() == Some(&Stage::Mtu) && self.has_extension_header() {
+            Some("the kernel cuts no packet inside of its extension headers")
+        } else {
+            None
+        }
+    }
+
+    /// True for IPv6, behind any tags, with something between its header and the transport's.
+    fn has_extension_header(&self) -> bool {
+        let mut at = 12;
+        while let Some([0x81, 0] | [0x88, 0xa8]) = self.bytes.get(at..at + 2) {
+            at += 4;
+        }
+        let next = self.bytes.get(at + 8);
+        self.bytes.get(at..at + 2) == Some(&[0x86, 0xdd])
+            && matches!(next, Some(0 | 43 | 44 | 51 | 60))
     }
 }
 

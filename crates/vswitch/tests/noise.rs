@@ -9,28 +9,51 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use stand::KernelStand;
 use stand::executor::Executor;
+use stand::wire::Wire;
+use std::cell::RefCell;
 
 const CASES: u32 = 3000;
 
+const CASES_WITH_PACKETS: u32 = 2000;
+
+fn on_noise(cases: u32, shrinks: u32, play: impl Fn(&[u8]) -> Result<(), TestCaseError>) {
+    let config = Config {
+        cases: std::env::var("PROPTEST_CASES").map_or(cases, |cases| cases.parse().unwrap()),
+        failure_persistence: None,
+        max_shrink_iters: shrinks,
+        ..Config::default()
+    };
+    let noise = proptest::collection::vec(any::<u8>(), 0..500);
+    if let Err(error) = TestRunner::new(config).run(&noise, |bytes| play(&bytes)) {
+        panic!("{error}");
+    }
+}
+
 #[test]
-fn kernel_and_simulator_agree_on_noise() {
-    let stand = KernelStand::build("noise");
-    stand.run("noise", |executor| {
-        let config = Config {
-            cases: std::env::var("PROPTEST_CASES").map_or(CASES, |cases| cases.parse().unwrap()),
-            failure_persistence: None,
-            max_shrink_iters: 20_000,
-            ..Config::default()
-        };
-        let executor = std::cell::RefCell::new(executor);
-        TestRunner::new(config)
-            .run(&proptest::collection::vec(any::<u8>(), 0..400), |bytes| {
-                let executor = &mut *executor.borrow_mut();
-                let mut scenario = noise::scenario(&bytes, &executor.stand);
-                fit(&mut scenario);
-                compare(executor, &scenario)
-            })
-            .unwrap_or_else(|error| panic!("{error}"));
+fn test_runs_and_simulator_agree() {
+    KernelStand::build("noise").run("noise", |executor| {
+        let executor = RefCell::new(executor);
+        on_noise(CASES, 20_000, |bytes| {
+            let executor = &mut *executor.borrow_mut();
+            let mut scenario = noise::scenario(bytes, &executor.stand);
+            fit(&mut scenario);
+            compare(executor, &scenario)
+        });
+    });
+}
+
+#[test]
+fn real_packets_and_simulator_agree() {
+    KernelStand::build("packets").wire("packets", |wire| {
+        let wire = RefCell::new(wire);
+        on_noise(CASES_WITH_PACKETS, 200, |bytes| {
+            let wire = &mut *wire.borrow_mut();
+            let mut scenario = noise::scenario(bytes, &wire.executor.stand);
+            for frame in &mut scenario.frames {
+                frame.segment_payload = 0;
+            }
+            compare_packets(wire, scenario)
+        });
     });
 }
 
@@ -58,6 +81,27 @@ fn compare(executor: &mut Executor, scenario: &Scenario) -> Result<(), TestCaseE
         );
     }
     prop_assert_eq!(executor.tallies(), host.sink.tallies());
+    Ok(())
+}
+
+fn compare_packets(wire: &mut Wire<'_>, mut scenario: Scenario) -> Result<(), TestCaseError> {
+    let (_, outcomes) = scenario.play(&wire.executor.stand).unwrap();
+    let mut outcomes = outcomes.iter();
+    scenario
+        .frames
+        .retain(|frame| wire.why_not(frame, outcomes.next().unwrap()).is_none());
+    let mut host = scenario.host(&wire.executor.stand);
+    wire.executor.set_rows(&scenario.rows);
+    for frame in &scenario.frames {
+        let index = wire.executor.stand.index(frame.device);
+        let expected = host.frame(frame.side, index, &frame.bytes, frame.segment_payload);
+        let (stages, verdict) = (&expected.stages, expected.verdict);
+        let about = format!("{frame:02x?}\nthrough {stages:?}, {verdict:?}");
+        if let Err(difference) = wire.play(frame, &expected) {
+            return Err(TestCaseError::fail(format!("{about}\n{difference}")));
+        }
+        prop_assert_eq!(wire.executor.tallies(), host.sink.tallies(), "{}", about);
+    }
     Ok(())
 }
 

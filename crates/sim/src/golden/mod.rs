@@ -205,20 +205,6 @@ fn why_no_test_run(scenario: &Scenario) -> Option<String> {
 }
 
 fn why_no_packets(scenario: &Scenario, outcomes: &[Outcome]) -> Option<String> {
-    for (frame, outcome) in scenario.frames.iter().zip(outcomes) {
-        if frame.bytes.len() < 14 {
-            return Some("the kernel sends no frame without a whole Ethernet header".to_owned());
-        }
-        if !frame.device.is_up() {
-            return Some("the frame enters by a device that is down".to_owned());
-        }
-        if outcome.verdict == coax_pipeline::Verdict::SendUnresolved {
-            return Some("the host waits for the next hop before it sends".to_owned());
-        }
-        let tag = frame.bytes.get(12..14);
-        if matches!(tag, Some([0x81, 0] | [0x88, 0xa8])) && frame.bytes.len() < 18 {
-            return Some("the kernel drops half a tag before any program sees it".to_owned());
-        }
-    }
-    None
+    let mut frames = scenario.frames.iter().zip(outcomes);
+    frames.find_map(|(frame, outcome)| frame.why_no_packet(outcome).map(str::to_owned))
 }

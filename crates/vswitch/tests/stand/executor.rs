@@ -113,7 +113,8 @@ impl Executor {
                 ..TestRunOptions::default()
             })
             .unwrap();
-        let copies = self.tap.take();
+        let seen = self.tap.take().into_iter().filter(|seen| seen.leaves);
+        let copies = seen.map(|seen| (seen.index, seen.bytes)).collect();
         let (flooded_then, answered_then) = self.ends();
         out.truncate(result.data_size_out as usize);
         let meta = self.meta();

@@ -4,19 +4,22 @@
 
 pub mod executor;
 pub mod tap;
+pub mod wire;
 
 use coax_netlink::{Netlink, NextHop, Route, ScopedNamespace, VethEnd};
 use coax_sim::stand::Vtep;
 use coax_sim::{Device, Stand};
 use executor::Executor;
 use ipnet::IpNet;
+use tap::Tap;
+use wire::Wire;
 
 /// The namespaces of a stand; they end with the value.
 pub struct KernelStand {
     host: ScopedNamespace,
-    /// Where the other ends of all devices are.
-    pub far: ScopedNamespace,
+    far: ScopedNamespace,
     stand: Stand,
+    far_indices: Vec<(Device, u32)>,
 }
 
 impl KernelStand {
@@ -35,6 +38,14 @@ impl KernelStand {
         let stand = self.stand.clone();
         let run = || work(&mut Executor::open(label, stand));
         self.host.run(run).unwrap()
+    }
+
+    /// As `run`, with the programs attached to the devices and taps on both ends.
+    pub fn wire<T: Send>(&self, label: &str, work: impl FnOnce(&mut Wire<'_>) -> T + Send) -> T {
+        let far = self.far.run(Tap::open).unwrap();
+        self.run(label, |executor| {
+            work(&mut Wire::new(executor, far, self.far_indices.clone()))
+        })
     }
 }
 
@@ -59,7 +70,7 @@ async fn build(label: &str) -> Result<KernelStand, coax_netlink::Error> {
     for ipv6 in [false, true] {
         netlink.add_address(1, whole(Vtep::OWN, ipv6)).await?;
     }
-    let mut indices = Vec::new();
+    let (mut indices, mut far_indices) = (Vec::new(), Vec::new());
     for device in Device::ALL {
         let name = device.name();
         let near_end = VethEnd::new(name)
@@ -74,9 +85,9 @@ async fn build(label: &str) -> Result<KernelStand, coax_netlink::Error> {
             host.write_sysctl(&format!("net.ipv6.conf.{name}.disable_ipv6"), "1")?;
         }
         let index = netlink.link(name).await?.index;
-        far_netlink
-            .set_up(far_netlink.link(name).await?.index)
-            .await?;
+        let far_index = far_netlink.link(name).await?.index;
+        far_netlink.set_up(far_index).await?;
+        far_indices.push((device, far_index));
         if device.is_up() {
             netlink.set_up(index).await?;
         }
@@ -84,7 +95,12 @@ async fn build(label: &str) -> Result<KernelStand, coax_netlink::Error> {
     }
     let stand = Stand::new(indices);
     route(&netlink, &stand).await?;
-    Ok(KernelStand { host, far, stand })
+    Ok(KernelStand {
+        host,
+        far,
+        stand,
+        far_indices,
+    })
 }
 
 async fn route(netlink: &Netlink, stand: &Stand) -> Result<(), coax_netlink::Error> {

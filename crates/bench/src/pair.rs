@@ -245,7 +245,7 @@ impl Pair {
         let netlink = self.hosts[place].netlink()?;
         let (local, remote) = (own.vtep(plan.over_ipv6), other.vtep(plan.over_ipv6));
         if checksums != Checksums::Usual {
-            self.vxlan_by_command(place, local, remote, checksums == Checksums::Sent)?;
+            self.vxlan_by_command(place, plan, checksums == Checksums::Sent)?;
         } else {
             netlink
                 .create_vxlan(&Vxlan {
@@ -253,7 +253,7 @@ impl Pair {
                     vni: rows::NETWORK.0,
                     local,
                     remote: Some(remote),
-                    port: UDP_PORT,
+                    port: plan.udp_port,
                     learning: true,
                 })
                 .await?;
@@ -265,22 +265,20 @@ impl Pair {
     }
 
     /// For the device's options that the netlink library does not have.
-    fn vxlan_by_command(
-        &self,
-        place: usize,
-        local: IpAddr,
-        remote: IpAddr,
-        checksums: bool,
-    ) -> Result<(), Error> {
-        let checksums = match (local.is_ipv6(), checksums) {
+    fn vxlan_by_command(&self, place: usize, plan: &Plan, checksums: bool) -> Result<(), Error> {
+        let checksums = match (plan.over_ipv6, checksums) {
             (true, true) => "noudp6zerocsumtx udp6zerocsumrx",
             (true, false) => "udp6zerocsumtx udp6zerocsumrx",
             (false, true) => "udpcsum",
             (false, false) => "noudpcsum",
         };
+        let (own, other) = (Vm::number(place as u8 + 1), Vm::number(2 - place as u8));
         let text = format!(
-            "link add vx0 type vxlan id {} dstport {UDP_PORT} local {local} remote {remote} {checksums}",
-            rows::NETWORK.0
+            "link add vx0 type vxlan id {} dstport {} local {} remote {} {checksums}",
+            rows::NETWORK.0,
+            plan.udp_port,
+            own.vtep(plan.over_ipv6),
+            other.vtep(plan.over_ipv6),
         );
         let mut command = std::process::Command::new("ip");
         let status = self.hosts[place]
@@ -322,6 +320,7 @@ impl Pair {
             mtu: plan.mtu,
             over_ipv6: plan.over_ipv6,
             vlan_transparent: plan.vlan_transparent,
+            udp_port: plan.udp_port,
         };
         let plane = self.hosts[place].run(move || -> Result<KernelDataPlane, Error> {
             let options = KernelOptions {

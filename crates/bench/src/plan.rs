@@ -62,6 +62,8 @@ pub struct Plan {
     pub underlay_mtu: u32,
     /// Frames of the network may carry VLAN tags.
     pub vlan_transparent: bool,
+    /// UDP port of the tunnels.
+    pub udp_port: u16,
 }
 
 impl Plan {
@@ -75,6 +77,7 @@ impl Plan {
             vm_mtu: crate::pair::MTU,
             underlay_mtu: crate::pair::UNDERLAY_MTU,
             vlan_transparent: true,
+            udp_port: crate::pair::UDP_PORT,
         }
     }
 

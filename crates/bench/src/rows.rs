@@ -1,6 +1,5 @@
 //! The rows of a network that spans two hosts, written by hand.
 
-use crate::pair::UDP_PORT;
 use crate::plan::Peer;
 use crate::vm::Vm;
 use coax_tables::{
@@ -42,12 +41,14 @@ pub struct Site {
     pub over_ipv6: bool,
     /// Frames may carry VLAN tags.
     pub vlan_transparent: bool,
+    /// UDP port of the tunnels.
+    pub udp_port: u16,
 }
 
 /// All rows that the host needs.
 pub fn rows(site: &Site) -> Vec<Row> {
     let mut rows = vec![
-        Row::Host(host(&site.local)),
+        Row::Host(host(&site.local, site.udp_port)),
         tunnel(site),
         Row::Mac(
             MacKey::new(NETWORK, site.local.mac),
@@ -164,11 +165,11 @@ fn addresses(vm: &Vm) -> [Row; 3] {
 }
 
 /// The host row of a VM's host.
-pub fn host(vm: &Vm) -> HostRow {
+pub fn host(vm: &Vm, udp_port: u16) -> HostRow {
     HostRow {
         vtep_ipv6: vm.vtep_ipv6.octets(),
         vtep_ipv4: vm.vtep_ipv4.octets(),
-        udp_port: UDP_PORT.to_be_bytes(),
+        udp_port: udp_port.to_be_bytes(),
         flags: 0,
     }
 }

@@ -75,6 +75,22 @@ impl Bystanders {
 }
 
 fn rows(vm: &Vm, vtep: IpAddr, ports: [u32; 2]) -> Vec<Row> {
+    let mut rows = receivers(vtep, ports);
+    rows.extend(member(vm, ports[1]));
+    let key = TunnelKey {
+        vtep: key_address(vtep),
+        vni: NETWORK.0,
+    };
+    let row = TunnelRow {
+        network: NETWORK,
+        flags: 0,
+    };
+    rows.push(Row::Tunnel(key, row));
+    rows
+}
+
+/// Everybody who gets copies: both ports, the foreign VTEP and the Coax host.
+fn receivers(vtep: IpAddr, ports: [u32; 2]) -> Vec<Row> {
     let ipv6 = vtep.is_ipv6();
     let foreign = key_address(Vm::number(2).vtep(ipv6));
     let local = |place: usize| ReplicaRow {
@@ -93,62 +109,42 @@ fn rows(vm: &Vm, vtep: IpAddr, ports: [u32; 2]) -> Vec<Row> {
         [coax, foreign]
     };
     let receivers = [local(0), local(1), remote(vteps[0]), remote(vteps[1])];
-    let mut rows: Vec<Row> = (0..)
-        .zip(receivers)
-        .map(|(slot, row)| replica(slot, row))
-        .collect();
-    let member = TunnelKey {
-        vtep: coax,
-        vni: NETWORK.0,
+    let network = NetworkRow {
+        local: 2,
+        coax_ipv4: u32::from(!ipv6),
+        foreign_ipv4: u32::from(!ipv6),
+        foreign_ipv6: u32::from(ipv6),
+        coax_ipv6: u32::from(ipv6),
+        mtu: MTU,
+        ..NetworkRow::default()
+    };
+    let replicas = (0..).zip(receivers).map(|(slot, row)| replica(slot, row));
+    replicas.chain([Row::Network(NETWORK, network)]).collect()
+}
+
+/// The VM on the same host.
+fn member(vm: &Vm, ifindex: u32) -> [Row; 3] {
+    let port = PortRow {
+        network: NETWORK,
+        slot: SLOT,
+        mtu: MTU,
+        mac: vm.mac,
+        flags: 0,
+    };
+    let place = MacRow {
+        ifindex,
+        slot: SLOT,
+        mtu: MTU,
+        flags: MacRow::LOCAL,
+        ..MacRow::default()
     };
     let owner = AddressKey {
         address: key_address(vm.ipv4.into()),
         network: NETWORK,
     };
-    rows.extend([
-        Row::Tunnel(
-            member,
-            TunnelRow {
-                network: NETWORK,
-                flags: 0,
-            },
-        ),
-        Row::Mac(
-            MacKey::new(NETWORK, vm.mac),
-            MacRow {
-                ifindex: ports[1],
-                slot: SLOT,
-                mtu: MTU,
-                flags: MacRow::LOCAL,
-                ..MacRow::default()
-            },
-        ),
+    [
+        Row::Port(PortKey { ifindex, vlan: 0 }, port),
+        Row::Mac(MacKey::new(NETWORK, vm.mac), place),
         Row::Address(owner, AddressRow::new(vm.mac)),
-        Row::Port(
-            PortKey {
-                ifindex: ports[1],
-                vlan: 0,
-            },
-            PortRow {
-                network: NETWORK,
-                slot: SLOT,
-                mtu: MTU,
-                mac: vm.mac,
-                flags: 0,
-            },
-        ),
-        Row::Network(
-            NETWORK,
-            NetworkRow {
-                local: 2,
-                coax_ipv4: u32::from(!ipv6),
-                foreign_ipv4: u32::from(!ipv6),
-                foreign_ipv6: u32::from(ipv6),
-                coax_ipv6: u32::from(ipv6),
-                mtu: MTU,
-                ..NetworkRow::default()
-            },
-        ),
-    ]);
-    rows
+    ]
 }

@@ -32,3 +32,19 @@ async fn over_ipv6_with_zero_checksums() {
 async fn over_ipv6_the_kernel_may_send_checksums() {
     talk("kc6", true, Checksums::Sent).await;
 }
+
+/// The port is a row of the host; 8472 is what Linux used before there was a number.
+#[tokio::test]
+async fn over_another_udp_port() {
+    let sides = [
+        Side::Coax(Peer::Foreign),
+        Side::KernelVxlan(Checksums::Zero),
+    ];
+    let mut plan = Plan::new("port", sides);
+    plan.udp_port = 8472;
+    let mut pair = Pair::build_plan(&plan).await.unwrap();
+    for from in 0..2 {
+        traffic::ping(&pair, from, false);
+    }
+    assert_accounted(&mut pair);
+}

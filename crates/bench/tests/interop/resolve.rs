@@ -236,3 +236,58 @@ async fn false_solicitations_are_refused() {
     answers.until("the answer", |got| !got.is_empty());
     assert_eq!(answers.finish().len(), 1);
 }
+
+/// ARP for anything but IPv4 over Ethernet, and RARP, in which a hypervisor says where a VM is now.
+#[tokio::test]
+async fn questions_in_other_languages_are_carried() {
+    let mut pair = alone("babel").await;
+    let (vm, other) = (Vm::number(1), Vm::number(2));
+    let arp = arp(1, vm.ipv4, other.ipv4);
+    let with = |at: usize, value: u8| {
+        let mut frame = arp.clone();
+        frame[at] = value;
+        frame
+    };
+    let mut rarp = with(21, 3);
+    rarp[12..14].copy_from_slice(&[0x80, 0x35]);
+    let frames = [with(15, 6), with(16, 0x86), with(18, 8), rarp];
+    let uplink = Capture::of_uplink(&pair, "udp port 4789");
+    raw::send(&pair.vms[0], "eth0", &frames);
+    for frame in &frames {
+        uplink.until("the question as it was", |got| {
+            got.iter().any(|packet| raw::unwrap(packet).1 == frame)
+        });
+    }
+    assert_accounted(&mut pair);
+}
+
+/// A question to one VM alone, by which kernels see whether it is still there, is answered as any
+/// other: the manager knows.
+#[tokio::test]
+async fn reachability_is_confirmed_at_the_edge() {
+    let mut pair = alone("reach").await;
+    let (vm, other) = (Vm::number(1), Vm::number(2));
+    let answers = Capture::of_vm(&pair, 0, "arp or icmp6");
+    let uplink = Capture::of_uplink(&pair, "udp port 4789");
+    let mut questions = [
+        arp(1, vm.ipv4, other.ipv4),
+        discovery(135, vm.ipv6, other.ipv6),
+    ];
+    for question in &mut questions {
+        question[..6].copy_from_slice(&other.mac.0);
+    }
+    raw::send(&pair.vms[0], "eth0", &questions);
+    answers.until("both answers", |got| {
+        got.iter()
+            .filter(|frame| raw::about(frame) == About::Answer)
+            .count()
+            == 2
+    });
+    assert_eq!(
+        kinds(&uplink.finish())
+            .filter(|kind| *kind == About::Question)
+            .count(),
+        0
+    );
+    assert_accounted(&mut pair);
+}

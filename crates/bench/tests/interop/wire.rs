@@ -5,7 +5,7 @@ use crate::counters::assert_accounted;
 use crate::raw::{self, About, IPV4_HEADERS, IPV6_HEADERS, VXLAN};
 use crate::traffic::{self, must};
 use crate::tshark::{self, Fields};
-use coax_bench::pair::Pair;
+use coax_bench::pair::{Pair, UDP_PORT};
 use coax_bench::plan::{Checksums, Peer, Plan, Side};
 use coax_bench::rows::{self, NETWORK};
 use coax_bench::vm::Vm;
@@ -21,7 +21,11 @@ async fn build(label: &str, over_ipv6: bool) -> Pair {
     Pair::build_plan(&plan).await.unwrap()
 }
 
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 19] = [
+    "ip.src",
+    "ip.dst",
+    "ipv6.src",
+    "ipv6.dst",
     "ip.flags.df",
     "ip.flags.mf",
     "ip.frag_offset",
@@ -63,6 +67,15 @@ fn assert_headers(packet: &Fields, over_ipv6: bool) {
         is("ip.flags.mf", 0);
         is("ip.frag_offset", 0);
         is("ip.ttl", 64);
+    }
+    let addresses = if over_ipv6 {
+        ["ipv6.src", "ipv6.dst"]
+    } else {
+        ["ip.src", "ip.dst"]
+    };
+    for (place, name) in addresses.into_iter().enumerate() {
+        let vtep = Vm::number(place as u8 + 1).vtep(over_ipv6);
+        assert_eq!(packet[name][0], vtep.to_string(), "{name}");
     }
     is("udp.dstport", 4789);
     is("udp.checksum", 0);
@@ -256,7 +269,7 @@ async fn frames_of_any_kind_arrive_byte_for_byte_over_ipv6() {
 #[tokio::test]
 async fn the_pipe_model_hides_services_and_shows_congestion() {
     let mut pair = build("pipe", false).await;
-    let mut host = rows::host(&Vm::number(1));
+    let mut host = rows::host(&Vm::number(1), UDP_PORT);
     host.flags |= HostRow::PIPE_DSCP;
     let row = RowOperation::Put(Row::Host(host));
     pair.planes()[0].apply(&row).unwrap();

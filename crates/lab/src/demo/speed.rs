@@ -1,5 +1,6 @@
 //! Point 3: throughput, packets per second and round trip next to the same fabric with Linux bridge
-//! and kernel vxlan device, in the same run, round by round in turn.
+//! and kernel vxlan device, in the same run, round by round in turn. The ratios are told; whether they reach
+//! what is asked for is for `coax bench` to judge, which takes its time and has the machine to itself.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -27,7 +28,7 @@ const SAMPLES: usize = 2000;
 const PORT: u16 = 5300;
 /// Between two rounds: what the processors do then, others do.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The share of others from which on figures are told and not judged.
+/// The share of others from which on the ratios say little.
 const TOO_BUSY: f64 = 0.1;
 
 /// One datapath's figures of one round.
@@ -121,27 +122,26 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn tell(speed: &Speed, checks: &mut Checks) {
-    let quiet = speed.busy < TOO_BUSY;
     let busy = format!("{:.0} %", speed.busy * 100.0);
-    let remark = if quiet {
+    let remark = if speed.busy < TOO_BUSY {
         ""
     } else {
-        " (too much to judge speed by)"
+        " (the ratios say little)"
     };
     checks.tell("processors busy with other work", format!("{busy}{remark}"));
     type Get = fn(&Figures) -> f64;
-    let rows: [(&str, &str, Get, bool); 4] = [
-        ("one TCP stream", "Gbit/s", |f| f.tcp_gbit, true),
-        ("UDP, 64 byte frames", "kpps", |f| f.udp_kpps, true),
-        ("round trip, median", "us", |f| f.round_trip_us, false),
-        ("TCP connections", "/s", |f| f.connections, true),
+    let rows: [(&str, &str, Get); 4] = [
+        ("one TCP stream", "Gbit/s", |f| f.tcp_gbit),
+        ("UDP, 64 byte frames", "kpps", |f| f.udp_kpps),
+        ("round trip, median", "us", |f| f.round_trip_us),
+        ("TCP connections", "/s", |f| f.connections),
     ];
     let (what, seen) = (
         "ARP frames on the fabric of the baseline",
         speed.resolution_on_baseline,
     );
     checks.check(format!("{what} for one first ping"), seen, "> 0", seen > 0);
-    for (what, unit, get, more_is_better) in rows {
+    for (what, unit, get) in rows {
         let of = |figures: &[Figures]| median(figures.iter().map(get).collect());
         let pairs = speed.coax.iter().zip(&speed.baseline);
         let ratio = median(
@@ -154,16 +154,6 @@ fn tell(speed: &Speed, checks: &mut Checks) {
             of(&speed.coax),
             of(&speed.baseline)
         );
-        let (wanted, good) = if more_is_better {
-            ("≥ 1", ratio >= 1.0)
-        } else {
-            ("≤ 1", ratio <= 1.0)
-        };
-        let what = format!("{what}: Coax to bridge and vxlan");
-        if quiet {
-            checks.check(what, measured, wanted, good);
-        } else {
-            checks.tell(what, measured);
-        }
+        checks.tell(format!("{what}: Coax to bridge and vxlan"), measured);
     }
 }

@@ -12,6 +12,10 @@ use std::process::{Command, Stdio};
 /// Sizes around everything that has a limit: empty, one byte, 64-byte frames, the MTU.
 pub const SIZES: [usize; 9] = [0, 1, 17, 18, 64, 511, 1024, 1451, 1452];
 
+/// The port of RFC 862: tshark sees nothing but bytes in what goes there, where it would take noise
+/// at another port for this or that protocol, and complain about it.
+const ECHO: u16 = 7;
+
 fn bind(vm: &Namespace, address: IpAddr, port: u16) -> UdpSocket {
     let socket = vm
         .run(move || UdpSocket::bind(SocketAddr::new(address, port)))
@@ -36,14 +40,12 @@ pub fn noise(length: usize, seed: u32) -> Vec<u8> {
 /// Datagrams of all `sizes` there and back.
 pub fn datagrams(pair: &Pair, ipv6: bool, sizes: &[usize]) {
     let addresses = [1, 2].map(|vm| Vm::number(vm).address(ipv6));
-    let sockets = [0, 1].map(|vm| bind(&pair.vms[vm], addresses[vm], 40000));
+    let sockets = [0, 1].map(|vm| bind(&pair.vms[vm], addresses[vm], ECHO));
     let mut buffer = vec![0; 1 << 16];
     for (from, to) in [(0, 1), (1, 0)] {
         for &size in sizes {
             let sent = noise(size, size as u32);
-            sockets[from]
-                .send_to(&sent, (addresses[to], 40000))
-                .unwrap();
+            sockets[from].send_to(&sent, (addresses[to], ECHO)).unwrap();
             let length = sockets[to]
                 .recv(&mut buffer)
                 .unwrap_or_else(|error| panic!("{size} bytes from VM {}: {error}", from + 1));
@@ -55,7 +57,7 @@ pub fn datagrams(pair: &Pair, ipv6: bool, sizes: &[usize]) {
 /// A TCP stream of `length` bytes from VM `from` (0 or 1) to the other one.
 pub fn stream(pair: &Pair, from: usize, ipv6: bool, length: usize) {
     let to = 1 - from;
-    let target = SocketAddr::new(Vm::number(to as u8 + 1).address(ipv6), 40001);
+    let target = SocketAddr::new(Vm::number(to as u8 + 1).address(ipv6), ECHO);
     let listener = pair.vms[to]
         .run(move || TcpListener::bind(target))
         .unwrap()

@@ -6,7 +6,7 @@
 
 use crate::{Frame, Meta, Sink, Tables, Verdict, flow};
 use coax_tables::DropReason;
-use coax_wire::{EtherType, Ethernet, ip};
+use coax_wire::{EtherType, Ethernet, VlanTag, ip};
 
 /// Runs the stage.
 #[inline(always)]
@@ -36,7 +36,7 @@ fn take_tags<F: Frame>(frame: &mut F, meta: &mut Meta) -> Verdict {
             break;
         }
         let Ok(tag) = frame.pop_tag() else {
-            return meta.drop(DropReason::RewriteFailed);
+            return meta.drop(why_not_popped(frame));
         };
         meta.tags[place] = tag;
         meta.tag_count += 1;
@@ -49,6 +49,16 @@ fn take_tags<F: Frame>(frame: &mut F, meta: &mut Meta) -> Verdict {
     };
     meta.ethernet = ethernet;
     Verdict::Next
+}
+
+/// A tag comes off when a whole header stands behind it, and behind the next tag if there is one.
+#[inline(always)]
+fn why_not_popped<F: Frame>(frame: &F) -> DropReason {
+    if frame.length() < Ethernet::LENGTH + 2 * VlanTag::LENGTH {
+        DropReason::Truncated
+    } else {
+        DropReason::RewriteFailed
+    }
 }
 
 /// Looks into the payload behind the Ethernet header of a frame without tags.

@@ -262,12 +262,13 @@ fn take_out<F: Frame, T: Tables>(
 fn inner_tags<F: Frame>(frame: &F, meta: &mut Meta, headers: u32) -> Verdict {
     let mut at = headers + 12;
     for place in 0..Meta::TAGS {
+        match frame.read_at::<EtherType>(at) {
+            Some(protocol) if protocol.is_tag() => {}
+            _ => break,
+        }
         let Some(tag) = frame.read_at::<VlanTag>(at) else {
             return meta.drop(DropReason::Truncated);
         };
-        if !tag.protocol.is_tag() {
-            break;
-        }
         meta.tags[place] = tag;
         meta.tag_count += 1;
         at += VlanTag::LENGTH;

@@ -30,6 +30,9 @@ const HEADERS: u32 = 192;
 const LEAST_PAYLOAD_IPV4: u32 = 20;
 const LEAST_PAYLOAD_IPV6: u32 = 40;
 
+/// More bytes than stand in front of a transport header, nearly always.
+const FORGOTTEN: u32 = 128;
+
 /// A frame in an skb.
 pub struct SkbFrame {
     skb: *mut __sk_buff,
@@ -275,6 +278,20 @@ impl Frame for SkbFrame {
     fn resize(&mut self, length: u32) -> Result<(), Refused> {
         // SAFETY: the context is valid.
         Self::check(unsafe { bpf_skb_change_tail(self.skb, length, 0) })
+    }
+
+    #[inline(always)]
+    fn begin_anew(&mut self, length: u32) -> Result<(), Refused> {
+        self.resize(length + 2 * FORGOTTEN)?;
+        // The kernel drops the order to complete a checksum when bytes are removed and the place
+        // where the sum starts has been removed before.
+        for _ in 0..2 {
+            // SAFETY: the context is valid.
+            Self::check(unsafe {
+                bpf_skb_adjust_room(self.skb, -(FORGOTTEN as i32), ADJ_ROOM_MAC, 0)
+            })?;
+        }
+        Ok(())
     }
 
     #[inline(always)]

@@ -110,6 +110,13 @@ pub trait Frame {
     /// `Refused` when the environment cannot.
     fn resize(&mut self, length: u32) -> Result<(), Refused>;
 
+    /// Makes an IP packet's frame one of `length` undefined bytes. Nobody is to cut it into segments
+    /// any more, nor to complete the checksum that a VM left to its device.
+    ///
+    /// # Errors
+    /// `Refused` when the environment cannot.
+    fn begin_anew(&mut self, length: u32) -> Result<(), Refused>;
+
     /// Sends a copy of the frame as it is now out of the device `ifindex`.
     ///
     /// # Errors

@@ -141,7 +141,7 @@ fn refuse_ipv4<F: Frame>(frame: &mut F, meta: &mut Meta) -> Verdict {
         .bytes(&answer.quote)
         .finish();
     let length = size_of::<Answer4>() as u32;
-    if frame.resize(length).is_err() || frame.write(0, answer).is_err() {
+    if frame.begin_anew(length).is_err() || frame.write(0, answer).is_err() {
         return meta.drop(DropReason::RewriteFailed);
     }
     crate::deliver::answer(frame, meta, length)
@@ -191,7 +191,7 @@ fn refuse_ipv6<F: Frame>(frame: &mut F, meta: &mut Meta) -> Verdict {
         .word(u16::from(ip::protocol::ICMPV6));
     answer.icmp.checksum = icmp_sum(sum, &answer.icmp).bytes(&answer.quote).finish();
     let length = size_of::<Answer6>() as u32;
-    if frame.resize(length).is_err() || frame.write(0, answer).is_err() {
+    if frame.begin_anew(length).is_err() || frame.write(0, answer).is_err() {
         return meta.drop(DropReason::RewriteFailed);
     }
     crate::deliver::answer(frame, meta, length)

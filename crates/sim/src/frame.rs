@@ -189,6 +189,12 @@ impl Frame for SimFrame<'_> {
         Ok(())
     }
 
+    fn begin_anew(&mut self, length: u32) -> Result<(), Refused> {
+        self.resize(length)?;
+        self.bytes.fill(UNDEFINED);
+        Ok(())
+    }
+
     fn send_copy(&mut self, ifindex: u32) -> Result<(), Refused> {
         self.may(Operation::Copy)?;
         if !self.devices.contains(&ifindex) {

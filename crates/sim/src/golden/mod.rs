@@ -120,11 +120,11 @@ impl Case {
         })
     }
 
-    /// Reads a golden file: `name` is "stage/case".
+    /// Reads a golden file for a stand: `name` is "stage/case".
     ///
     /// # Errors
     /// When it cannot be read or understood.
-    pub fn read(name: &str) -> Result<Self, GoldenError> {
+    pub fn read(name: &str, stand: &Stand) -> Result<Self, GoldenError> {
         let path = path(name);
         let text = std::fs::read_to_string(&path).map_err(|source| GoldenError::File {
             path: path.display().to_string(),
@@ -136,7 +136,7 @@ impl Case {
         };
         let text: CaseText =
             serde_saphyr::from_str(&text).map_err(|error| syntax(error.to_string()))?;
-        text.case(&Stand::default()).map_err(syntax)
+        text.case(stand).map_err(syntax)
     }
 
     /// The text of the golden file.

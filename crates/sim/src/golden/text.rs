@@ -173,25 +173,58 @@ fn device_name(stand: &Stand, index: u32) -> String {
         .map_or_else(|| format!("#{index}"), |device| device.name().to_owned())
 }
 
-/// Sixteen bytes in a line.
+/// Equal bytes in a row from which on they are counted instead of written.
+const RUN: usize = 48;
+
+/// Sixteen bytes in a line; many equal ones as `78 times 1000`.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for (place, byte) in bytes.iter().enumerate() {
-        let gap = match place % 16 {
-            0 if place > 0 => "\n",
-            8 => "  ",
+    let mut lines: Vec<String> = Vec::new();
+    let mut rest = bytes;
+    let mut column = 16;
+    while let Some(first) = rest.first() {
+        let run = rest.iter().take_while(|byte| *byte == first).count();
+        if run >= RUN {
+            lines.push(format!("{first:02x} times {run}"));
+            rest = &rest[run..];
+            column = 16;
+            continue;
+        }
+        if column == 16 {
+            lines.push(String::new());
+            column = 0;
+        }
+        let gap = match column {
             0 => "",
+            8 => "  ",
             _ => " ",
         };
-        let _ = write!(text, "{gap}{byte:02x}");
+        if let Some(line) = lines.last_mut() {
+            let _ = write!(line, "{gap}{first:02x}");
+        }
+        rest = &rest[1..];
+        column += 1;
     }
-    text
+    lines.join("\n")
 }
 
 pub(super) fn unhex(text: &str) -> Result<Vec<u8>, String> {
-    text.split_whitespace()
-        .map(|byte| u8::from_str_radix(byte, 16).map_err(|error| format!("`{byte}`: {error}")))
-        .collect()
+    let byte =
+        |text: &str| u8::from_str_radix(text, 16).map_err(|error| format!("`{text}`: {error}"));
+    let mut bytes = Vec::new();
+    for line in text.lines() {
+        if let Some((value, count)) = line.split_once(" times ") {
+            let count: usize = count
+                .trim()
+                .parse()
+                .map_err(|error| format!("`{line}`: {error}"))?;
+            bytes.extend(std::iter::repeat_n(byte(value.trim())?, count));
+        } else {
+            for text in line.split_whitespace() {
+                bytes.push(byte(text)?);
+            }
+        }
+    }
+    Ok(bytes)
 }
 
 impl FrameText {
@@ -295,5 +328,23 @@ impl CaseText {
             outcomes: outcomes.collect::<Result<_, String>>()?,
             tallies: tallies.collect::<Result<_, String>>()?,
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_written_so_that_people_can_read_them() {
+        let mut bytes: Vec<u8> = (0..20).collect();
+        bytes.extend([7; 100]);
+        bytes.push(8);
+        let text = hex(&bytes);
+        assert!(text.ends_with("\n10 11 12 13\n07 times 100\n08"), "{text}");
+        assert_eq!(unhex(&text).unwrap(), bytes);
+        assert_eq!(unhex("").unwrap(), []);
+        assert!(unhex("0g").is_err() && unhex("00 times x").is_err());
     }
 }

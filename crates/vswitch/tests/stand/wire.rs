@@ -124,22 +124,33 @@ impl Drop for Wire<'_> {
     }
 }
 
-/// What a driver says of a TCP frame that stands for several segments; nothing for other frames.
+/// What a VM's driver says of a frame: the checksum of TCP and UDP is left to the device, and a
+/// large one is to be cut.
 fn offload(enters: &Enters) -> [u8; 10] {
     let mut header = [0; 10];
-    if enters.segment_payload == 0 {
+    let byte = |at: usize| enters.bytes.get(at).copied().unwrap_or(0);
+    let (network, protocol, kind) = match [byte(12), byte(13), byte(14)] {
+        [0x08, 0x00, 0x45] => (20, byte(23), 1),
+        [0x86, 0xdd, 0x60..=0x6f] => (40, byte(20), 4),
+        _ => return header,
+    };
+    let (field, transport) = match protocol {
+        6 => (16, 20),
+        17 => (6, 8),
+        _ => return header,
+    };
+    let start: u16 = 14 + network;
+    let whole = enters.bytes.len() >= usize::from(start + transport);
+    if enters.side != Side::Port || !whole {
         return header;
     }
-    let (kind, network) = match enters.bytes.get(12..14) {
-        Some([0x86, 0xdd]) => (4, 40),
-        _ => (1, 20),
-    };
-    let transport: u16 = 14 + network;
     header[0] = NEEDS_CHECKSUM;
-    header[1] = kind;
-    header[2..4].copy_from_slice(&(transport + 20).to_ne_bytes());
-    header[4..6].copy_from_slice(&(enters.segment_payload as u16).to_ne_bytes());
-    header[6..8].copy_from_slice(&transport.to_ne_bytes());
-    header[8..10].copy_from_slice(&16u16.to_ne_bytes());
+    header[6..8].copy_from_slice(&start.to_ne_bytes());
+    header[8..10].copy_from_slice(&u16::to_ne_bytes(field));
+    if enters.segment_payload > 0 {
+        header[1] = kind;
+        header[2..4].copy_from_slice(&(start + transport).to_ne_bytes());
+        header[4..6].copy_from_slice(&(enters.segment_payload as u16).to_ne_bytes());
+    }
     header
 }

@@ -1,0 +1,21 @@
+//! Every stage of the pipeline: what it does, and each of its drops. Each test is a golden case too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod congestion;
+mod decapsulate;
+mod deliver;
+mod encapsulate;
+mod fixture;
+mod flow;
+mod forward;
+mod judge;
+mod mtu;
+mod network;
+mod parse;
+mod port;
+mod refusals;
+mod replicate;
+mod resolve_arp;
+mod resolve_nd;
+mod segments;
+mod underlay;

@@ -7,12 +7,15 @@
 //! VTEPs, because noise that never meets a row would only ever be dropped at the door.
 
 mod frames;
+mod raw;
 mod rows;
 mod wire;
 
+pub use raw::raw;
 pub use wire::wire;
 
 use crate::{Scenario, Stand};
+use coax_pipeline::Verdict;
 use coax_tables::NetworkId;
 use coax_wire::MacAddress;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -72,6 +75,24 @@ pub fn scenario(bytes: &[u8], stand: &Stand) -> Scenario {
     let count = 1 + noise.below(8);
     let frames = (0..count).map(|_| frames::enters(&mut noise)).collect();
     Scenario { rows, frames }
+}
+
+/// Plays a scenario and checks what holds for each, whatever it is: no panic, every frame accounted
+/// for, every drop for a reason that a stage on its way names.
+///
+/// # Panics
+/// When something does not hold.
+pub fn check(scenario: &Scenario, stand: &Stand) {
+    let played = scenario.play(stand);
+    assert!(played.is_ok(), "{:?}", played.err());
+    for outcome in played.into_iter().flat_map(|(_, outcomes)| outcomes) {
+        let named = |reason| {
+            let mut stages = outcome.stages.iter();
+            stages.any(|stage| stage.drops().contains(&reason))
+        };
+        assert!(outcome.verdict != Verdict::Next, "a frame without an end");
+        assert!(outcome.reason.is_none_or(named), "{outcome:?}");
+    }
 }
 
 /// The two networks that everything is about.

@@ -4,7 +4,8 @@
 
 mod stand;
 
-use coax_sim::{Outcome, Scenario, noise};
+use coax_sim::golden::Case;
+use coax_sim::{Outcome, Scenario, Stand, noise};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use stand::KernelStand;
@@ -45,7 +46,7 @@ fn test_runs_and_simulator_agree() {
             let executor = &mut *executor.borrow_mut();
             let mut scenario = noise::scenario(bytes, &executor.stand);
             fit(&mut scenario);
-            compare(executor, &scenario)
+            compare(executor, &scenario).map_err(|error| with_case(error, bytes))
         });
     });
 }
@@ -60,9 +61,20 @@ fn real_packets_and_simulator_agree() {
             for frame in &mut scenario.frames {
                 frame.segment_payload = 0;
             }
-            compare_packets(wire, scenario)
+            compare_packets(wire, scenario).map_err(|error| with_case(error, bytes))
         });
     });
+}
+
+/// Adds the case as a golden file to the message.
+fn with_case(error: TestCaseError, bytes: &[u8]) -> TestCaseError {
+    let TestCaseError::Fail(reason) = error else {
+        return error;
+    };
+    let scenario = noise::scenario(bytes, &Stand::default());
+    let case = Case::of("Found by the random tests: say what it shows.", scenario);
+    let text = case.and_then(|case| case.text()).unwrap();
+    TestCaseError::fail(format!("{reason}\nas a golden case:\n{text}"))
 }
 
 /// Leaves out what a test-run cannot have; real packets cover it.

@@ -166,7 +166,10 @@ impl Case {
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder).map_err(failed)?;
             }
-            return std::fs::write(&path, text).map_err(failed);
+            // In one step: other tests may be reading it.
+            let partial = path.with_extension("partial");
+            std::fs::write(&partial, text).map_err(failed)?;
+            return std::fs::rename(&partial, &path).map_err(failed);
         }
         let expected = std::fs::read_to_string(&path).map_err(failed)?;
         if expected == text {

@@ -29,10 +29,10 @@ const fn outgoing(inner: u8, outer: u8) -> Option<u8> {
 fn inner(over_ipv6: bool, class: u8) -> Vec<u8> {
     if over_ipv6 {
         let packet = Ipv6::new(ipv6(9), ipv6(1), 17).with_class(class);
-        ethernet(mac(1), mac(9), IPV6, &packet.packet(b"marked"))
+        ethernet(mac(1), mac(9), IPV6, &in_ipv6(&packet, b"marked"))
     } else {
         let packet = Ipv4::new(ipv4(9), ipv4(1), 17).with_class(class);
-        ethernet(mac(1), mac(9), IPV4, &packet.packet(b"marked"))
+        ethernet(mac(1), mac(9), IPV4, &in_ipv4(&packet, b"marked"))
     }
 }
 

@@ -12,7 +12,7 @@ use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 
 /// What goes into tunnels in different ways.
 fn kinds(to: u8) -> Vec<(&'static str, Vec<u8>)> {
-    let empty = Ipv4::new(ipv4(1), ipv4(to), 17).packet(&[]);
+    let empty = Ipv4::new(ipv4(1), ipv4(to), 254).packet(&[]);
     vec![
         ("ipv4", udp4(1, to, 20)),
         ("ipv6", udp6(1, to, 20)),
@@ -106,11 +106,11 @@ fn class_of_service_is_copied_or_piped() {
                 for (kind, frame) in [
                     (
                         "ipv4",
-                        ethernet(mac(to), mac(1), IPV4, &packet4.packet(b"expedite")),
+                        ethernet(mac(to), mac(1), IPV4, &in_ipv4(&packet4, b"expedite")),
                     ),
                     (
                         "ipv6",
-                        ethernet(mac(to), mac(1), IPV6, &packet6.packet(b"expedite")),
+                        ethernet(mac(to), mac(1), IPV6, &in_ipv6(&packet6, b"expedite")),
                     ),
                 ] {
                     let mut rows = rows();

@@ -112,6 +112,18 @@ pub fn udp6(from: u8, to: u8, payload: usize) -> Vec<u8> {
     craft::ethernet(mac(to), mac(from), craft::IPV6, &packet)
 }
 
+/// A UDP datagram in this IPv4 packet.
+pub fn in_ipv4(packet: &Ipv4, payload: &[u8]) -> Vec<u8> {
+    let (source, destination) = (packet.source.into(), packet.destination.into());
+    packet.packet(&craft::udp((source, 1000), (destination, 2000), payload))
+}
+
+/// A UDP datagram in this IPv6 packet.
+pub fn in_ipv6(packet: &Ipv6, payload: &[u8]) -> Vec<u8> {
+    let (source, destination) = (packet.source.into(), packet.destination.into());
+    packet.packet(&craft::udp((source, 1000), (destination, 2000), payload))
+}
+
 /// A broadcast that nobody parses.
 pub fn broadcast(from: u8) -> Vec<u8> {
     let everybody = coax_wire::MacAddress::BROADCAST;

@@ -95,7 +95,7 @@ fn groups_that_no_bridge_forwards() {
         .dropped(Stage::Forward, DropReason::ReservedGroup, 1);
     }
     let next = MacAddress([0x01, 0x80, 0xc2, 0, 0, 0x10]);
-    let frame = ethernet(next, mac(1), 0x88cc, b"data");
+    let frame = ethernet(next, mac(1), EXPERIMENT, b"data");
     let about = "The first group address that bridges do forward.";
     assert!(
         !from_vm1("forward/group-10", about, rows(), frame)

@@ -93,7 +93,7 @@ fn also_where_the_destination_is_on_another_host() {
 #[test]
 fn packets_that_may_be_cut_are_answered_too() {
     let packet = Ipv4::new(ipv4(1), ipv4(2), 17).with_fragment(0);
-    let frame = ethernet(mac(2), mac(1), craft::IPV4, &packet.packet(&[0; 1481]));
+    let frame = ethernet(mac(2), mac(1), craft::IPV4, &in_ipv4(&packet, &[0; 1473]));
     let played = from_vm1(
         "mtu/ipv4-without-dont-fragment",
         "A switch cannot cut packets, and silence would be a black hole.",

@@ -33,8 +33,11 @@ fn mixed() -> Vec<Receiver> {
 /// Broadcasts and multicasts of the kinds that are put into tunnels in different ways.
 fn kinds() -> Vec<(&'static str, Vec<u8>)> {
     let group = "ff05::1234".parse().unwrap();
-    let packet4 = Ipv4::new(ipv4(1), [239, 0, 0, 1].into(), 17).packet(b"multicast over IPv4");
-    let packet6 = Ipv6::new(ipv6(1), group, 17).packet(b"multicast over IPv6");
+    let packet4 = in_ipv4(
+        &Ipv4::new(ipv4(1), [239, 0, 0, 1].into(), 17),
+        b"multicast over IPv4",
+    );
+    let packet6 = in_ipv6(&Ipv6::new(ipv6(1), group, 17), b"multicast over IPv6");
     let everybody = MacAddress::BROADCAST;
     vec![
         ("other", broadcast(1)),

@@ -223,7 +223,7 @@ fn cut_messages_are_malformed_or_not_discovery() {
 fn routers_and_listeners_are_not_answered_for() {
     for (name, kind) in [("router-solicitation", 133), ("group-report", 143)] {
         let all = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-        let message = craft::icmpv6(link_local(1), all, kind, 0, &[0; 12]);
+        let message = craft::icmpv6(link_local(1), all, kind, 0, &[0; 4]);
         let packet = Ipv6::new(link_local(1), all, 58)
             .with_hop_limit(255)
             .packet(&message);

@@ -87,6 +87,7 @@ pub fn rows(site: &Site) -> Vec<Row> {
                 mtu: site.mtu,
                 mac: site.local.mac,
                 flags: chosen(site.vlan_transparent, PortRow::VLAN_TRANSPARENT),
+                ..PortRow::default()
             },
         ),
     ];
@@ -171,6 +172,7 @@ pub fn host(vm: &Vm, udp_port: u16) -> HostRow {
         vtep_ipv4: vm.vtep_ipv4.octets(),
         udp_port: udp_port.to_be_bytes(),
         flags: 0,
+        ..HostRow::default()
     }
 }
 

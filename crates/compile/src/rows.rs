@@ -156,6 +156,7 @@ impl<'a> Making<'a> {
                     slot: device.slot,
                     mtu: self.params.mtu,
                     flags: MacRow::LOCAL | flag(device.peer_redirect, MacRow::TO_PEER),
+                    ..MacRow::default()
                 }
             }
             Location::Remote { host, forward } => {
@@ -225,6 +226,7 @@ impl<'a> Making<'a> {
             mtu: self.params.mtu,
             mac,
             flags,
+            ..PortRow::default()
         };
         self.rows.ports.insert(
             PortKey {
@@ -242,6 +244,7 @@ impl<'a> Making<'a> {
             slot: 0,
             mtu: self.params.mtu,
             flags: flags | flag(endpoint.ipv6, MacRow::IPV6),
+            ..MacRow::default()
         }
     }
 
@@ -254,6 +257,7 @@ impl<'a> Making<'a> {
                 vtep,
                 ifindex: key.ifindex,
                 slot: row.slot,
+                ..ReplicaRow::default()
             });
         }
         let hosts: BTreeSet<&str> = slice
@@ -321,6 +325,7 @@ impl<'a> Making<'a> {
             coax_ipv6: count(&coax_ipv6),
             mtu: self.params.mtu,
             flags: transparent | flood,
+            ..NetworkRow::default()
         });
         self.rows.replicas = [local, coax_ipv4, foreign_ipv4, foreign_ipv6, coax_ipv6].concat();
     }
@@ -343,6 +348,7 @@ fn replica(endpoint: Endpoint) -> ReplicaRow {
         vtep: endpoint.address,
         ifindex: 0,
         slot: 0,
+        ..ReplicaRow::default()
     }
 }
 

@@ -111,16 +111,7 @@ impl Meta {
             },
             vtep: [0; 16],
             own_vtep: [0; 16],
-            receivers: NetworkRow {
-                generation: 0,
-                local: 0,
-                coax_ipv4: 0,
-                foreign_ipv4: 0,
-                foreign_ipv6: 0,
-                coax_ipv6: 0,
-                mtu: 0,
-                flags: 0,
-            },
+            receivers: NetworkRow::EMPTY,
             copies: 0,
             path: Path {
                 ifindex: 0,

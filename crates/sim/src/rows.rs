@@ -73,6 +73,7 @@ impl SimRows {
             coax_ipv6: in_run(4),
             mtu,
             flags,
+            ..NetworkRow::default()
         };
         self.networks.insert(id, row);
         for (slot, receiver) in receivers.iter().enumerate() {
@@ -123,17 +124,19 @@ impl Receiver {
         }
     }
 
-    const fn row(&self) -> ReplicaRow {
+    fn row(&self) -> ReplicaRow {
         match *self {
             Self::Port { ifindex, slot } => ReplicaRow {
                 vtep: [0; 16],
                 ifindex,
                 slot,
+                ..ReplicaRow::default()
             },
             Self::Host(vtep) | Self::Foreign(vtep) => ReplicaRow {
                 vtep,
                 ifindex: 0,
                 slot: 0,
+                ..ReplicaRow::default()
             },
         }
     }

@@ -231,6 +231,7 @@ pub const fn host_row() -> HostRow {
         vtep_ipv4: Vtep::OWN.ipv4().octets(),
         udp_port: Vxlan::PORT.to_be_bytes(),
         flags: 0,
+        seed: 0,
     }
 }
 

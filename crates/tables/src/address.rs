@@ -36,13 +36,22 @@ pub struct AddressKey {
 pub struct AddressRow {
     /// The owner's MAC address.
     pub mac: MacAddress,
-    /// Always zero.
-    pub zero: [u8; 2],
+    /// Bits of the `AddressRow::…` constants.
+    pub flags: u16,
 }
 
 impl AddressRow {
+    /// The address is the router's own.
+    pub const ROUTER: u16 = 1;
+
+    /// True when `flag` is set.
+    #[inline(always)]
+    pub const fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
     /// The row of an address that `mac` owns.
     pub const fn new(mac: MacAddress) -> Self {
-        Self { mac, zero: [0; 2] }
+        Self { mac, flags: 0 }
     }
 }

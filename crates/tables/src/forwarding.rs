@@ -1,6 +1,6 @@
 //! Where a MAC address lives, and from which VTEPs frames of a network are taken.
 
-use crate::NetworkId;
+use crate::{DomainId, NetworkId};
 use coax_wire::MacAddress;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -58,6 +58,12 @@ pub struct MacRow {
     pub mtu: u32,
     /// Bits of the `MacRow::…` constants.
     pub flags: u32,
+    /// Local: whose firewall policy the port obeys. Remote: zero.
+    pub policy: DomainId,
+    /// Local: the address plan in which the policy reads addresses. Remote: zero.
+    pub scope: u32,
+    /// Local trunk port: the VLAN of the network there. Zero: untagged.
+    pub vlan: u32,
 }
 
 impl MacRow {
@@ -69,6 +75,10 @@ impl MacRow {
     pub const FORWARD: u32 = 4;
     /// Local: hand the frame straight to the peer of a veth pair, past the host's own queue.
     pub const TO_PEER: u32 = 8;
+    /// The address is the router's: packets to it are routed. `LOCAL` is not set.
+    pub const ROUTER: u32 = 16;
+    /// The port is isolated, here or where it lives.
+    pub const ISOLATED: u32 = 32;
 
     /// True when `flag` is set.
     #[inline(always)]

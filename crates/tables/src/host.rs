@@ -16,6 +16,8 @@ pub struct HostRow {
     pub udp_port: [u8; 2],
     /// Bits of the `HostRow::…` constants.
     pub flags: u16,
+    /// A secret of this host: nobody else can choose what falls into one bucket of its hash tables.
+    pub seed: u64,
 }
 
 impl HostRow {

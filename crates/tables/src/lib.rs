@@ -13,17 +13,25 @@ pub mod address;
 pub mod counters;
 pub mod drop_reason;
 pub mod forwarding;
+pub mod guard;
 pub mod host;
 pub mod network;
+pub mod policy;
 pub mod port;
+pub mod route;
 
 pub use address::{AddressKey, AddressRow};
 pub use counters::{Counters, FABRIC_SLOT, drop_index};
 pub use drop_reason::DropReason;
 pub use forwarding::{MacKey, MacRow, TunnelKey, TunnelRow};
+pub use guard::{ShutRow, SourceKey, SourceRow};
 pub use host::HostRow;
 pub use network::{NetworkId, NetworkRow, ReplicaKey, ReplicaRow};
+pub use policy::{
+    ClassKey, ClassRow, DomainId, DomainRow, PolicyKey, PolicyRow, RuleCounters, ServiceKey,
+};
 pub use port::{PortKey, PortRow};
+pub use route::{RouteKey, RouteRow};
 
 /// Version of the layout of all rows and maps together.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;

@@ -50,13 +50,42 @@ pub struct NetworkRow {
     pub mtu: u32,
     /// Bits of the `NetworkRow::…` constants.
     pub flags: u32,
+    /// The router that the network is joined to (`RouteKey::router`); 0: none.
+    pub router: u32,
+    /// The router's IPv4 address here; zero: none.
+    pub gateway_ipv4: [u8; 4],
+    /// The router's IPv6 address here; zero: none.
+    pub gateway_ipv6: [u8; 16],
+    /// The router's MAC address here, the same on every host.
+    pub gateway_mac: coax_wire::MacAddress,
+    /// Always zero.
+    pub zero: [u8; 2],
 }
 
 impl NetworkRow {
+    /// A network without anything.
+    pub const EMPTY: Self = Self {
+        generation: 0,
+        local: 0,
+        coax_ipv4: 0,
+        foreign_ipv4: 0,
+        foreign_ipv6: 0,
+        coax_ipv6: 0,
+        mtu: 0,
+        flags: 0,
+        router: 0,
+        gateway_ipv4: [0; 4],
+        gateway_ipv6: [0; 16],
+        gateway_mac: coax_wire::MacAddress([0; 6]),
+        zero: [0; 2],
+    };
+
     /// Frames with VLAN tags are carried as they are, not dropped.
     pub const VLAN_TRANSPARENT: u32 = 1;
     /// Unicast to an unknown MAC address goes to every member, not only to foreign VTEPs.
     pub const FLOOD_UNKNOWN: u32 = 2;
+    /// IP only: packets are looked up by their address, nothing is flooded, other frames are dropped.
+    pub const ROUTED: u32 = 4;
 
     /// True when `flag` is set.
     #[inline(always)]
@@ -109,4 +138,19 @@ pub struct ReplicaRow {
     pub ifindex: u32,
     /// Local port: index of its counters. Zero for a VTEP.
     pub slot: u32,
+    /// Local trunk port: the VLAN of the network there. Zero: untagged.
+    pub vlan: u16,
+    /// Bits of the `ReplicaRow::…` constants.
+    pub flags: u16,
+}
+
+impl ReplicaRow {
+    /// The local port is isolated.
+    pub const ISOLATED: u16 = 1;
+
+    /// True when `flag` is set.
+    #[inline(always)]
+    pub const fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
 }

@@ -130,6 +130,7 @@ fn member(vm: &Vm, ifindex: u32) -> [Row; 3] {
         mtu: MTU,
         mac: vm.mac,
         flags: 0,
+        ..PortRow::default()
     };
     let place = MacRow {
         ifindex,

@@ -102,6 +102,7 @@ fn remote(vtep: [u8; 16], flags: u32) -> Option<MacRow> {
         slot: 0,
         mtu: 1450,
         flags,
+        ..MacRow::default()
     })
 }
 
@@ -114,6 +115,7 @@ fn local(number: u8) -> Option<MacRow> {
         slot,
         mtu: 1450,
         flags,
+        ..MacRow::default()
     })
 }
 
@@ -133,7 +135,8 @@ fn a_port_that_is_here_has_all_its_rows() {
             slot: 1,
             mtu: 1450,
             mac,
-            flags: 0
+            flags: 0,
+            ..PortRow::default()
         }
     );
     let key = AddressKey {
@@ -157,11 +160,13 @@ fn copies_go_to_local_ports_and_to_hosts_with_members() {
         vtep: [0; 16],
         ifindex: 101,
         slot: 1,
+        ..ReplicaRow::default()
     };
     let to_host = ReplicaRow {
         vtep: v4(2),
         ifindex: 0,
         slot: 0,
+        ..ReplicaRow::default()
     };
     assert_eq!(rows.replicas, [to_port, to_host]);
 }

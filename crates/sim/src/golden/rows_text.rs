@@ -238,6 +238,7 @@ impl RowsText {
                 vtep: row_address(text.vtep),
                 ifindex: index(stand, &text.device)?,
                 slot: text.counters,
+                ..ReplicaRow::default()
             };
             rows.replicas.insert(key, row);
         }
@@ -266,6 +267,7 @@ impl HostText {
             vtep_ipv4: self.vtep_ipv4.octets(),
             udp_port: self.udp_port.to_be_bytes(),
             flags: flags(&self.flags, HOST_FLAGS)? as u16,
+            ..HostRow::default()
         })
     }
 }
@@ -278,6 +280,7 @@ impl PortText {
             mtu: self.mtu,
             mac: self.mac,
             flags: flags(&self.flags, PORT_FLAGS)? as u16,
+            ..PortRow::default()
         })
     }
 }
@@ -293,6 +296,7 @@ impl NetworkText {
             coax_ipv6: self.coax_ipv6,
             mtu: self.mtu,
             flags: flags(&self.flags, NETWORK_FLAGS)?,
+            ..NetworkRow::default()
         })
     }
 }
@@ -305,6 +309,7 @@ impl MacText {
             slot: self.slot,
             mtu: self.mtu,
             flags: flags(&self.flags, MAC_FLAGS)?,
+            ..MacRow::default()
         })
     }
 }

@@ -44,6 +44,7 @@ fn rows(tags: bool, stand: &Stand) -> SimRows {
             mtu: MTU,
             mac: mac(vm),
             flags: tagged | PortRow::ANY_SOURCE,
+            ..PortRow::default()
         };
         rows.port(ifindex, port);
         let local = MacRow {

@@ -63,6 +63,7 @@ fn ports(noise: &mut Noise<'_>, stand: &Stand, rows: &mut SimRows) {
             mtu: noise.pick(1500, &MTUS),
             mac: mac(vm),
             flags,
+            ..PortRow::default()
         };
         rows.port(stand.index(device), row);
     }

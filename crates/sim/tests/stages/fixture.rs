@@ -30,6 +30,7 @@ pub fn port_row(vm: u8) -> PortRow {
         mtu: MTU,
         mac: mac(vm),
         flags: 0,
+        ..PortRow::default()
     }
 }
 

@@ -31,6 +31,7 @@ fn rows(host: u8, vms: &[Vm], ipv6_hosts: &BTreeSet<u8>) -> SimRows {
         vtep_ipv4: [192, 0, 2, host],
         udp_port: UDP_PORT,
         flags: 0,
+        ..HostRow::default()
     });
     let networks: BTreeSet<u32> = vms.iter().map(|(_, network)| *network).collect();
     for id in networks.into_iter().map(NetworkId) {
@@ -62,6 +63,7 @@ fn rows(host: u8, vms: &[Vm], ipv6_hosts: &BTreeSet<u8>) -> SimRows {
                     (false, true) => MacRow::IPV6,
                     (false, false) => 0,
                 },
+                ..MacRow::default()
             };
             rows.mac(id, mac(number), row);
             if local {
@@ -72,6 +74,7 @@ fn rows(host: u8, vms: &[Vm], ipv6_hosts: &BTreeSet<u8>) -> SimRows {
                     mtu: 1500,
                     mac: mac(number),
                     flags: 0,
+                    ..PortRow::default()
                 };
                 rows.port(ifindex, port);
             } else if homes.insert(home) {

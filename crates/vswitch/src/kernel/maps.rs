@@ -141,11 +141,11 @@ type Typed<K, V, const KB: usize, const VB: usize> = TypedMap<K, V, KB, VB>;
 pub(super) struct Maps {
     host: Array<MapData, [u8; HOST_BYTES]>,
     pub(super) tunnels: Typed<TunnelKey, TunnelRow, 20, 8>,
-    pub(super) macs: Typed<MacKey, MacRow, 12, 32>,
+    pub(super) macs: Typed<MacKey, MacRow, 12, 44>,
     pub(super) addresses: Typed<AddressKey, AddressRow, 20, 8>,
-    pub(super) replicas: Typed<ReplicaKey, ReplicaRow, 12, 24>,
-    pub(super) networks: Typed<NetworkId, NetworkRow, 4, 32>,
-    pub(super) ports: Typed<PortKey, PortRow, 8, 20>,
+    pub(super) replicas: Typed<ReplicaKey, ReplicaRow, 12, 28>,
+    pub(super) networks: Typed<NetworkId, NetworkRow, 4, 64>,
+    pub(super) ports: Typed<PortKey, PortRow, 8, 64>,
     counters: PerCpuArray<MapData, [u8; COUNTER_BYTES]>,
     drops: PerCpuArray<MapData, u64>,
 }

@@ -1,7 +1,7 @@
 //! One simulated vSwitch.
 
 use crate::{Operation, SimFrame, SimSink, SimTables};
-use coax_pipeline::{Meta, Stage, Verdict, from_port, from_uplink};
+use coax_pipeline::{Meta, Sink, Stage, Tables, Verdict, from_port, from_uplink};
 use coax_tables::DropReason;
 use std::collections::BTreeSet;
 use thiserror::Error;
@@ -103,31 +103,30 @@ impl Host {
         segment_payload: u32,
     ) -> Outcome {
         let Self {
-            tables,
-            sink,
-            devices,
-            refused,
-            meta,
+            tables, sink, meta, ..
         } = self;
         sink.take_stages();
-        let mut frame = SimFrame::new(bytes.to_vec(), segment_payload, devices).refusing(*refused);
-        let verdict = match side {
-            Side::Port => from_port(&mut frame, tables, sink, meta, ifindex),
-            Side::Uplink => from_uplink(&mut frame, tables, sink, meta, ifindex),
-        };
-        let (bytes, copies) = frame.into_parts();
-        let leaves = matches!(
-            verdict,
-            Verdict::Deliver | Verdict::Send | Verdict::SendUnresolved | Verdict::Answer
-        );
-        Outcome {
-            verdict,
-            reason: (verdict == Verdict::Drop).then_some(meta.reason),
-            device: leaves.then_some(meta.out_ifindex),
-            frame: (leaves || verdict == Verdict::Pass).then_some(bytes),
-            copies,
-            stages: sink.take_stages(),
-        }
+        let frame = SimFrame::new(bytes.to_vec(), segment_payload, &self.devices);
+        let frame = frame.refusing(self.refused);
+        let mut outcome = play(frame, (side, ifindex), tables, sink, meta);
+        outcome.stages = sink.take_stages();
+        outcome
+    }
+
+    /// As `frame` for an ordinary frame, but rows are looked up and counters moved through `around`.
+    pub(crate) fn frame_through<A: Tables + Sink>(
+        &self,
+        side: Side,
+        ifindex: u32,
+        bytes: &[u8],
+        around: &A,
+    ) -> Outcome {
+        let frame = SimFrame::new(bytes.to_vec(), 0, &self.devices).refusing(self.refused);
+        let mut meta = self.meta;
+        self.sink.take_stages();
+        let mut outcome = play(frame, (side, ifindex), around, around, &mut meta);
+        outcome.stages = self.sink.take_stages();
+        outcome
     }
 
     /// Checks the law of the counters: every frame in is a frame out or a named drop.
@@ -144,5 +143,32 @@ impl Host {
                 left: balance.left,
             })
         }
+    }
+}
+
+/// Lets the pipeline have a frame and says what became of it, but for the stages.
+fn play<T: Tables, S: Sink>(
+    mut frame: SimFrame<'_>,
+    (side, ifindex): (Side, u32),
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Outcome {
+    let verdict = match side {
+        Side::Port => from_port(&mut frame, tables, sink, meta, ifindex),
+        Side::Uplink => from_uplink(&mut frame, tables, sink, meta, ifindex),
+    };
+    let (bytes, copies) = frame.into_parts();
+    let leaves = matches!(
+        verdict,
+        Verdict::Deliver | Verdict::Send | Verdict::SendUnresolved | Verdict::Answer
+    );
+    Outcome {
+        verdict,
+        reason: (verdict == Verdict::Drop).then_some(meta.reason),
+        device: leaves.then_some(meta.out_ifindex),
+        frame: (leaves || verdict == Verdict::Pass).then_some(bytes),
+        copies,
+        stages: Vec::new(),
     }
 }

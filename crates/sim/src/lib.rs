@@ -7,6 +7,7 @@
 //! - [`Stand`] names the devices, addresses and routes on which a [`Scenario`] plays; the kernel's
 //!   executor builds the same stand of namespaces and veth pairs.
 //! - [`golden`] writes and reads scenarios with their outcome as files in tests/golden.
+//! - [`trace`] plays one frame and notes every row that decided, for `coax trace`.
 //! - [`noise`] makes a scenario out of any bytes, for property tests and fuzzers.
 
 pub mod craft;
@@ -20,6 +21,7 @@ pub mod scenario;
 pub mod sink;
 pub mod stand;
 pub mod tables;
+pub mod trace;
 
 pub use frame::{Operation, SimFrame};
 pub use host::{AccountingError, Host, Outcome, Side};

@@ -20,6 +20,19 @@ pub struct Way {
     pub mtu: u32,
 }
 
+impl Way {
+    /// Whether a packet of `length` bytes from its IP header on can take it.
+    pub const fn state(&self, length: u32) -> PathState {
+        if length > self.mtu {
+            PathState::TooSmall
+        } else if self.resolved {
+            PathState::Ready
+        } else {
+            PathState::Unresolved
+        }
+    }
+}
+
 /// Routes that never change.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Underlay {
@@ -58,13 +71,7 @@ impl Underlay {
             return PathState::Missing;
         };
         *path = way.path;
-        if query.length > way.mtu {
-            PathState::TooSmall
-        } else if way.resolved {
-            PathState::Ready
-        } else {
-            PathState::Unresolved
-        }
+        way.state(query.length)
     }
 }
 

@@ -31,6 +31,18 @@ impl Checksum {
         self
     }
 
+    /// Adds `bytes` of any length; an odd last byte counts as the high half of a word.
+    pub fn slice(mut self, bytes: &[u8]) -> Self {
+        let mut words = bytes.chunks_exact(2);
+        for word in &mut words {
+            self = self.word(u16::from_be_bytes([word[0], word[1]]));
+        }
+        match words.remainder() {
+            [last] => self.word(u16::from_be_bytes([*last, 0])),
+            _ => self,
+        }
+    }
+
     /// The value for the checksum field.
     #[inline(always)]
     pub const fn finish(self) -> [u8; 2] {
@@ -71,6 +83,14 @@ mod tests {
                 let bytes: [u8; 20] = bytes.try_into().unwrap_or([0; 20]);
                 prop_assert_eq!(Checksum::new().bytes(&bytes).finish(), judge.calc_header_checksum().to_be_bytes());
             }
+        }
+
+        #[test]
+        fn slices_and_arrays_sum_alike(bytes: [u8; 33]) {
+            prop_assert_eq!(Checksum::new().slice(&bytes).finish(), Checksum::new().bytes(&bytes).finish());
+            let (even, _) = bytes.split_at(32);
+            let array: [u8; 32] = even.try_into().unwrap_or([0; 32]);
+            prop_assert_eq!(Checksum::new().slice(even).finish(), Checksum::new().bytes(&array).finish());
         }
 
         #[test]

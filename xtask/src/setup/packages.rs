@@ -63,6 +63,11 @@ const PACKAGES: &[Package] = &[
     program("busybox-static", "busybox", Need::Test),
     program("cpio", "cpio", Need::Test),
     program("kmod", "depmod", Need::Test),
+    program("udhcpc", "udhcpc", Need::Test),
+    program("isc-dhcp-client", "dhclient", Need::Test),
+    program("dhcpcd-base", "dhcpcd", Need::Test),
+    program("ndisc6", "rdisc6", Need::Test),
+    program("bind9-dnsutils", "dig", Need::Test),
     program("xz-utils", "xz", Need::Test),
 ];
 

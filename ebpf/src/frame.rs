@@ -1,7 +1,9 @@
 //! A frame in an skb.
 //!
-//! Header reads go straight to the packet, whose first bytes `SkbFrame::new` brings into its
-//! linear part. The kernel keeps the outermost VLAN tag beside the packet, which this file hides.
+//! Header reads and writes go straight to the packet where it lies in one piece. What is outside that
+//! piece is read through a helper and stays where it is: bringing payload into the first piece would
+//! make the receiver's TCP copy what it can otherwise take over. The kernel keeps the outermost VLAN
+//! tag beside the packet, which this file hides.
 
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6,
@@ -17,13 +19,9 @@ use coax_pipeline::{Family, Frame, Refused, Room};
 use coax_wire::{EtherType, Ethernet, VlanTag};
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 const ADJ_ROOM_MAC: u32 = 1;
-
-/// More than all headers that the pipeline reads at fixed places: both layers over IPv6 with a
-/// neighbour solicitation.
-const HEADERS: u32 = 192;
 
 /// `adjust_room` wants a whole IP header of the outer family behind the inner Ethernet header,
 /// whatever is there: shorter payloads are filled up for the moment of the change.
@@ -41,21 +39,8 @@ pub struct SkbFrame {
 impl SkbFrame {
     /// The frame of the program that was called with `skb`.
     #[inline(always)]
-    pub fn new(skb: *mut __sk_buff) -> Self {
-        let frame = Self { skb };
-        // SAFETY: as in `ifindex`.
-        let (start, end) = unsafe { ((*skb).data as usize, (*skb).data_end as usize) };
-        let wanted = if frame.bytes() < HEADERS {
-            frame.bytes()
-        } else {
-            HEADERS
-        };
-        if start + wanted as usize > end {
-            // Without memory the frame stays as it is, and its headers count as missing.
-            // SAFETY: the context is valid.
-            unsafe { bpf_skb_pull_data(skb, wanted) };
-        }
-        frame
+    pub const fn new(skb: *mut __sk_buff) -> Self {
+        Self { skb }
     }
 
     /// Kernel index of the device by which the frame entered.
@@ -77,9 +62,37 @@ impl SkbFrame {
         unsafe { (*self.skb).len }
     }
 
+    /// Where the first piece of the packet starts and ends.
+    #[inline(always)]
+    fn piece(&self) -> (usize, usize) {
+        // SAFETY: as in `ifindex`.
+        unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) }
+    }
+
     #[inline(always)]
     fn check(result: i64) -> Result<(), Refused> {
         if result == 0 { Ok(()) } else { Err(Refused) }
+    }
+}
+
+/// Reads through a helper, wherever the bytes are.
+#[inline(always)]
+fn load<T: FromBytes>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper fills all of `value` or says that it did not.
+    let loaded = unsafe {
+        bpf_skb_load_bytes(
+            skb.cast::<c_void>(),
+            offset,
+            value.as_mut_ptr().cast::<c_void>(),
+            size_of::<T>() as u32,
+        )
+    };
+    if loaded == 0 {
+        // SAFETY: filled, and any bytes are a value of `T`.
+        Some(unsafe { value.assume_init() })
+    } else {
+        None
     }
 }
 
@@ -102,35 +115,19 @@ impl Frame for SkbFrame {
 
     #[inline(always)]
     fn read<T: FromBytes>(&self, offset: u32) -> Option<T> {
-        // SAFETY: as in `ifindex`.
-        let (start, end) = unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) };
+        let (start, end) = self.piece();
         let from = start + offset as usize;
         if from + size_of::<T>() <= end {
             // SAFETY: the bytes lie inside the packet, which the verifier checks too; any bytes are
             // a value of `T`.
             return Some(unsafe { (from as *const T).read_unaligned() });
         }
-        None
+        load(self.skb, offset)
     }
 
     #[inline(always)]
     fn read_at<T: FromBytes>(&self, offset: u32) -> Option<T> {
-        let mut value = MaybeUninit::<T>::uninit();
-        // SAFETY: the helper fills all of `value` or says that it did not.
-        let loaded = unsafe {
-            bpf_skb_load_bytes(
-                self.skb.cast::<c_void>(),
-                offset,
-                value.as_mut_ptr().cast::<c_void>(),
-                size_of::<T>() as u32,
-            )
-        };
-        // SAFETY: filled, and any bytes are a value of `T`.
-        if loaded == 0 {
-            Some(unsafe { value.assume_init() })
-        } else {
-            None
-        }
+        load(self.skb, offset)
     }
 
     #[inline(always)]
@@ -145,6 +142,29 @@ impl Frame for SkbFrame {
             )
         };
         loaded == 0
+    }
+
+    #[inline(always)]
+    fn header<T: FromBytes + IntoBytes + KnownLayout + Unaligned>(
+        &mut self,
+        offset: u32,
+    ) -> Option<&mut T> {
+        let (start, end) = self.piece();
+        let at = start + offset as usize;
+        if at + size_of::<T>() <= end {
+            // SAFETY: the bytes lie inside the packet, which the verifier checks too; any bytes are
+            // a value of `T`, which has alignment one. Whatever moves the packet takes `&mut self`.
+            return Some(unsafe { &mut *(at as *mut T) });
+        }
+        // SAFETY: the context is valid.
+        unsafe { bpf_skb_pull_data(self.skb, offset + size_of::<T>() as u32) };
+        let (start, end) = self.piece();
+        let at = start + offset as usize;
+        if at + size_of::<T>() <= end {
+            // SAFETY: as above.
+            return Some(unsafe { &mut *(at as *mut T) });
+        }
+        None
     }
 
     #[inline(always)]

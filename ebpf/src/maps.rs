@@ -1,5 +1,6 @@
 //! The maps. The loader sets their sizes and pins them by these names.
 
+use crate::tables::{KnownPath, Question};
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
@@ -42,7 +43,13 @@ pub static REPLICAS: HashMap<ReplicaKey, ReplicaRow> =
 pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(4097, 0);
 
 #[map]
-pub static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(4097 * 32, 0);
+pub static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(4097 * 64, 0);
+
+#[map]
+pub static PATHS: PerCpuArray<KnownPath> = PerCpuArray::with_max_entries(KnownPath::PLACES, 0);
+
+#[map]
+pub static QUESTION: PerCpuArray<Question> = PerCpuArray::with_max_entries(1, 0);
 
 #[map]
 static META: PerCpuArray<Meta> = PerCpuArray::with_max_entries(1, 0);

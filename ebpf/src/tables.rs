@@ -1,12 +1,14 @@
 //! Rows from maps, and the host's routes.
 
-use crate::maps::{ADDRESSES, HOST, MACS, NETWORKS, PORTS, REPLICAS, TUNNELS};
+use crate::maps::{ADDRESSES, HOST, MACS, NETWORKS, PATHS, PORTS, QUESTION, REPLICAS, TUNNELS};
 use aya_ebpf::bindings::{
     __sk_buff, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
     bpf_fib_lookup as FibLookup,
 };
-use aya_ebpf::helpers::generated::{bpf_fib_lookup, bpf_loop};
-use coax_pipeline::{Family, Path, PathQuery, PathState, Repeat, Tables};
+use aya_ebpf::helpers::generated::{
+    bpf_fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_loop,
+};
+use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Tables};
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
     ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
@@ -21,6 +23,9 @@ const AF_INET6: u8 = 10;
 /// turns forwarding on for this one device, which the kernel wants to see for the lookup.
 const LOOPBACK: u32 = 1;
 
+/// The range that the pipeline takes source ports of tunnels from.
+const SOURCE_PORTS: u16 = 0xc000;
+
 /// Rows from maps, routes from the kernel.
 pub struct MapTables {
     skb: *mut __sk_buff,
@@ -31,6 +36,14 @@ impl MapTables {
     #[inline(always)]
     pub const fn new(skb: *mut __sk_buff) -> Self {
         Self { skb }
+    }
+}
+
+impl Clock for MapTables {
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        // SAFETY: takes nothing.
+        unsafe { bpf_ktime_get_coarse_ns() }
     }
 }
 
@@ -78,45 +91,21 @@ impl Tables for MapTables {
 
     #[inline(always)]
     fn path(&self, query: &PathQuery<'_>, path: &mut Path) -> PathState {
-        // SAFETY: all fields of the structure are numbers, for which zero is a value.
-        let mut lookup: FibLookup = unsafe { core::mem::zeroed() };
-        lookup.l4_protocol = protocol::UDP;
-        lookup.sport = query.source_port.to_be();
-        lookup.dport = query.destination_port.to_be();
-        lookup.ifindex = LOOPBACK;
-        lookup.__bindgen_anon_1.tot_len = query.length as u16;
-        match query.family {
-            Family::Ipv4 => {
-                let [.., a, b, c, d] = *query.source;
-                let [.., e, f, g, h] = *query.destination;
-                lookup.family = AF_INET;
-                lookup.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes([a, b, c, d]);
-                lookup.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes([e, f, g, h]);
+        // SAFETY: takes nothing.
+        let tick = unsafe { bpf_jiffies64() };
+        let known = PATHS.get_ptr_mut(KnownPath::place(query));
+        // SAFETY: not null, and a per-CPU value has one user at a time.
+        if let Some(known) = known.map(|known| unsafe { &mut *known }) {
+            if known.tick == tick && known.is_for(query) && query.length <= known.mtu {
+                *path = known.path;
+                return PathState::Ready;
             }
-            Family::Ipv6 => {
-                lookup.family = AF_INET6;
-                lookup.__bindgen_anon_3.ipv6_src = words(query.source);
-                lookup.__bindgen_anon_4.ipv6_dst = words(query.destination);
-            }
+            let state = ask(self.skb, query, path, &mut known.mtu);
+            known.tick = if state == PathState::Ready { tick } else { 0 };
+            known.note(query, path);
+            return state;
         }
-        // SAFETY: context and structure are valid, the size is the structure's own.
-        let found = unsafe {
-            bpf_fib_lookup(
-                self.skb.cast::<c_void>(),
-                &mut lookup,
-                size_of::<FibLookup>() as i32,
-                0,
-            )
-        };
-        path.ifindex = lookup.ifindex;
-        path.source = MacAddress(lookup.smac);
-        path.destination = MacAddress(lookup.dmac);
-        match found as u32 {
-            BPF_FIB_LKUP_RET_SUCCESS => PathState::Ready,
-            BPF_FIB_LKUP_RET_NO_NEIGH => PathState::Unresolved,
-            BPF_FIB_LKUP_RET_FRAG_NEEDED => PathState::TooSmall,
-            _ => PathState::Missing,
-        }
+        PathState::Missing
     }
 
     #[inline(always)]
@@ -130,6 +119,119 @@ impl Tables for MapTables {
                 0,
             );
         }
+    }
+}
+
+/// A way through the underlay that the kernel has just named. Routes are asked for once in a tick of
+/// the kernel's clock (1 to 10 ms) for each VTEP and choice among equal paths, not for every packet.
+#[repr(C)]
+pub struct KnownPath {
+    /// The tick in which the kernel named it; 0: it did not.
+    tick: u64,
+    destination: [u64; 2],
+    choice: u32,
+    mtu: u32,
+    path: Path,
+}
+
+impl KnownPath {
+    /// Places for each CPU.
+    pub const PLACES: u32 = 4096;
+    /// Bits of the tunnel's source port by which the host chooses among its own equal paths. The
+    /// fabric behind them chooses by all bits.
+    const CHOICES: u16 = 64;
+
+    #[inline(always)]
+    const fn choice(query: &PathQuery<'_>) -> u16 {
+        query.source_port & (Self::CHOICES - 1)
+    }
+
+    #[inline(always)]
+    fn place(query: &PathQuery<'_>) -> u32 {
+        let [high, low] = halves(query.destination);
+        let mixed = (low ^ high ^ low >> 32) as u32 ^ Self::choice(query) as u32;
+        mixed.wrapping_mul(0x9e37_79b1) >> 20
+    }
+
+    #[inline(always)]
+    fn is_for(&self, query: &PathQuery<'_>) -> bool {
+        self.choice == u32::from(Self::choice(query))
+            && self.destination == halves(query.destination)
+    }
+
+    #[inline(always)]
+    fn note(&mut self, query: &PathQuery<'_>, path: &Path) {
+        self.destination = halves(query.destination);
+        self.choice = u32::from(Self::choice(query));
+        self.path = *path;
+    }
+}
+
+#[inline(always)]
+fn halves(address: &[u8; 16]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *address;
+    [
+        u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+    ]
+}
+
+/// Room for the kernel's structure, in words of eight bytes. It is too large for the stack of a program
+/// that is some calls deep.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Question([u64; size_of::<FibLookup>() / 8]);
+
+/// Asks the kernel for the way, and for the MTU of it.
+#[inline(never)]
+fn ask(skb: *mut __sk_buff, query: &PathQuery<'_>, path: &mut Path, mtu: &mut u32) -> PathState {
+    let Some(lookup) = QUESTION.get_ptr_mut(0) else {
+        return PathState::Missing;
+    };
+    // SAFETY: not null, and a per-CPU value has one user at a time; the map's values are as large and
+    // as aligned as the structure, all fields of which are numbers.
+    let lookup = unsafe {
+        *lookup = Question([0; _]);
+        &mut *lookup.cast::<FibLookup>()
+    };
+    lookup.l4_protocol = protocol::UDP;
+    lookup.sport = (SOURCE_PORTS | KnownPath::choice(query)).to_be();
+    lookup.dport = query.destination_port.to_be();
+    lookup.ifindex = LOOPBACK;
+    lookup.__bindgen_anon_1.tot_len = query.length as u16;
+    match query.family {
+        Family::Ipv4 => {
+            let [.., a, b, c, d] = *query.source;
+            let [.., e, f, g, h] = *query.destination;
+            lookup.family = AF_INET;
+            lookup.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes([a, b, c, d]);
+            lookup.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes([e, f, g, h]);
+        }
+        Family::Ipv6 => {
+            lookup.family = AF_INET6;
+            lookup.__bindgen_anon_3.ipv6_src = words(query.source);
+            lookup.__bindgen_anon_4.ipv6_dst = words(query.destination);
+        }
+    }
+    // SAFETY: context and structure are valid, the size is the structure's own.
+    let found = unsafe {
+        bpf_fib_lookup(
+            skb.cast::<c_void>(),
+            lookup,
+            size_of::<FibLookup>() as i32,
+            0,
+        )
+    };
+    path.ifindex = lookup.ifindex;
+    path.source = MacAddress(lookup.smac);
+    path.destination = MacAddress(lookup.dmac);
+    // SAFETY: a number in either meaning.
+    *mtu = u32::from(unsafe { lookup.__bindgen_anon_1.mtu_result });
+    match found as u32 {
+        BPF_FIB_LKUP_RET_SUCCESS => PathState::Ready,
+        BPF_FIB_LKUP_RET_NO_NEIGH => PathState::Unresolved,
+        BPF_FIB_LKUP_RET_FRAG_NEEDED => PathState::TooSmall,
+        _ => PathState::Missing,
     }
 }
 

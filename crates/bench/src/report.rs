@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::fmt::Write;
 
 /// One figure that is measured.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Figure {
     /// UDP datagrams in 64-byte frames per second.

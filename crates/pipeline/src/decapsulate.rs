@@ -16,6 +16,7 @@ use coax_wire::{
     ip::{self, ecn},
     udp::Udp,
     vxlan::Vxlan,
+    words,
 };
 
 /// Runs the stage.
@@ -124,7 +125,7 @@ fn over_ipv6<F: Frame, T: Tables, S: Sink>(
     }
     meta.flags |= Meta::FROM_TUNNEL;
     meta.traffic_class = packet.traffic_class();
-    meta.vtep = packet.source;
+    words::copy(&packet.source, &mut meta.vtep);
     let length = u32::from(u16::from_be_bytes(packet.payload_length));
     let whole = length + Ethernet::LENGTH + ip::Ipv6::LENGTH;
     match enter(
@@ -239,7 +240,7 @@ fn take_out<F: Frame, T: Tables>(
         return meta.drop(DropReason::NotMember);
     };
     meta.network = member.network;
-    meta.ethernet = inner;
+    inner.put(&mut meta.ethernet);
     if inner.ethertype.is_tag() {
         if !member.has(TunnelRow::VLAN_TRANSPARENT) {
             return meta.drop(DropReason::TaggedFrame);
@@ -293,11 +294,13 @@ fn uncover<F: Frame>(frame: &mut F, meta: &mut Meta, outer: Family) -> Verdict {
         tags: meta.tag_count,
         ip,
     };
-    if frame.close(room, meta.ethernet.ethertype).is_err()
-        || frame.write(0, &meta.ethernet).is_err()
-    {
+    if frame.close(room, meta.ethernet.ethertype).is_err() {
         return meta.drop(DropReason::RewriteFailed);
     }
+    let Some(header) = frame.header::<Ethernet>(0) else {
+        return meta.drop(DropReason::RewriteFailed);
+    };
+    meta.ethernet.put(header);
     meta.traffic_class = 0;
     if mark & ecn::CAPABLE_1 != 0 && ip {
         return carry_mark(frame, meta, mark);

@@ -7,7 +7,7 @@
 
 use crate::{Family, Frame, Meta, Path, Refused, Room, Sink, Tables, Verdict, deliver, mtu};
 use coax_tables::{DropReason, HostRow};
-use coax_wire::{EtherType, Ethernet, ip, udp::Udp, vxlan::Vxlan};
+use coax_wire::{EtherType, Ethernet, ip, udp::Udp, vxlan::Vxlan, words};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Hops that a tunnel packet may take through the fabric.
@@ -90,7 +90,7 @@ pub(crate) const fn source_port(hash: u32) -> u16 {
 pub(crate) fn write_headers<F: Frame>(
     frame: &mut F,
     host: &HostRow,
-    meta: &mut Meta,
+    meta: &Meta,
 ) -> Result<(), Refused> {
     let class = if host.has(HostRow::PIPE_DSCP) {
         meta.traffic_class & 0x03
@@ -117,27 +117,13 @@ pub(crate) fn write_headers<F: Frame>(
 }
 
 #[inline(always)]
-fn write_ipv4<F: Frame>(
-    frame: &mut F,
-    meta: &mut Meta,
-    class: u8,
-    udp: Udp,
-) -> Result<(), Refused> {
-    let Meta {
-        own_vtep,
-        vtep,
-        network,
-        ethernet,
-        path,
-        scratch,
-        ..
-    } = meta;
-    let (outer, _) = Outer4::mut_from_prefix(scratch).map_err(|_| Refused)?;
-    outer.ethernet = outer_ethernet(path, EtherType::IPV4);
-    let [.., a, b, c, d] = *own_vtep;
-    let [.., e, f, g, h] = *vtep;
+fn write_ipv4<F: Frame>(frame: &mut F, meta: &Meta, class: u8, udp: Udp) -> Result<(), Refused> {
+    let outer = frame.header::<Outer4>(0).ok_or(Refused)?;
+    outer_ethernet(&meta.path, EtherType::IPV4).put(&mut outer.ethernet);
+    let [.., a, b, c, d] = meta.own_vtep;
+    let [.., e, f, g, h] = meta.vtep;
     let length = u16::from_be_bytes(udp.length).wrapping_add(ip::Ipv4::LENGTH as u16);
-    outer.ip = ip::Ipv4 {
+    let mut header = ip::Ipv4 {
         version_length: 0x45,
         traffic_class: class,
         total_length: length.to_be_bytes(),
@@ -149,42 +135,28 @@ fn write_ipv4<F: Frame>(
         source: [a, b, c, d],
         destination: [e, f, g, h],
     };
-    outer.ip.checksum = mtu::ipv4_checksum(&outer.ip);
+    header.checksum = mtu::ipv4_checksum(&header);
+    outer.ip = header;
     outer.udp = udp;
-    outer.vxlan = Vxlan::new(network.0);
-    outer.inner = *ethernet;
-    frame.write(0, outer)
+    outer.vxlan = Vxlan::new(meta.network.0);
+    meta.ethernet.put(&mut outer.inner);
+    Ok(())
 }
 
 #[inline(always)]
-fn write_ipv6<F: Frame>(
-    frame: &mut F,
-    meta: &mut Meta,
-    class: u8,
-    udp: Udp,
-) -> Result<(), Refused> {
-    let Meta {
-        own_vtep,
-        vtep,
-        network,
-        ethernet,
-        path,
-        scratch,
-        hash,
-        ..
-    } = meta;
-    let (outer, _) = Outer6::mut_from_prefix(scratch).map_err(|_| Refused)?;
-    outer.ethernet = outer_ethernet(path, EtherType::IPV6);
-    outer.ip.version_class_flow = ip::Ipv6::first_word(class, *hash);
+fn write_ipv6<F: Frame>(frame: &mut F, meta: &Meta, class: u8, udp: Udp) -> Result<(), Refused> {
+    let outer = frame.header::<Outer6>(0).ok_or(Refused)?;
+    outer_ethernet(&meta.path, EtherType::IPV6).put(&mut outer.ethernet);
+    outer.ip.version_class_flow = ip::Ipv6::first_word(class, meta.hash);
     outer.ip.payload_length = udp.length;
     outer.ip.next_header = ip::protocol::UDP;
     outer.ip.hop_limit = HOPS;
-    outer.ip.source = *own_vtep;
-    outer.ip.destination = *vtep;
+    words::copy(&meta.own_vtep, &mut outer.ip.source);
+    words::copy(&meta.vtep, &mut outer.ip.destination);
     outer.udp = udp;
-    outer.vxlan = Vxlan::new(network.0);
-    outer.inner = *ethernet;
-    frame.write(0, outer)
+    outer.vxlan = Vxlan::new(meta.network.0);
+    meta.ethernet.put(&mut outer.inner);
+    Ok(())
 }
 
 #[inline(always)]

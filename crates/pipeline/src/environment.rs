@@ -56,8 +56,15 @@ pub trait Repeat {
     fn step(&mut self, index: u32) -> bool;
 }
 
+/// The time, for what expires or is limited.
+pub trait Clock {
+    /// Nanoseconds of a clock that never goes back and stands still with the machine. Steps of some
+    /// milliseconds are fine.
+    fn now(&self) -> u64;
+}
+
 /// The rows of the vSwitch and the routes of its host.
-pub trait Tables {
+pub trait Tables: Clock {
     /// The host's own tunnel endpoint.
     fn host(&self) -> Option<&HostRow>;
     /// A local port.

@@ -6,6 +6,7 @@
 
 use crate::{Frame, Meta, Sink, Tables, Verdict, mtu, parse};
 use coax_tables::{DropReason, FABRIC_SLOT, MacKey, MacRow, NetworkRow};
+use coax_wire::words;
 
 /// Runs the stage.
 #[inline(always)]
@@ -41,7 +42,7 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
         parse::payload(frame, meta);
         mtu::measure(frame, meta);
     }
-    meta.vtep = row.vtep;
+    words::copy(&row.vtep, &mut meta.vtep);
     meta.out_slot = FABRIC_SLOT;
     meta.flags |= Meta::TO_TUNNEL;
     if row.has(MacRow::IPV6) {

@@ -1,7 +1,7 @@
 //! What the pipeline needs of a frame, wherever it is stored.
 
 use coax_wire::VlanTag;
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// The environment refused to change the frame (no memory, or a kind of packet that it cannot
 /// change). The frame may be half changed and must be dropped.
@@ -60,6 +60,13 @@ pub trait Frame {
 
     /// Copies bytes of the frame to `value`; false when the frame ends before.
     fn copy_to<T: FromBytes + IntoBytes>(&self, offset: u32, value: &mut T) -> bool;
+
+    /// The bytes of a header at a place known when the program is compiled, to be overwritten;
+    /// nothing when they are outside the frame or cannot be made writable.
+    fn header<T: FromBytes + IntoBytes + KnownLayout + Unaligned>(
+        &mut self,
+        offset: u32,
+    ) -> Option<&mut T>;
 
     /// Overwrites bytes of the frame.
     ///

@@ -27,9 +27,9 @@ pub mod stage;
 pub mod underlay;
 pub mod verdict;
 
-pub use environment::{Path, PathQuery, PathState, Repeat, Sink, Tables};
+pub use environment::{Clock, Path, PathQuery, PathState, Repeat, Sink, Tables};
 pub use frame::{Family, Frame, Refused, Room};
-pub use meta::Meta;
+pub use meta::{Fragment, Meta};
 pub use stage::Stage;
 pub use verdict::Verdict;
 

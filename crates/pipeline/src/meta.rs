@@ -4,10 +4,22 @@ use crate::{Path, Verdict};
 use coax_tables::{DropReason, NetworkId, NetworkRow};
 use coax_wire::{Ethernet, VlanTag};
 
+/// Which part of a datagram an IP packet is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Fragment {
+    /// All of it.
+    Whole = 0,
+    /// The first part, with the transport header.
+    First = 1,
+    /// A later part.
+    Later = 2,
+}
+
 /// The state that stages share. The kernel keeps it in a per-CPU map, because a program's stack has
 /// 512 bytes; whoever reuses a value calls `enter` first.
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct Meta {
     /// Device by which the frame entered.
     pub ifindex: u32,
@@ -33,12 +45,29 @@ pub struct Meta {
     pub reason: DropReason,
     /// Tags that were taken off: how many of `tags` count.
     pub tag_count: u32,
-    /// Tags that were taken off, outermost first.
-    pub tags: [VlanTag; Meta::TAGS],
+    /// Offset of the transport header in the frame without tags; zero: there is none to be read
+    /// (not IP, a later fragment, a packet that ends before).
+    pub transport: u32,
+    /// Which part of a datagram the packet is.
+    pub fragment: Fragment,
+    /// Offset of the IPv6 fragment header in the frame without tags; zero: there is none.
+    pub fragment_header: u32,
+    /// Always zero: what follows begins at a multiple of eight.
+    pub zero: u32,
+    /// Sender of the IP packet, IPv4 in mapped form.
+    pub source: [u8; 16],
+    /// Receiver of the IP packet, IPv4 in mapped form.
+    pub destination: [u8; 16],
+    /// Source and destination port of TCP, UDP and SCTP as on the wire; zero for others.
+    pub ports: [u8; 4],
+    /// Transport protocol, behind extension headers; zero when not IP.
+    pub protocol: u8,
     /// DSCP and ECN of the inner IP header; zero for other frames.
     pub traffic_class: u8,
     /// The VM's Ethernet header without tags.
     pub ethernet: Ethernet,
+    /// Tags that were taken off, outermost first.
+    pub tags: [VlanTag; Meta::TAGS],
     /// The destination's VTEP, IPv4 in mapped form.
     pub vtep: [u8; 16],
     /// The own VTEP that sends, IPv4 in mapped form.
@@ -83,6 +112,9 @@ impl Meta {
     pub const IPV6: u32 = 512;
     /// Room for tunnel headers over IPv4 is open for the copies.
     pub const OPEN: u32 = 1024;
+    /// More IPv6 extension headers than are read, or one that ends too early: what the packet carries
+    /// is not known.
+    pub const OBSCURE: u32 = 2048;
 
     /// A value for one frame that entered by the device `ifindex`.
     pub const fn new(ifindex: u32) -> Self {
@@ -99,16 +131,24 @@ impl Meta {
             out_slot: 0,
             reason: DropReason::Malformed,
             tag_count: 0,
-            tags: [VlanTag {
-                protocol: coax_wire::EtherType([0; 2]),
-                control: [0; 2],
-            }; Self::TAGS],
+            transport: 0,
+            fragment: Fragment::Whole,
+            fragment_header: 0,
+            zero: 0,
+            source: [0; 16],
+            destination: [0; 16],
+            ports: [0; 4],
+            protocol: 0,
             traffic_class: 0,
             ethernet: Ethernet {
                 destination: coax_wire::MacAddress([0; 6]),
                 source: coax_wire::MacAddress([0; 6]),
                 ethertype: coax_wire::EtherType([0; 2]),
             },
+            tags: [VlanTag {
+                protocol: coax_wire::EtherType([0; 2]),
+                control: [0; 2],
+            }; Self::TAGS],
             vtep: [0; 16],
             own_vtep: [0; 16],
             receivers: NetworkRow::EMPTY,
@@ -133,6 +173,11 @@ impl Meta {
         self.out_slot = 0;
         self.hash = 0;
         self.bytes = 0;
+        self.transport = 0;
+        self.fragment = Fragment::Whole;
+        self.fragment_header = 0;
+        self.protocol = 0;
+        self.ports = [0; 4];
     }
 
     /// True when all bits of `flag` are set.

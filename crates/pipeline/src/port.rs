@@ -33,7 +33,7 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
     let Some(ethernet) = frame.read::<Ethernet>(0) else {
         return meta.drop(DropReason::Truncated);
     };
-    meta.ethernet = ethernet;
+    ethernet.put(&mut meta.ethernet);
     if ethernet.source != port.mac && !port.has(PortRow::ANY_SOURCE) {
         return meta.drop(DropReason::ForgedSource);
     }

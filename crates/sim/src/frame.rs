@@ -7,7 +7,7 @@
 use coax_pipeline::{Frame, Refused, Room};
 use coax_wire::{EtherType, Ethernet, VlanTag};
 use std::collections::BTreeSet;
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// What undefined bytes are filled with.
 pub const UNDEFINED: u8 = 0xaa;
@@ -111,6 +111,16 @@ impl Frame for SimFrame<'_> {
             }
             None => false,
         }
+    }
+
+    fn header<T: FromBytes + IntoBytes + KnownLayout + Unaligned>(
+        &mut self,
+        offset: u32,
+    ) -> Option<&mut T> {
+        self.may(Operation::Write).ok()?;
+        let start = offset as usize;
+        let bytes = self.bytes.get_mut(start..start + size_of::<T>())?;
+        T::mut_from_bytes(bytes).ok()
     }
 
     fn write<T: IntoBytes + Immutable>(&mut self, offset: u32, value: &T) -> Result<(), Refused> {

@@ -107,6 +107,7 @@ impl Scenario {
         let tables = SimTables {
             rows: self.rows.clone(),
             underlay: stand.underlay(),
+            now: 0,
         };
         Host::new(tables, stand.sending())
     }

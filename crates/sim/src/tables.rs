@@ -1,7 +1,7 @@
 //! Rows and routes of one simulated host, as the pipeline sees them.
 
 use crate::SimRows;
-use coax_pipeline::{Family, Path, PathQuery, PathState, Repeat, Tables};
+use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Tables};
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
     ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
@@ -82,6 +82,14 @@ pub struct SimTables {
     pub rows: SimRows,
     /// The routes.
     pub underlay: Underlay,
+    /// The time, in nanoseconds.
+    pub now: u64,
+}
+
+impl Clock for SimTables {
+    fn now(&self) -> u64 {
+        self.now
+    }
 }
 
 impl Tables for SimTables {

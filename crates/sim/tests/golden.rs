@@ -49,8 +49,12 @@ fn every_reason_of_a_stage_is_met_by_a_case() {
                 .flat_map(|tally| tally.drops.keys().copied()),
         );
     }
-    let missed: Vec<_> = coax_tables::DropReason::ALL
+    let named: BTreeSet<_> = coax_pipeline::Stage::ALL
         .iter()
+        .flat_map(|stage| stage.drops())
+        .collect();
+    let missed: Vec<_> = named
+        .into_iter()
         .filter(|reason| !met.contains(reason))
         .collect();
     // Golden cases are played by the kernel, which refuses nothing while it has memory.

@@ -75,8 +75,9 @@ fn noise_reaches_every_stage_verdict_and_reason() {
     assert_eq!(verdicts, met.map(|verdict| verdict as u32).into());
     // Nothing is refused for lack of memory here.
     reasons.insert(DropReason::RewriteFailed);
-    let missed: Vec<_> = DropReason::ALL
+    let missed: Vec<_> = Stage::ALL
         .iter()
+        .flat_map(|stage| stage.drops())
         .filter(|reason| !reasons.contains(reason))
         .collect();
     assert!(missed.is_empty(), "never met: {missed:?}");

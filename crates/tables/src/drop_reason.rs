@@ -30,7 +30,7 @@ macro_rules! drop_reasons {
 
 impl DropReason {
     /// Room for counters of each slot; codes stay below it.
-    pub const COUNT: u32 = 32;
+    pub const COUNT: u32 = 64;
 }
 
 drop_reasons! {
@@ -103,6 +103,75 @@ drop_reasons! {
     /// The path's uplink cannot take the frame as it is.
     PathTooSmall = 22, "path-too-small",
         "The fabric's MTU towards the other host is smaller than network MTU plus tunnel header: check the uplinks' MTU.";
+    /// The source IP address is not one of the port's.
+    ForgedAddress = 23, "forged-address",
+        "The VM sent from an IP address that is not its own: a second address that Coax was not told about (`allowed_addresses`), or an attack.";
+    /// An ARP message that claims somebody else's address.
+    ForgedArp = 24, "forged-arp",
+        "The VM claimed an address that is not its own in an ARP message: a wrong static address, or an attempt to take over a neighbour's traffic.";
+    /// A neighbour discovery message that claims somebody else's address.
+    ForgedNeighbour = 25, "forged-neighbour",
+        "The VM claimed an address that is not its own in neighbour discovery: a wrong static address, or an attempt to take over a neighbour's traffic.";
+    /// A port that may not serve sent DHCP answers or router advertisements.
+    RogueServer = 26, "rogue-server",
+        "The VM answers DHCP or advertises itself as a router, and its port may not: set `may_serve` if it is meant to.";
+    /// A spanning tree frame; it shut the port.
+    Bpdu = 27, "bpdu",
+        "The VM takes part in spanning tree, so it is a bridge: its port was shut before it could make a loop.";
+    /// A guard has shut the port.
+    PortShut = 28, "port-shut",
+        "A guard has shut the port for a while: `coax port show` says which and until when.";
+    /// More broadcasts, multicasts or frames to unknown addresses than the port may send.
+    Storm = 29, "storm",
+        "The VM sends more broadcasts, multicasts or frames to unknown addresses than its network allows (`storm_control`).";
+    /// The host's own canary came back; it shut the port.
+    Loop = 30, "loop",
+        "A frame that Coax sent out of one port came back by another: a VM bridges two of its ports. This one was shut.";
+    /// From one isolated port to another.
+    Isolated = 31, "isolated",
+        "Both ports are isolated: they reach the other ports of their network, but not each other.";
+    /// Extension headers that hide what the packet is.
+    HeaderChain = 32, "header-chain",
+        "More extension headers than the switch reads, or headers that hide what the packet is: nearly always an attack.";
+    /// A firewall rule denies it.
+    Denied = 33, "denied",
+        "A firewall rule denies it, or none allows it: `coax trace` says which.";
+    /// A firewall rule rejects it; the sender was told where possible.
+    Rejected = 34, "rejected",
+        "A firewall rule rejects it, and the sender was told: `coax trace` says which rule.";
+    /// Not IP, on a port with a firewall.
+    NotAllowed = 35, "not-allowed",
+        "Not an IP packet, and the port has a firewall whose default is to deny: rules are about IP.";
+    /// Does not belong to any connection in its state.
+    NoConnection = 36, "no-connection",
+        "The packet belongs to no open connection, or is outside its window: a late packet, a connection that timed out, or a forged reset.";
+    /// The project has as many connections on this host as it may.
+    ConnectionQuota = 37, "connection-quota",
+        "The project has as many connections on this host as its quota allows: a scan, or a quota that is too small.";
+    /// No room for another connection.
+    ConnectionsFull = 38, "connections-full",
+        "The host has no room for another connection: raise the capacity of the table `connections`.";
+    /// A fragment without a decision.
+    Fragment = 39, "fragment",
+        "A fragment that came before its first one, overlaps another, or is too short: evasion, or a path that reorders fragments.";
+    /// The router has no route.
+    NoRoute = 40, "no-route",
+        "The router has no route to the destination; the sender was told.";
+    /// The packet has used up its hops; the sender was told.
+    TimeToLive = 41, "time-to-live",
+        "The packet has used up its hops at a router: a routing loop, or a traceroute.";
+    /// More requests for the host's services than the port may send.
+    PuntLimit = 42, "punt-limit",
+        "The VM asks for DHCP, router advertisements or names more often than a port may.";
+    /// A VLAN that the trunk port does not carry.
+    VlanNotAllowed = 43, "vlan-not-allowed",
+        "The trunk port does not carry this VLAN: add it to the port's `trunk` list.";
+    /// Not IP unicast, on a routed network.
+    NotRoutable = 44, "not-routable",
+        "The network is of type `routed`, which carries IP unicast only.";
+    /// Routed to an address that nobody has.
+    NoNeighbour = 45, "no-neighbour",
+        "Routed into a network where nobody has the address; the sender was told.";
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Ethernet II header and IEEE 802.1Q tags.
 
-use crate::MacAddress;
+use crate::{MacAddress, words};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// What follows an Ethernet header or a tag.
@@ -72,6 +72,14 @@ pub struct Ethernet {
 impl Ethernet {
     /// Bytes of the header.
     pub const LENGTH: u32 = 14;
+
+    /// Copies the header to `to`, in words.
+    #[inline(always)]
+    pub fn put(&self, to: &mut Self) {
+        let (from, to): (&[u8; 14], &mut [u8; 14]) =
+            (zerocopy::transmute_ref!(self), zerocopy::transmute_mut!(to));
+        words::copy(from, to);
+    }
 }
 
 /// One 802.1Q or 802.1ad tag: its protocol and its control information

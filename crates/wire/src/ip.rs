@@ -12,6 +12,8 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// RFC 8200 section 4.5: the header of a fragment.
     pub const FRAGMENT: u8 = 44;
+    /// RFC 4302.
+    pub const AUTHENTICATION: u8 = 51;
     /// RFC 4443.
     pub const ICMPV6: u8 = 58;
     /// RFC 9260.

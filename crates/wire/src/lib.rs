@@ -15,6 +15,7 @@ pub mod mac;
 pub mod numbers;
 pub mod udp;
 pub mod vxlan;
+pub mod words;
 
 pub use ethernet::{EtherType, Ethernet, VlanTag};
 pub use mac::{MacAddress, ParseMacError};

@@ -27,7 +27,7 @@ const fn map_name(table: Table) -> &'static str {
     }
 }
 
-/// Every map of the program object with the number of entries that `capacity` gives it.
+/// Every map that outlives an agent, with the number of entries that `capacity` gives it.
 pub fn map_names(capacity: &Capacity) -> Vec<(&'static str, u32)> {
     let slots = capacity.ports + 1;
     let tables = Table::ALL
@@ -38,7 +38,6 @@ pub fn map_names(capacity: &Capacity) -> Vec<(&'static str, u32)> {
             ("LAYOUT", 1),
             ("COUNTERS", slots),
             ("DROPS", slots * DropReason::COUNT),
-            ("META", 1),
         ])
         .collect()
 }

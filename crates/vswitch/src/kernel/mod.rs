@@ -95,6 +95,22 @@ impl KernelDataPlane {
             .ok()
     }
 
+    /// The state of the last frame on each processor, for inspection after test runs. It is not pinned:
+    /// it belongs to the programs of this process alone, and may have another size in the next one.
+    ///
+    /// # Errors
+    /// `Kernel` when the map cannot be opened once more.
+    pub fn last_frame(&self) -> Result<aya::maps::MapData, DataPlaneError> {
+        let map = self.ebpf.map("META");
+        let aya::maps::Map::PerCpuArray(data) =
+            map.ok_or_else(|| failed("find the map META")("the program object lacks it"))?
+        else {
+            return Err(failed("open the map META")("it is of another kind"));
+        };
+        let id = data.info().map_err(failed("read about the map META"))?.id();
+        aya::maps::MapData::from_id(id).map_err(failed("open the map META"))
+    }
+
     /// Instructions that the verifier walked through for the program, where the kernel tells.
     pub fn verified_instructions(&self, side: Attachment) -> Option<u32> {
         self.program(side)?

@@ -63,9 +63,9 @@ impl Executor {
         let mut executor = Self {
             stand,
             rows: plane.rows().unwrap(),
-            plane,
-            meta: PerCpuArray::try_from(map("META")).unwrap(),
+            meta: PerCpuArray::try_from(Map::PerCpuArray(plane.last_frame().unwrap())).unwrap(),
             counters: PerCpuArray::try_from(map("COUNTERS")).unwrap(),
+            plane,
             pins: pins.clone(),
             cpu: tie_to_one_processor(),
             tap: Tap::open(),

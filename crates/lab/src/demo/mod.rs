@@ -7,6 +7,7 @@ mod cuts;
 mod flood;
 mod foreign;
 mod moves;
+mod plug;
 mod reach;
 pub mod report;
 mod restarts;

@@ -9,6 +9,7 @@ use coax_api::Port;
 use coax_netlink::Namespace;
 use serde::Serialize;
 
+use super::plug;
 use super::report::Checks;
 use super::sniffer::Sniffer;
 use super::world::{World, address};
@@ -56,6 +57,8 @@ pub struct Speed {
     /// Frames of address resolution on the baseline's fabric for the first ping of two VMs: that there
     /// are some shows that point 2 would have seen them.
     pub resolution_on_baseline: usize,
+    /// Milliseconds from the API call to the first answered packet of a new port, sorted.
+    pub new_port_ms: Vec<f64>,
 }
 
 pub(super) fn run(world: &World, baseline: &LabName, checks: &mut Checks) -> Result<Speed, Error> {
@@ -69,6 +72,7 @@ pub(super) fn run(world: &World, baseline: &LabName, checks: &mut Checks) -> Res
         baseline: Vec::new(),
         busy: 0.0,
         resolution_on_baseline: first_contact(world, baseline, &theirs[0], address)?,
+        new_port_ms: Vec::new(),
     };
     for round in 0..ROUNDS {
         let at = SocketAddr::new(address, PORT + round * 20);
@@ -87,6 +91,7 @@ pub(super) fn run(world: &World, baseline: &LabName, checks: &mut Checks) -> Res
         }
     }
     tell(&result, checks);
+    result.new_port_ms = plug::run(world, checks)?;
     Ok(result)
 }
 

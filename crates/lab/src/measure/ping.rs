@@ -10,8 +10,9 @@ use nix::sys::socket::{SockaddrStorage, recvfrom};
 use serde::Serialize;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-/// Between two tries for a target that has not answered.
-const RETRY: Duration = Duration::from_millis(200);
+/// Below this, waiting is done in naps.
+const COARSE: Duration = Duration::from_millis(10);
+const NAP: Duration = Duration::from_micros(100);
 const ECHO_V4: u8 = 8;
 const ECHO_REPLY_V4: u8 = 0;
 const ECHO_V6: u8 = 128;
@@ -28,6 +29,8 @@ pub struct Options {
     pub tries: u32,
     /// Bytes after the ICMP header.
     pub payload: usize,
+    /// Between two tries for a target that has not answered.
+    pub interval: Duration,
 }
 
 impl Default for Options {
@@ -36,6 +39,7 @@ impl Default for Options {
             limit: Duration::from_secs(1),
             tries: 3,
             payload: 48,
+            interval: Duration::from_millis(200),
         }
     }
 }
@@ -122,7 +126,7 @@ impl Pinger {
             let end = if last {
                 limit
             } else {
-                limit.min(Instant::now() + RETRY)
+                limit.min(Instant::now() + self.options.interval)
             };
             self.collect(&mut results, &sent, end)?;
             if Instant::now() >= limit || results.iter().all(|r| r.answered.is_some()) {
@@ -159,9 +163,18 @@ impl Pinger {
             if left.is_zero() {
                 return Ok(());
             }
-            self.socket.set_read_timeout(Some(left))?;
+            // A time-out of the kernel's is a multiple of its clock's ticks, which can be too coarse.
+            let briefly = left < COARSE;
+            self.socket.set_nonblocking(briefly)?;
+            if !briefly {
+                self.socket.set_read_timeout(Some(left))?;
+            }
             let (length, from) = match receive(&self.socket, &mut buffer) {
                 Ok(received) => received,
+                Err(Errno::EAGAIN) if briefly => {
+                    std::thread::sleep(left.min(NAP));
+                    continue;
+                }
                 Err(Errno::EAGAIN) => return Ok(()),
                 Err(Errno::EINTR) => continue,
                 Err(error) => return Err(error.into()),

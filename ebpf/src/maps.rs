@@ -7,7 +7,7 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use coax_pipeline::Meta;
 use coax_tables::{
     AddressKey, AddressRow, Counters, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey,
-    PortRow, ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+    PortRow, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 
 /// Version of the layout that these maps have; written by the loader.
@@ -38,6 +38,13 @@ pub static TUNNELS: HashMap<TunnelKey, TunnelRow> =
 #[map]
 pub static REPLICAS: HashMap<ReplicaKey, ReplicaRow> =
     HashMap::with_max_entries(131_072, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static SOURCES: HashMap<SourceKey, SourceRow> =
+    HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static SHUT: Array<ShutRow> = Array::with_max_entries(4097, 0);
 
 #[map]
 pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(4097, 0);

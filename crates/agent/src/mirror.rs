@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+    ReplicaKey, ReplicaRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use coax_vswitch::{Attachment, Row, RowKey, RowOperation, Rows};
 
@@ -42,6 +42,8 @@ pub struct Mirror {
     pub networks: BTreeMap<NetworkId, HeldNetwork>,
     /// Port rows of all networks.
     pub ports: BTreeMap<PortKey, PortRow>,
+    /// Addresses that the ports of all networks may send from, by the ports' counters.
+    pub sources: BTreeMap<SourceKey, SourceRow>,
     /// Devices with a program.
     pub attached: BTreeSet<(u32, Attachment)>,
     tunnel_networks: BTreeMap<TunnelKey, NetworkId>,
@@ -96,6 +98,7 @@ impl Mirror {
             Row::Replica(key, row) => drop(self.held(key.network).replicas.insert(key, row)),
             Row::Network(network, row) => self.held(network).network = Some(row),
             Row::Port(key, row) => drop(self.ports.insert(key, row)),
+            Row::Source(key, row) => drop(self.sources.insert(key, row)),
         }
     }
 
@@ -107,6 +110,10 @@ impl Mirror {
             }
             RowKey::Port(key) => {
                 self.ports.remove(key);
+                return;
+            }
+            RowKey::Source(key) => {
+                self.sources.remove(key);
                 return;
             }
             RowKey::Tunnel(key) => match self.tunnel_networks.remove(key) {
@@ -127,7 +134,7 @@ impl Mirror {
             RowKey::Address(key) => drop(held.addresses.remove(key)),
             RowKey::Replica(key) => drop(held.replicas.remove(key)),
             RowKey::Network(_) => held.network = None,
-            RowKey::Host | RowKey::Port(_) => {}
+            RowKey::Host | RowKey::Port(_) | RowKey::Source(_) => {}
         }
         if held.is_empty() {
             self.networks.remove(&network);

@@ -6,6 +6,7 @@
 //! - [`Netlink`] is a cheap clonable connection that belongs for good to the namespace in which it was opened.
 //! - [`Namespace`] creates, opens, enters and deletes named namespaces. `setns` changes one thread, therefore it happens
 //!   only on threads made for the purpose, never on a worker of an async runtime.
+//! - [`PacketSender`] sends frames as they are.
 //! - [`LinkWatch`] tells every change of a link, and lists again by itself when the kernel had to drop messages.
 
 mod address;
@@ -15,6 +16,7 @@ mod link;
 mod link_create;
 mod namespace;
 mod neighbour;
+mod packet;
 mod route;
 mod sysctl;
 mod watch;
@@ -25,6 +27,7 @@ pub use link::{Link, OperState, VethPeer};
 pub use link_create::{VethEnd, Vxlan};
 pub use namespace::{Namespace, ScopedNamespace};
 pub use neighbour::Neighbour;
+pub use packet::PacketSender;
 pub use route::{NextHop, Route, RouteKind};
 pub use sysctl::{read_sysctl, write_sysctl};
 pub use watch::{LinkEvent, LinkWatch};

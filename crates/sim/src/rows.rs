@@ -2,7 +2,7 @@
 
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+    ReplicaKey, ReplicaRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use std::collections::HashMap;
 
@@ -23,6 +23,8 @@ pub struct SimRows {
     pub tunnels: HashMap<TunnelKey, TunnelRow>,
     /// Receivers of copies.
     pub replicas: HashMap<ReplicaKey, ReplicaRow>,
+    /// Addresses that ports may send from, beyond those in their rows.
+    pub sources: HashMap<SourceKey, SourceRow>,
 }
 
 impl SimRows {
@@ -48,6 +50,11 @@ impl SimRows {
     pub fn address(&mut self, network: NetworkId, address: [u8; 16], mac: coax_wire::MacAddress) {
         self.addresses
             .insert(AddressKey { address, network }, AddressRow::new(mac));
+    }
+
+    /// Lets the port with the counters `slot` send from an address, IPv4 in mapped form.
+    pub fn source(&mut self, slot: u32, address: [u8; 16], row: SourceRow) {
+        self.sources.insert(SourceKey { address, slot }, row);
     }
 
     /// Lets a VTEP, IPv4 in mapped form, send frames of a network.
@@ -97,6 +104,8 @@ pub enum Receiver {
         /// Index of the counters.
         slot: u32,
     },
+    /// A local port of a trunk, or an isolated one, by its row.
+    Local(ReplicaRow),
     /// A host of Coax.
     Host([u8; 16]),
     /// A VTEP that is not run by Coax.
@@ -106,7 +115,7 @@ pub enum Receiver {
 impl Receiver {
     const fn run(&self) -> u32 {
         match self {
-            Self::Port { .. } => 0,
+            Self::Port { .. } | Self::Local(_) => 0,
             Self::Host(vtep) => {
                 if is_ipv4(vtep) {
                     1
@@ -132,6 +141,7 @@ impl Receiver {
                 slot,
                 ..ReplicaRow::default()
             },
+            Self::Local(row) => row,
             Self::Host(vtep) | Self::Foreign(vtep) => ReplicaRow {
                 vtep,
                 ifindex: 0,

@@ -232,6 +232,7 @@ pub const fn host_row() -> HostRow {
         udp_port: Vxlan::PORT.to_be_bytes(),
         flags: 0,
         seed: 0,
+        canary: 0,
     }
 }
 

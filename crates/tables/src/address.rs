@@ -43,6 +43,9 @@ pub struct AddressRow {
 impl AddressRow {
     /// The address is the router's own.
     pub const ROUTER: u16 = 1;
+    /// Several ports share the address. The row's owner is the last one that announced it, which the
+    /// data plane notes by itself; a zero MAC address: none has yet, and everybody is asked.
+    pub const SHARED: u16 = 2;
 
     /// True when `flag` is set.
     #[inline(always)]

@@ -77,6 +77,8 @@ impl MacRow {
     pub const TO_PEER: u32 = 8;
     /// The address is the router's: packets to it are routed. `LOCAL` is not set.
     pub const ROUTER: u32 = 16;
+    /// The data plane has noted by itself where the address lives: it moves with a shared IP address.
+    pub const LEARNED: u32 = 64;
     /// The port is isolated, here or where it lives.
     pub const ISOLATED: u32 = 32;
 

@@ -26,6 +26,18 @@ pub struct SourceKey {
     pub slot: u32,
 }
 
+impl SourceKey {
+    /// Says that the port may use a MAC address beside its own: whoever may use a MAC address may use
+    /// the link-local IPv6 address that is made of it.
+    #[inline(always)]
+    pub const fn of_mac(slot: u32, mac: coax_wire::MacAddress) -> Self {
+        Self {
+            address: coax_wire::ip::link_local(mac),
+            slot,
+        }
+    }
+}
+
 /// By which MAC address the port may use an address.
 #[derive(
     Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,

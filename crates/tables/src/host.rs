@@ -18,6 +18,9 @@ pub struct HostRow {
     pub flags: u16,
     /// A secret of this host: nobody else can choose what falls into one bucket of its hash tables.
     pub seed: u64,
+    /// What marks the host's canaries: frames that must not come back by another port. Zero: none are
+    /// sent. Every VM of the host sees it.
+    pub canary: u64,
 }
 
 impl HostRow {

@@ -21,6 +21,8 @@ pub struct Capacity {
     pub tunnels: u32,
     /// Receivers of copies, for all networks together; twice that many while lists change.
     pub replicas: u32,
+    /// Addresses that ports may send from, beyond one of each family.
+    pub sources: u32,
 }
 
 impl Default for Capacity {
@@ -32,6 +34,7 @@ impl Default for Capacity {
             addresses: 524_288,
             tunnels: 262_144,
             replicas: 524_288,
+            sources: 65_536,
         }
     }
 }
@@ -41,7 +44,7 @@ impl Default for Capacity {
 pub enum ParseCapacityError {
     /// There is no such table.
     #[error(
-        "no table `{0}`: write ports, networks, macs, addresses, tunnels or replicas, as in `macs=500000,ports=200`"
+        "no table `{0}`: write ports, networks, macs, addresses, tunnels, replicas or sources, as in `macs=500000,ports=200`"
     )]
     Table(String),
     /// The number is missing, no number, zero or above 16 million.
@@ -62,6 +65,7 @@ impl Capacity {
             Table::Addresses => self.addresses,
             Table::Tunnels => self.tunnels,
             Table::Replicas => self.replicas,
+            Table::Sources => self.sources,
         }
     }
 
@@ -73,6 +77,7 @@ impl Capacity {
             "addresses" => &mut self.addresses,
             "tunnels" => &mut self.tunnels,
             "replicas" => &mut self.replicas,
+            "sources" => &mut self.sources,
             _ => return None,
         })
     }
@@ -108,10 +113,11 @@ impl fmt::Display for Capacity {
             addresses,
             tunnels,
             replicas,
+            sources,
         } = self;
         write!(
             f,
-            "ports={ports},networks={networks},macs={macs},addresses={addresses},tunnels={tunnels},replicas={replicas}"
+            "ports={ports},networks={networks},macs={macs},addresses={addresses},tunnels={tunnels},replicas={replicas},sources={sources}"
         )
     }
 }

@@ -1,7 +1,7 @@
 //! The trait between the agent and what forwards frames.
 
 use crate::{RowOperation, Rows, Table};
-use coax_tables::{Counters, DropReason};
+use coax_tables::{Counters, DropReason, ShutRow};
 use thiserror::Error;
 
 /// On which side of the vSwitch a device is.
@@ -126,7 +126,20 @@ pub trait DataPlane: Send {
     /// `Kernel` when they cannot be read.
     fn counters(&self, slot: u32) -> Result<SlotCounters, DataPlaneError>;
 
-    /// Sets the counters of `slot` to zero, before another port gets it.
+    /// Whether a guard has shut the port with the counters `slot`.
+    ///
+    /// # Errors
+    /// `Kernel` when it cannot be read.
+    fn shut(&self, slot: u32) -> Result<ShutRow, DataPlaneError>;
+
+    /// Shuts or opens the port with the counters `slot`.
+    ///
+    /// # Errors
+    /// `Kernel` when it cannot be written.
+    fn set_shut(&mut self, slot: u32, row: &ShutRow) -> Result<(), DataPlaneError>;
+
+    /// Sets the counters of `slot` to zero and forgets what its guards remember, before another
+    /// port gets it.
     ///
     /// # Errors
     /// `Kernel` when they cannot be written.

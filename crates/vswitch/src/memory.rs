@@ -3,6 +3,7 @@
 use crate::{
     Attachment, DataPlane, DataPlaneError, Row, RowOperation, Rows, SlotCounters, Table, TableUsage,
 };
+use coax_tables::ShutRow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows that one table of a `MemoryDataPlane` takes unless told otherwise.
@@ -14,6 +15,7 @@ pub struct MemoryDataPlane {
     rows: Rows,
     attached: BTreeSet<(u32, Attachment)>,
     counters: BTreeMap<u32, SlotCounters>,
+    shut: BTreeMap<u32, ShutRow>,
     capacity: BTreeMap<Table, u32>,
     operations: Vec<RowOperation>,
 }
@@ -55,6 +57,7 @@ impl MemoryDataPlane {
             Row::Mac(key, _) => self.rows.macs.contains_key(key),
             Row::Address(key, _) => self.rows.addresses.contains_key(key),
             Row::Replica(key, _) => self.rows.replicas.contains_key(key),
+            Row::Source(key, _) => self.rows.sources.contains_key(key),
             Row::Network(key, _) => self.rows.networks.contains_key(key),
             Row::Port(key, _) => self.rows.ports.contains_key(key),
         }
@@ -99,6 +102,16 @@ impl DataPlane for MemoryDataPlane {
 
     fn reset_counters(&mut self, slot: u32) -> Result<(), DataPlaneError> {
         self.counters.remove(&slot);
+        self.shut.remove(&slot);
+        Ok(())
+    }
+
+    fn shut(&self, slot: u32) -> Result<ShutRow, DataPlaneError> {
+        Ok(self.shut.get(&slot).copied().unwrap_or_default())
+    }
+
+    fn set_shut(&mut self, slot: u32, row: &ShutRow) -> Result<(), DataPlaneError> {
+        self.shut.insert(slot, *row);
         Ok(())
     }
 

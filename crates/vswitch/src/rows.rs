@@ -2,7 +2,7 @@
 
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+    ReplicaKey, ReplicaRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +20,8 @@ pub enum Table {
     Addresses,
     /// Who gets copies of broadcasts.
     Replicas,
+    /// Addresses that ports may send from.
+    Sources,
     /// Networks.
     Networks,
     /// Local ports.
@@ -28,12 +30,13 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Host,
         Self::Tunnels,
         Self::Macs,
         Self::Addresses,
         Self::Replicas,
+        Self::Sources,
         Self::Networks,
         Self::Ports,
     ];
@@ -46,6 +49,7 @@ impl Table {
             Self::Macs => "macs",
             Self::Addresses => "addresses",
             Self::Replicas => "replicas",
+            Self::Sources => "sources",
             Self::Networks => "networks",
             Self::Ports => "ports",
         }
@@ -71,6 +75,8 @@ pub enum RowKey {
     Address(AddressKey),
     /// Key of the replica table.
     Replica(ReplicaKey),
+    /// Key of the source table.
+    Source(SourceKey),
     /// Key of the network table.
     Network(NetworkId),
     /// Key of the port table.
@@ -86,6 +92,7 @@ impl RowKey {
             Self::Mac(_) => Table::Macs,
             Self::Address(_) => Table::Addresses,
             Self::Replica(_) => Table::Replicas,
+            Self::Source(_) => Table::Sources,
             Self::Network(_) => Table::Networks,
             Self::Port(_) => Table::Ports,
         }
@@ -105,6 +112,8 @@ pub enum Row {
     Address(AddressKey, AddressRow),
     /// Who gets a copy.
     Replica(ReplicaKey, ReplicaRow),
+    /// An address that a port may send from.
+    Source(SourceKey, SourceRow),
     /// A network.
     Network(NetworkId, NetworkRow),
     /// A local port.
@@ -120,6 +129,7 @@ impl Row {
             Self::Mac(key, _) => RowKey::Mac(key),
             Self::Address(key, _) => RowKey::Address(key),
             Self::Replica(key, _) => RowKey::Replica(key),
+            Self::Source(key, _) => RowKey::Source(key),
             Self::Network(key, _) => RowKey::Network(key),
             Self::Port(key, _) => RowKey::Port(key),
         }
@@ -148,6 +158,8 @@ pub struct Rows {
     pub addresses: BTreeMap<AddressKey, AddressRow>,
     /// Who gets copies of broadcasts.
     pub replicas: BTreeMap<ReplicaKey, ReplicaRow>,
+    /// Addresses that ports may send from.
+    pub sources: BTreeMap<SourceKey, SourceRow>,
     /// Networks.
     pub networks: BTreeMap<NetworkId, NetworkRow>,
     /// Local ports.
@@ -163,6 +175,7 @@ impl Rows {
             Row::Mac(key, row) => drop(self.macs.insert(key, row)),
             Row::Address(key, row) => drop(self.addresses.insert(key, row)),
             Row::Replica(key, row) => drop(self.replicas.insert(key, row)),
+            Row::Source(key, row) => drop(self.sources.insert(key, row)),
             Row::Network(key, row) => drop(self.networks.insert(key, row)),
             Row::Port(key, row) => drop(self.ports.insert(key, row)),
         }
@@ -179,6 +192,7 @@ impl Rows {
             RowKey::Mac(key) => self.macs.remove(key).is_some(),
             RowKey::Address(key) => self.addresses.remove(key).is_some(),
             RowKey::Replica(key) => self.replicas.remove(key).is_some(),
+            RowKey::Source(key) => self.sources.remove(key).is_some(),
             RowKey::Network(key) => self.networks.remove(key).is_some(),
             RowKey::Port(key) => self.ports.remove(key).is_some(),
         }
@@ -200,6 +214,7 @@ impl Rows {
             Table::Macs => self.macs.len(),
             Table::Addresses => self.addresses.len(),
             Table::Replicas => self.replicas.len(),
+            Table::Sources => self.sources.len(),
             Table::Networks => self.networks.len(),
             Table::Ports => self.ports.len(),
         }
@@ -223,6 +238,11 @@ impl Rows {
                 self.replicas
                     .iter()
                     .map(|(key, row)| Row::Replica(*key, *row)),
+            )
+            .chain(
+                self.sources
+                    .iter()
+                    .map(|(key, row)| Row::Source(*key, *row)),
             )
             .chain(
                 self.networks

@@ -45,6 +45,7 @@ const SMALL: Capacity = Capacity {
     addresses: 4,
     tunnels: 4,
     replicas: 8,
+    sources: 4,
 };
 
 fn mac(last: u8) -> RowOperation {

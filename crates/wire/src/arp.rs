@@ -46,6 +46,13 @@ impl Arp {
         self.hardware == [0, 1] && self.protocol == [8, 0] && self.lengths == [6, 4]
     }
 
+    /// True when the addresses are as long as those of IPv4 over Ethernet and stand where they do,
+    /// whatever hardware and protocol are named: some hosts do not look at those.
+    #[inline(always)]
+    pub fn has_ethernet_lengths(&self) -> bool {
+        self.lengths == [6, 4]
+    }
+
     /// A packet with the fixed fields filled in.
     pub const fn new(
         operation: [u8; 2],

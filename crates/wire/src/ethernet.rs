@@ -39,6 +39,13 @@ impl EtherType {
         matches!(self.0, [0x81, 0x00] | [0x88, 0xa8])
     }
 
+    /// True for what is no type but the length of an LLC frame, possibly a wrong one (IEEE 802.3
+    /// clause 3.2.6; hosts take everything below 1536 for it).
+    #[inline(always)]
+    pub const fn is_length(self) -> bool {
+        self.0[0] < 6
+    }
+
     /// The number as it is written in standards.
     pub const fn get(self) -> u16 {
         u16::from_be_bytes(self.0)

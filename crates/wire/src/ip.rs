@@ -166,3 +166,49 @@ pub const fn mapped(address: [u8; 4]) -> [u8; 16] {
     let [a, b, c, d] = address;
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
+
+/// True for an IPv4 address in mapped form.
+#[inline(always)]
+pub const fn is_mapped(address: &[u8; 16]) -> bool {
+    matches!(address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..])
+}
+
+/// The link-local address that is made of a MAC address (RFC 4291 appendix A, modified EUI-64).
+#[inline(always)]
+pub const fn link_local(mac: crate::MacAddress) -> [u8; 16] {
+    let [a, b, c, d, e, f] = mac.0;
+    [
+        0xfe,
+        0x80,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        a ^ 0x02,
+        b,
+        c,
+        0xff,
+        0xfe,
+        d,
+        e,
+        f,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv6Addr;
+
+    #[test]
+    fn link_local_addresses_are_those_of_the_standard() {
+        // The example of RFC 2464 section 4, as a link-local address.
+        let address = link_local(crate::MacAddress([0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde]));
+        assert_eq!(
+            Ipv6Addr::from(address).to_string(),
+            "fe80::3656:78ff:fe9a:bcde"
+        );
+    }
+}

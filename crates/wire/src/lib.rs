@@ -7,10 +7,12 @@
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 
 pub mod arp;
+pub mod canary;
 pub mod checksum;
 pub mod ethernet;
 pub mod icmp;
 pub mod ip;
+pub mod llc;
 pub mod mac;
 pub mod numbers;
 pub mod udp;

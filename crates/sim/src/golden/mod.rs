@@ -4,6 +4,7 @@
 //! kernel play every file. A file is the whole truth about its case: the stand is described in
 //! `stand`, everything else is in it.
 
+mod row_text;
 mod rows_text;
 mod text;
 

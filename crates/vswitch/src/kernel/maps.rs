@@ -5,7 +5,8 @@ use crate::{Capacity, DataPlaneError, SlotCounters, Table};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use coax_tables::{
     AddressKey, AddressRow, Counters, DropReason, HostRow, MacKey, MacRow, NetworkId, NetworkRow,
-    PortKey, PortRow, ReplicaKey, ReplicaRow, TunnelKey, TunnelRow, drop_index,
+    PortKey, PortRow, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    drop_index,
 };
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -13,6 +14,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 const COUNTER_BYTES: usize = size_of::<Counters>();
 const HOST_BYTES: usize = size_of::<HostRow>();
+const SHUT_BYTES: usize = size_of::<ShutRow>();
 
 /// Name of a table's map in the program object.
 const fn map_name(table: Table) -> &'static str {
@@ -22,6 +24,7 @@ const fn map_name(table: Table) -> &'static str {
         Table::Macs => "MACS",
         Table::Addresses => "ADDRESSES",
         Table::Replicas => "REPLICAS",
+        Table::Sources => "SOURCES",
         Table::Networks => "NETWORKS",
         Table::Ports => "PORTS",
     }
@@ -38,6 +41,7 @@ pub fn map_names(capacity: &Capacity) -> Vec<(&'static str, u32)> {
             ("LAYOUT", 1),
             ("COUNTERS", slots),
             ("DROPS", slots * DropReason::COUNT),
+            ("SHUT", slots),
         ])
         .collect()
 }
@@ -143,10 +147,12 @@ pub(super) struct Maps {
     pub(super) macs: Typed<MacKey, MacRow, 12, 44>,
     pub(super) addresses: Typed<AddressKey, AddressRow, 20, 8>,
     pub(super) replicas: Typed<ReplicaKey, ReplicaRow, 12, 28>,
+    pub(super) sources: Typed<SourceKey, SourceRow, 20, 8>,
     pub(super) networks: Typed<NetworkId, NetworkRow, 4, 64>,
     pub(super) ports: Typed<PortKey, PortRow, 8, 64>,
     counters: PerCpuArray<MapData, [u8; COUNTER_BYTES]>,
     drops: PerCpuArray<MapData, u64>,
+    shut: Array<MapData, [u8; SHUT_BYTES]>,
 }
 
 impl Maps {
@@ -157,12 +163,14 @@ impl Maps {
             macs: TypedMap::take(ebpf, Table::Macs)?,
             addresses: TypedMap::take(ebpf, Table::Addresses)?,
             replicas: TypedMap::take(ebpf, Table::Replicas)?,
+            sources: TypedMap::take(ebpf, Table::Sources)?,
             networks: TypedMap::take(ebpf, Table::Networks)?,
             ports: TypedMap::take(ebpf, Table::Ports)?,
             counters: PerCpuArray::try_from(take(ebpf, "COUNTERS")?)
                 .map_err(failed("open the counters"))?,
             drops: PerCpuArray::try_from(take(ebpf, "DROPS")?)
                 .map_err(failed("open the drop counters"))?,
+            shut: Array::try_from(take(ebpf, "SHUT")?).map_err(failed("open the shut ports"))?,
         })
     }
 
@@ -224,6 +232,20 @@ impl Maps {
         Ok(())
     }
 
+    pub(super) fn shut(&self, slot: u32) -> Result<ShutRow, DataPlaneError> {
+        let row = self
+            .shut
+            .get(&slot, 0)
+            .map_err(failed("read whether a port is shut"))?;
+        Ok(value::<ShutRow, SHUT_BYTES>(&row))
+    }
+
+    pub(super) fn set_shut(&mut self, slot: u32, row: &ShutRow) -> Result<(), DataPlaneError> {
+        self.shut
+            .set(slot, bytes::<ShutRow, SHUT_BYTES>(row), 0)
+            .map_err(failed("write whether a port is shut"))
+    }
+
     pub(super) fn entries(&self, table: Table) -> Result<usize, DataPlaneError> {
         match table {
             Table::Host => Ok(1),
@@ -231,6 +253,7 @@ impl Maps {
             Table::Macs => self.macs.entries(),
             Table::Addresses => self.addresses.entries(),
             Table::Replicas => self.replicas.entries(),
+            Table::Sources => self.sources.entries(),
             Table::Networks => self.networks.entries(),
             Table::Ports => self.ports.entries(),
         }

@@ -16,6 +16,7 @@ use crate::{
     Table, TableUsage,
 };
 use attach::Attachments;
+use coax_tables::ShutRow;
 use maps::Maps;
 use std::path::PathBuf;
 
@@ -135,6 +136,7 @@ impl DataPlane for KernelDataPlane {
             macs: self.maps.macs.all()?,
             addresses: self.maps.addresses.all()?,
             replicas: self.maps.replicas.all()?,
+            sources: self.maps.sources.all()?,
             networks: self.maps.networks.all()?,
             ports: self.maps.ports.all()?,
         })
@@ -157,7 +159,16 @@ impl DataPlane for KernelDataPlane {
     }
 
     fn reset_counters(&mut self, slot: u32) -> Result<(), DataPlaneError> {
+        self.maps.set_shut(slot, &ShutRow::default())?;
         self.maps.reset_counters(slot)
+    }
+
+    fn shut(&self, slot: u32) -> Result<ShutRow, DataPlaneError> {
+        self.maps.shut(slot)
+    }
+
+    fn set_shut(&mut self, slot: u32, row: &ShutRow) -> Result<(), DataPlaneError> {
+        self.maps.set_shut(slot, row)
     }
 
     fn usage(&self) -> Result<Vec<TableUsage>, DataPlaneError> {
@@ -184,6 +195,7 @@ impl KernelDataPlane {
             Row::Mac(key, row) => self.maps.macs.put(key, row, capacity),
             Row::Address(key, row) => self.maps.addresses.put(key, row, capacity),
             Row::Replica(key, row) => self.maps.replicas.put(key, row, capacity),
+            Row::Source(key, row) => self.maps.sources.put(key, row, capacity),
             Row::Network(key, row) => self.maps.networks.put(key, row, capacity),
             Row::Port(key, row) => self.maps.ports.put(key, row, capacity),
         }
@@ -196,6 +208,7 @@ impl KernelDataPlane {
             RowKey::Mac(key) => self.maps.macs.delete(key),
             RowKey::Address(key) => self.maps.addresses.delete(key),
             RowKey::Replica(key) => self.maps.replicas.delete(key),
+            RowKey::Source(key) => self.maps.sources.delete(key),
             RowKey::Network(key) => self.maps.networks.delete(key),
             RowKey::Port(key) => self.maps.ports.delete(key),
         }

@@ -25,6 +25,7 @@ const CAPACITY: Capacity = Capacity {
     addresses: 64,
     tunnels: 64,
     replicas: 128,
+    sources: 64,
 };
 
 const META_BYTES: usize = size_of::<Meta>();
@@ -247,7 +248,11 @@ fn rows_of(rows: &SimRows) -> Rows {
     for row in tunnels.chain(macs).chain(addresses).chain(replicas) {
         all.put(row);
     }
-    for row in networks.chain(ports) {
+    let sources = rows
+        .sources
+        .iter()
+        .map(|(key, row)| Row::Source(*key, *row));
+    for row in sources.chain(networks).chain(ports) {
         all.put(row);
     }
     all

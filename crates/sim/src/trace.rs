@@ -7,7 +7,7 @@
 
 use crate::tables::Way;
 use crate::{Host, Outcome, Side, SimSink, SimTables};
-use coax_pipeline::{Family, Path, PathQuery, PathState, Repeat, Sink, Stage, Tables};
+use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Sink, Stage, Tables};
 use coax_tables::{
     AddressKey, AddressRow, DropReason, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey,
     PortRow, ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
@@ -148,6 +148,12 @@ macro_rules! noted {
             row
         })+
     };
+}
+
+impl Clock for Recorder<'_> {
+    fn now(&self) -> u64 {
+        self.tables.now()
+    }
 }
 
 impl Tables for Recorder<'_> {

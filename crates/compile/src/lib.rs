@@ -4,6 +4,7 @@
 
 mod compiler;
 mod message;
+pub mod policy;
 pub mod rows;
 pub mod slice;
 mod touched;

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use coax_compile::Compiler;
 use coax_model::{
-    Binding, Change, Host, HostName, Intent, Name, Network, ObjectName, Port, PortName,
+    Binding, Change, Host, HostName, Intent, Name, Network, ObjectName, Port, PortName, Subnet,
 };
 use coax_wire::{MacAddress, Mtu, Vni};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -46,20 +46,18 @@ fn deployment(networks: u32, ports: u32) -> Intent {
         let name = Name::new(&format!("net-{network}")).unwrap();
         let full = ObjectName::new(project(network), name.clone());
         let value = Network {
-            vni: Vni::try_from(4096 + network).unwrap(),
-            mtu: Mtu::try_from(1500_u32).unwrap(),
-            subnets: vec!["10.0.0.0/16".parse().unwrap()],
-            vlan_transparent: false,
-            flood_unknown: false,
+            subnets: vec![Subnet::new("10.0.0.0/16".parse().unwrap())],
+            ..Network::new(
+                Vni::try_from(4096 + network).unwrap(),
+                Mtu::try_from(1500_u32).unwrap(),
+            )
         };
         intent.networks.insert(full, value);
         for port in 0..ports {
             let [_, a, b, c] = (port + 2).to_be_bytes();
             let value = Port {
-                network: name.clone(),
-                mac: MacAddress([2, 0, 0, a, b, c]),
                 addresses: vec![[10, a, b, c].into()],
-                host: None,
+                ..Port::new(name.clone(), MacAddress([2, 0, 0, a, b, c]))
             };
             let full = port_name(network, port);
             let host = host_name((network * 7 + port * 13) % HOSTS);

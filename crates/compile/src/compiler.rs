@@ -138,6 +138,16 @@ impl Compiler {
             Change::DeleteBinding { port } => {
                 self.set_binding(port, &Binding::default(), touched);
             }
+            Change::PutGroup { .. }
+            | Change::DeleteGroup { .. }
+            | Change::PutAddressGroup { .. }
+            | Change::DeleteAddressGroup { .. }
+            | Change::PutRouter { .. }
+            | Change::DeleteRouter { .. }
+            | Change::PutRule { .. }
+            | Change::DeleteRule { .. }
+            | Change::PutFirewall { .. }
+            | Change::DeleteFirewall { .. } => {}
         }
     }
 

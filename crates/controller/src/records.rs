@@ -4,6 +4,8 @@
 //! ```text
 //! /coax/v1/network/shop/web     /coax/v1/port/shop/web-1     /coax/v1/vtep/shop/legacy
 //! /coax/v1/host/hv1             /coax/v1/binding/shop/web-1  /coax/v1/meta/generation
+//! /coax/v1/group/shop/web       /coax/v1/router/shop/gw      /coax/v1/address-group/shop/office
+//! /coax/v1/firewall/shop        /coax/v1/firewall-rule/shop/web-to-app
 //! ```
 //!
 //! A record's revision in the store is the revision of the object.
@@ -12,7 +14,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::str::FromStr;
 
-use coax_model::{Binding, Change, Host, Intent, Network, Port, Vtep};
+use coax_model::{
+    AddressGroup, Binding, Change, Firewall, FirewallRule, Group, Host, Intent, Network, Port,
+    Router, Vtep,
+};
 use coax_store::{Compare, KeyValue, Operation, Outcome, Revision, Store, StoreError, Transaction};
 use serde::de::DeserializeOwned;
 
@@ -86,6 +91,11 @@ enum Value<'a> {
     Vtep(&'a Vtep),
     Host(&'a Host),
     Binding(&'a Binding),
+    Group(&'a Group),
+    AddressGroup(&'a AddressGroup),
+    Router(&'a Router),
+    Rule(&'a FirewallRule),
+    Firewall(&'a Firewall),
 }
 
 impl Value<'_> {
@@ -96,6 +106,11 @@ impl Value<'_> {
             Self::Vtep(value) => serde_json::to_vec(value),
             Self::Host(value) => serde_json::to_vec(value),
             Self::Binding(value) => serde_json::to_vec(value),
+            Self::Group(value) => serde_json::to_vec(value),
+            Self::AddressGroup(value) => serde_json::to_vec(value),
+            Self::Router(value) => serde_json::to_vec(value),
+            Self::Rule(value) => serde_json::to_vec(value),
+            Self::Firewall(value) => serde_json::to_vec(value),
         };
         // Plain values always encode; an empty record would be noticed when it is read.
         encoded.unwrap_or_default()
@@ -125,6 +140,20 @@ fn records_of(change: &Change) -> Vec<Record<'_>> {
             record("binding", port, Some(Value::Binding(binding)))
         }
         Change::DeleteBinding { port } => record("binding", port, None),
+        Change::PutGroup { name, group } => record("group", name, Some(Value::Group(group))),
+        Change::DeleteGroup { name } => record("group", name, None),
+        Change::PutAddressGroup { name, group } => {
+            record("address-group", name, Some(Value::AddressGroup(group)))
+        }
+        Change::DeleteAddressGroup { name } => record("address-group", name, None),
+        Change::PutRouter { name, router } => record("router", name, Some(Value::Router(router))),
+        Change::DeleteRouter { name } => record("router", name, None),
+        Change::PutRule { name, rule } => record("firewall-rule", name, Some(Value::Rule(rule))),
+        Change::DeleteRule { name } => record("firewall-rule", name, None),
+        Change::PutFirewall { project, firewall } => {
+            record("firewall", project, Some(Value::Firewall(firewall)))
+        }
+        Change::DeleteFirewall { project } => record("firewall", project, None),
     }
 }
 
@@ -194,6 +223,26 @@ fn read(path: &str, item: &KeyValue) -> Result<Option<Change>, String> {
         "binding" => Change::PutBinding {
             port: named(name)?,
             binding: value(item)?,
+        },
+        "group" => Change::PutGroup {
+            name: named(name)?,
+            group: value(item)?,
+        },
+        "address-group" => Change::PutAddressGroup {
+            name: named(name)?,
+            group: value(item)?,
+        },
+        "router" => Change::PutRouter {
+            name: named(name)?,
+            router: value(item)?,
+        },
+        "firewall-rule" => Change::PutRule {
+            name: named(name)?,
+            rule: value(item)?,
+        },
+        "firewall" => Change::PutFirewall {
+            project: named(name)?,
+            firewall: value(item)?,
         },
         "meta" => return Ok(None),
         other => return Err(format!("nothing is called {other}")),

@@ -57,25 +57,16 @@ impl StationPool {
         self.addresses.insert(address)
     }
 
-    /// A MAC address for a port: locally administered, a hash of its name, and of a number more for
-    /// as long as another port has it.
-    pub fn take_mac(&mut self, port: &PortName) -> MacAddress {
-        let text = port.to_string();
-        let mut attempt = 0;
-        loop {
-            let mac = hashed_mac(&text, attempt);
-            if self.macs.insert(mac) {
-                return mac;
-            }
-            attempt += 1;
-        }
+    /// Whether a MAC address is free.
+    pub fn is_free(&self, mac: MacAddress) -> bool {
+        !self.macs.contains(&mac)
     }
 
-    /// The lowest free address of a subnet after its gateway.
+    /// The lowest free address of a subnet.
     pub fn take_address(&mut self, subnet: IpNet) -> Option<IpAddr> {
         let last = number(last_usable(subnet));
         let next = self.searched.entry(subnet);
-        let next = next.or_insert_with(|| number(gateway(subnet)).checked_add(1));
+        let next = next.or_insert_with(|| Some(number(gateway(subnet))));
         while let Some(candidate) = next.filter(|&candidate| candidate <= last) {
             let address = address(candidate, subnet);
             *next = candidate.checked_add(1);
@@ -87,7 +78,21 @@ impl StationPool {
     }
 }
 
-/// The gateway of a subnet: its first address after the one that names it.
+/// A MAC address for a port: locally administered, a hash of its name, and of a number more for as
+/// long as the one before is not free.
+pub fn choose_mac(port: &PortName, is_free: impl Fn(MacAddress) -> bool) -> MacAddress {
+    let text = port.to_string();
+    let mut attempt = 0;
+    loop {
+        let mac = hashed_mac(&text, attempt);
+        if is_free(mac) {
+            return mac;
+        }
+        attempt += 1;
+    }
+}
+
+/// The gateway of a subnet unless it says otherwise: its first address after the one that names it.
 pub fn gateway(subnet: IpNet) -> IpAddr {
     address(number(subnet.network()).saturating_add(1), subnet)
 }
@@ -162,14 +167,15 @@ mod tests {
         while let Some(address) = pool.take_address(subnet) {
             given.push(address.to_string());
         }
-        assert_eq!(given, ["10.0.0.2", "10.0.0.4", "10.0.0.5", "10.0.0.6"]);
+        let expected = ["10.0.0.1", "10.0.0.2", "10.0.0.4", "10.0.0.5", "10.0.0.6"];
+        assert_eq!(given, expected);
     }
 
     #[test]
-    fn ipv6_starts_after_its_gateway_and_uses_its_last_address() {
+    fn ipv6_uses_its_last_address() {
         let mut pool = StationPool::default();
         let subnet = "fd00::/126".parse().unwrap();
-        assert_eq!(gateway(subnet).to_string(), "fd00::1");
+        assert!(pool.use_address(gateway(subnet)));
         assert_eq!(pool.take_address(subnet).unwrap().to_string(), "fd00::2");
         assert_eq!(pool.take_address(subnet).unwrap().to_string(), "fd00::3");
         assert_eq!(pool.take_address(subnet), None);
@@ -181,8 +187,8 @@ mod tests {
         let subnet = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffc/126"
             .parse()
             .unwrap();
-        assert!(pool.take_address(subnet).is_some());
-        assert!(pool.take_address(subnet).is_some());
+        let given = std::iter::from_fn(|| pool.take_address(subnet));
+        assert_eq!(given.count(), 3);
         assert_eq!(
             last_usable("255.255.255.252/30".parse().unwrap()).to_string(),
             "255.255.255.254"
@@ -191,13 +197,11 @@ mod tests {
 
     #[test]
     fn a_mac_is_a_unicast_local_hash_of_the_name_and_unique() {
-        let mut pool = StationPool::default();
         let name: PortName = "shop/web-1".parse().unwrap();
-        let first = pool.take_mac(&name);
-        let second = pool.take_mac(&name);
+        let first = choose_mac(&name, |_| true);
+        let second = choose_mac(&name, |mac| mac != first);
         assert_eq!(first.0[0], 2);
         assert_ne!(first, second);
-        assert_eq!(StationPool::default().take_mac(&name), first);
         assert_eq!(first.to_string(), "02:45:7e:1b:b7:27");
     }
 }

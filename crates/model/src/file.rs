@@ -1,19 +1,32 @@
-//! The stack file: one project's networks, ports and foreign tunnel endpoints, as the user writes
-//! them. Everything that Coax can find itself is optional.
+//! The stack file: one project's objects as the user writes them. Everything that Coax can find itself
+//! is optional. The operator's file of rails has the same form and no project ([`rails`]).
+
+mod firewall;
+mod network;
+mod port;
+pub mod rails;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use coax_wire::MacAddress;
-use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 
 use crate::diagnostic::Diagnostic;
+use crate::group::{AddressGroup, Match};
 use crate::locate::{Places, place_of};
-use crate::name::{HostName, Name};
+use crate::name::Name;
+use crate::router::Route;
 use crate::rule::Refusals;
 use crate::suggest::nearest;
+use crate::written::is_default;
+
+pub use firewall::{FirewallEntry, RuleEntry};
+pub use network::NetworkEntry;
+pub use port::{PortEntry, TrunkEntry};
+pub use rails::{File, RailsEntry, RailsFile};
 
 /// The version of the file format that this build reads and writes.
 pub const FILE_VERSION: u32 = 1;
@@ -35,45 +48,18 @@ pub struct StackFile {
     /// Its foreign tunnel endpoints.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vteps: BTreeMap<Name, VtepEntry>,
-}
-
-/// A network as it is written. What is missing is kept, or allocated the first time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkEntry {
-    /// Its IP prefixes; a network without any carries frames and answers nothing.
-    #[serde(default, deserialize_with = "subnets")]
-    pub subnets: Vec<IpNet>,
-    /// Its number in the tunnel header.
+    /// Its routers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub routers: BTreeMap<Name, RouterEntry>,
+    /// Its groups of ports.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<Name, GroupEntry>,
+    /// Its groups of addresses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub address_groups: BTreeMap<Name, AddressGroup>,
+    /// Its firewall; without one everything passes that the operator's rails let pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vni: Option<u32>,
-    /// The largest IP packet that its ports may send.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mtu: Option<u32>,
-    /// Carry the guests' own VLAN tags.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub vlan_transparent: bool,
-    /// Copy frames to unknown addresses to all members.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub flood_unknown: bool,
-}
-
-/// A port as it is written. What is missing is kept, or allocated the first time; only `host`, a wish,
-/// is withdrawn by leaving it out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PortEntry {
-    /// The network it is plugged into.
-    pub network: Name,
-    /// Where its VM is to run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<HostName>,
-    /// Its MAC address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mac: Option<MacAddress>,
-    /// Its IP addresses; an empty list means none, no list means one for each subnet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub addresses: Option<Vec<IpAddr>>,
+    pub firewall: Option<FirewallEntry>,
 }
 
 /// A foreign tunnel endpoint as it is written.
@@ -88,27 +74,62 @@ pub struct VtepEntry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub macs: Vec<MacAddress>,
     /// It accepts UDP without checksum over IPv6 (RFC 6935).
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub udp6_zero_checksum: bool,
+}
+
+/// A router as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouterEntry {
+    /// The networks that it joins.
+    pub networks: Vec<Name>,
+    /// What lies behind other routers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+}
+
+/// A group of ports as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupEntry {
+    /// Ports that are in the group for what they are called or marked with.
+    #[serde(rename = "match", default, skip_serializing_if = "is_default")]
+    pub matching: Match,
+    /// Ports that are in the group by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Name>,
 }
 
 impl StackFile {
     /// A file without objects.
     pub fn empty(project: Name) -> Self {
-        let (networks, ports, vteps) = Default::default();
         Self {
             version: FILE_VERSION,
             project,
-            networks,
-            ports,
-            vteps,
+            networks: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            vteps: BTreeMap::new(),
+            routers: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            address_groups: BTreeMap::new(),
+            firewall: None,
         }
+    }
+
+    /// Whether nothing is in the file.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::empty(self.project.clone())
     }
 
     /// Reads a file, or says where and why not.
     pub fn parse(text: &str) -> Result<Self, Diagnostic> {
-        serde_saphyr::from_str(text).map_err(|error| syntax(error.without_snippet()))
+        read(text)
     }
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, Diagnostic> {
+    serde_saphyr::from_str(text).map_err(|error| syntax(error.without_snippet()))
 }
 
 /// Puts broken rules into words and finds their places in the text of the file.
@@ -176,28 +197,6 @@ fn syntax(error: &Error) -> Diagnostic {
         path: None,
         place,
     }
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
-/// A subnet that says more than "invalid syntax" when it is none.
-struct Subnet(IpNet);
-
-impl<'de> Deserialize<'de> for Subnet {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let what = "is no subnet, which is an address and a prefix length: 10.10.1.0/24";
-        text.parse()
-            .map(Self)
-            .map_err(|_| de::Error::custom(format_args!("`{text}` {what}")))
-    }
-}
-
-fn subnets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    let subnets = Vec::<Subnet>::deserialize(deserializer)?;
-    Ok(subnets.into_iter().map(|Subnet(subnet)| subnet).collect())
 }
 
 #[cfg(test)]

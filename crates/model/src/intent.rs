@@ -2,14 +2,22 @@
 //! only way in which it ever changes. Nothing here decides anything; [`mod@crate::plan`] makes changes
 //! from files and `coax-compile` makes slices from intent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use coax_wire::{MacAddress, Mtu, Vni};
-use ipnet::IpNet;
+use coax_wire::{MacAddress, Mtu};
 use serde::{Deserialize, Serialize};
 
-use crate::name::{HostName, Name, NetworkName, ObjectName, PortName, VtepName};
+pub use crate::change::Change;
+use crate::firewall::{Firewall, FirewallRule};
+use crate::group::{AddressGroup, Group};
+use crate::name::{
+    AddressGroupName, GroupName, HostName, Name, NetworkName, ObjectName, PortName, RouterName,
+    RuleName, VtepName,
+};
+pub use crate::network::Network;
+pub use crate::port::Port;
+use crate::router::Router;
 
 /// What the tunnel headers take from an underlay packet at worst: an IPv6 (40), a UDP (8) and a VXLAN
 /// header (8) and the Ethernet header of the frame inside (14).
@@ -20,37 +28,6 @@ pub const TAGS: u32 = 8;
 
 /// The underlay MTU that a deployment is assumed to have unless it says otherwise.
 pub const DEFAULT_UNDERLAY_MTU: u32 = 1600;
-
-/// One virtual cable: a layer-2 broadcast domain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Network {
-    /// The number in the tunnel header, unique in the deployment.
-    pub vni: Vni,
-    /// The largest IP packet that its ports may send.
-    pub mtu: Mtu,
-    /// Its IP prefixes, sorted, without overlap.
-    pub subnets: Vec<IpNet>,
-    /// Frames with VLAN tags of the guests' own are carried as they are.
-    #[serde(default)]
-    pub vlan_transparent: bool,
-    /// Frames to unknown unicast addresses are copied to all members instead of being dropped.
-    #[serde(default)]
-    pub flood_unknown: bool,
-}
-
-/// One virtual NIC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Port {
-    /// The network it is plugged into, in the same project.
-    pub network: Name,
-    /// Its MAC address, unique in the network.
-    pub mac: MacAddress,
-    /// Its IP addresses, each inside one of the network's subnets, unique in the network.
-    pub addresses: Vec<IpAddr>,
-    /// Where its VM is to run, if the user said so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<HostName>,
-}
 
 /// A tunnel endpoint that no Coax agent runs: a switch, another system's host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,79 +104,27 @@ pub struct Intent {
     pub hosts: BTreeMap<HostName, Host>,
     /// Where ports are. A port without an entry is nowhere.
     pub bindings: BTreeMap<PortName, Binding>,
+    /// All groups of ports.
+    #[serde(default)]
+    pub groups: BTreeMap<GroupName, Group>,
+    /// All groups of addresses; those of the project [`RAILS`](crate::name::RAILS) are the operator's.
+    #[serde(default)]
+    pub address_groups: BTreeMap<AddressGroupName, AddressGroup>,
+    /// The firewalls of the projects that have one.
+    #[serde(default)]
+    pub firewalls: BTreeMap<Name, Firewall>,
+    /// All rules; those of the project [`RAILS`](crate::name::RAILS) are the operator's.
+    #[serde(default)]
+    pub rules: BTreeMap<RuleName, FirewallRule>,
+    /// All routers.
+    #[serde(default)]
+    pub routers: BTreeMap<RouterName, Router>,
 }
 
 impl Default for Intent {
     fn default() -> Self {
         Self::new(DEFAULT_UNDERLAY_MTU)
     }
-}
-
-/// One step from an intent to the next: puts or deletes one object. Putting what is there already and
-/// deleting what is not there are no errors, so a change can be applied twice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "change", rename_all = "snake_case")]
-pub enum Change {
-    /// Creates or replaces a network.
-    PutNetwork {
-        /// Its full name.
-        name: NetworkName,
-        /// Its new state.
-        network: Network,
-    },
-    /// Removes a network.
-    DeleteNetwork {
-        /// Its full name.
-        name: NetworkName,
-    },
-    /// Creates or replaces a port.
-    PutPort {
-        /// Its full name.
-        name: PortName,
-        /// Its new state.
-        port: Port,
-    },
-    /// Removes a port, and its binding with it.
-    DeletePort {
-        /// Its full name.
-        name: PortName,
-    },
-    /// Creates or replaces a foreign tunnel endpoint.
-    PutVtep {
-        /// Its full name.
-        name: VtepName,
-        /// Its new state.
-        vtep: Vtep,
-    },
-    /// Removes a foreign tunnel endpoint.
-    DeleteVtep {
-        /// Its full name.
-        name: VtepName,
-    },
-    /// Creates or replaces a host.
-    PutHost {
-        /// Its name.
-        name: HostName,
-        /// Its new state.
-        host: Host,
-    },
-    /// Removes a host.
-    DeleteHost {
-        /// Its name.
-        name: HostName,
-    },
-    /// Says where a port is.
-    PutBinding {
-        /// The port's full name.
-        port: PortName,
-        /// Where it is.
-        binding: Binding,
-    },
-    /// The port is nowhere.
-    DeleteBinding {
-        /// The port's full name.
-        port: PortName,
-    },
 }
 
 impl Intent {
@@ -212,25 +137,11 @@ impl Intent {
             vteps: BTreeMap::new(),
             hosts: BTreeMap::new(),
             bindings: BTreeMap::new(),
-        }
-    }
-
-    /// Takes one step.
-    pub fn apply(&mut self, change: &Change) {
-        match change.clone() {
-            Change::PutNetwork { name, network } => drop(self.networks.insert(name, network)),
-            Change::DeleteNetwork { name } => drop(self.networks.remove(&name)),
-            Change::PutPort { name, port } => drop(self.ports.insert(name, port)),
-            Change::DeletePort { name } => {
-                self.ports.remove(&name);
-                self.bindings.remove(&name);
-            }
-            Change::PutVtep { name, vtep } => drop(self.vteps.insert(name, vtep)),
-            Change::DeleteVtep { name } => drop(self.vteps.remove(&name)),
-            Change::PutHost { name, host } => drop(self.hosts.insert(name, host)),
-            Change::DeleteHost { name } => drop(self.hosts.remove(&name)),
-            Change::PutBinding { port, binding } => drop(self.bindings.insert(port, binding)),
-            Change::DeleteBinding { port } => drop(self.bindings.remove(&port)),
+            groups: BTreeMap::new(),
+            address_groups: BTreeMap::new(),
+            firewalls: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            routers: BTreeMap::new(),
         }
     }
 
@@ -243,52 +154,85 @@ impl Intent {
     }
 
     /// The networks of a project.
-    pub fn networks_of<'a>(
-        &'a self,
-        project: &'a Name,
-    ) -> impl Iterator<Item = (&'a NetworkName, &'a Network)> {
+    pub fn networks_of(
+        &self,
+        project: &Name,
+    ) -> impl Iterator<Item = (&NetworkName, &Network)> + use<'_> {
         of_project(&self.networks, project)
     }
 
     /// The ports of a project.
-    pub fn ports_of<'a>(
-        &'a self,
-        project: &'a Name,
-    ) -> impl Iterator<Item = (&'a PortName, &'a Port)> {
+    pub fn ports_of(&self, project: &Name) -> impl Iterator<Item = (&PortName, &Port)> + use<'_> {
         of_project(&self.ports, project)
     }
 
     /// The foreign tunnel endpoints of a project.
-    pub fn vteps_of<'a>(
-        &'a self,
-        project: &'a Name,
-    ) -> impl Iterator<Item = (&'a VtepName, &'a Vtep)> {
+    pub fn vteps_of(&self, project: &Name) -> impl Iterator<Item = (&VtepName, &Vtep)> + use<'_> {
         of_project(&self.vteps, project)
     }
 
-    /// Every project that owns something, sorted.
+    /// The groups of a project.
+    pub fn groups_of(
+        &self,
+        project: &Name,
+    ) -> impl Iterator<Item = (&GroupName, &Group)> + use<'_> {
+        of_project(&self.groups, project)
+    }
+
+    /// The address groups of a project.
+    pub fn address_groups_of(
+        &self,
+        project: &Name,
+    ) -> impl Iterator<Item = (&AddressGroupName, &AddressGroup)> + use<'_> {
+        of_project(&self.address_groups, project)
+    }
+
+    /// The firewall rules of a project, by name. [`Intent::rules_in_order`] has them as written.
+    pub fn rules_of(
+        &self,
+        project: &Name,
+    ) -> impl Iterator<Item = (&RuleName, &FirewallRule)> + use<'_> {
+        of_project(&self.rules, project)
+    }
+
+    /// The routers of a project.
+    pub fn routers_of(
+        &self,
+        project: &Name,
+    ) -> impl Iterator<Item = (&RouterName, &Router)> + use<'_> {
+        of_project(&self.routers, project)
+    }
+
+    /// Every project that owns something, sorted. The operator's rails belong to none.
     pub fn projects(&self) -> Vec<Name> {
-        let names = self
-            .networks
-            .keys()
-            .chain(self.ports.keys())
-            .chain(self.vteps.keys());
-        let unique: std::collections::BTreeSet<Name> =
-            names.map(|name| name.project.clone()).collect();
-        unique.into_iter().collect()
+        let mut unique: BTreeSet<&Name> = self.firewalls.keys().collect();
+        unique.extend(owners(&self.networks));
+        unique.extend(owners(&self.ports));
+        unique.extend(owners(&self.vteps));
+        unique.extend(owners(&self.groups));
+        unique.extend(owners(&self.address_groups));
+        unique.extend(owners(&self.rules));
+        unique.extend(owners(&self.routers));
+        let projects = unique.into_iter().filter(|project| !project.is_rails());
+        projects.cloned().collect()
     }
 }
 
+fn owners<T>(objects: &BTreeMap<ObjectName, T>) -> impl Iterator<Item = &Name> {
+    objects.keys().map(|name| &name.project)
+}
+
 /// The objects of one project: a range, because the project comes first in the key.
-fn of_project<'a, T>(
+pub(crate) fn of_project<'a, T>(
     objects: &'a BTreeMap<ObjectName, T>,
-    project: &'a Name,
-) -> impl Iterator<Item = (&'a ObjectName, &'a T)> {
+    project: &Name,
+) -> impl Iterator<Item = (&'a ObjectName, &'a T)> + use<'a, T> {
+    let project = project.clone();
     let first = ObjectName {
         project: project.clone(),
         name: Name::lowest(),
     };
     objects
         .range(first..)
-        .take_while(move |(name, _)| name.project == *project)
+        .take_while(move |(name, _)| name.project == project)
 }

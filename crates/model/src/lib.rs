@@ -7,28 +7,53 @@
 //! gives changes with sentences for people. [`mod@export`] writes the intent back as a file.
 
 pub mod allocate;
+pub mod change;
 pub mod diagnostic;
 pub mod export;
 pub mod file;
+pub mod firewall;
+pub mod group;
 pub mod intent;
 mod locate;
+pub mod membership;
 pub mod name;
+pub mod network;
+mod order;
 pub mod plan;
+pub mod port;
+pub mod quantity;
 mod resolve;
+pub mod router;
 pub mod rule;
+pub mod service;
 mod suggest;
 pub mod validate;
+mod written;
 
 pub use allocate::gateway;
 pub use diagnostic::{Diagnostic, FieldPath, Place};
-pub use export::{export, to_yaml};
-pub use file::{NetworkEntry, PortEntry, StackFile, VtepEntry};
+pub use export::{export, export_rails, to_yaml};
+pub use file::{
+    File, FirewallEntry, GroupEntry, NetworkEntry, PortEntry, RailsEntry, RailsFile, RouterEntry,
+    RuleEntry, StackFile, TrunkEntry, VtepEntry,
+};
+pub use firewall::{DefaultAction, Firewall, FirewallRule, Mode, RuleAction, RuleOrder, Selector};
+pub use group::{AddressGroup, Group, Label, Labels, Match, NamePattern};
 pub use intent::{
     Binding, Change, DEFAULT_UNDERLAY_MTU, Host, Intent, Network, OVERHEAD, Port, Vtep,
 };
 pub use locate::Places;
-pub use name::{HostName, Name, NameError, NetworkName, ObjectName, PortName, VtepName};
-pub use plan::{Action, Kind, Plan, Step, plan, plan_delete};
+pub use membership::{Domain, Named, Scope, addresses_of};
+pub use name::{
+    AddressGroupName, DomainName, GroupName, HostName, Name, NameError, NetworkName, ObjectName,
+    PortName, RouterName, RuleName, VtepName,
+};
+pub use network::{Dhcp, Dns, NetworkKind, StormControl, Subnet};
+pub use plan::{Action, Kind, Plan, Step, plan, plan_delete, plan_file, plan_rails};
+pub use port::{AllowedAddress, TrunkVlan};
+pub use quantity::{LeaseTime, PacketRate, ShutTime};
+pub use router::{GATEWAY_MAC, Route, Router};
 pub use rule::{Refusal, Refusals, Rule};
+pub use service::{IcmpKind, PortRange, Service, ServiceMatch};
 pub use suggest::nearest;
 pub use validate::check_host;

@@ -13,6 +13,9 @@ use thiserror::Error;
 
 /// The longest name of a project, network, port or VTEP (a DNS label).
 pub const MAX_NAME: usize = 63;
+/// The project to which the operator's rules and address groups belong. No file of a project may have
+/// this name.
+pub const RAILS: &str = "rails";
 /// The longest name of a host (a DNS name).
 pub const MAX_HOST_NAME: usize = 253;
 
@@ -83,6 +86,16 @@ impl Name {
         check_length(text, MAX_NAME)?;
         check_label(text, text)?;
         Ok(Self(text.into()))
+    }
+
+    /// The project of the operator's rules, [`RAILS`].
+    pub fn rails() -> Self {
+        Self(RAILS.into())
+    }
+
+    /// Whether this is the project of the operator's rules.
+    pub fn is_rails(&self) -> bool {
+        self.as_str() == RAILS
     }
 
     /// Sorts before every name: where a range over a project's objects starts.
@@ -160,6 +173,16 @@ pub type NetworkName = ObjectName;
 pub type PortName = ObjectName;
 /// The full name of a foreign tunnel endpoint.
 pub type VtepName = ObjectName;
+/// The full name of a group of ports.
+pub type GroupName = ObjectName;
+/// The full name of a group of addresses.
+pub type AddressGroupName = ObjectName;
+/// The full name of a firewall rule; an operator's is `rails/NAME`.
+pub type RuleName = ObjectName;
+/// The full name of a router.
+pub type RouterName = ObjectName;
+/// A domain of DNS, written like the name of a host.
+pub type DomainName = HostName;
 
 impl ObjectName {
     /// Joins a project and a name.

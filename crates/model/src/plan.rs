@@ -1,15 +1,19 @@
 //! From a file to what would change: each change with a sentence that says what it means to somebody
 //! who runs servers. A plan is made against one intent and is only good for that one.
 
+mod objects;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::file::StackFile;
-use crate::intent::{Binding, Change, Intent, Network, Port, Vtep};
-use crate::name::{Name, ObjectName};
-use crate::resolve::{Resolved, resolve};
+use crate::file::{File, RailsFile, StackFile};
+use crate::firewall::{FirewallRule, RuleOrder};
+use crate::intent::{Change, Intent};
+use crate::name::{Name, ObjectName, RuleName};
+use crate::resolve::{Resolved, resolve, resolve_rails};
 use crate::rule::Refusals;
 use crate::validate;
+use objects::Fact;
 
 /// What happens to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,16 @@ pub enum Kind {
     Port,
     /// A foreign tunnel endpoint.
     Vtep,
+    /// A router.
+    Router,
+    /// A group of ports.
+    Group,
+    /// A group of addresses.
+    AddressGroup,
+    /// A project's firewall: default and mode. Its name is the project's, twice.
+    Firewall,
+    /// A firewall rule.
+    FirewallRule,
 }
 
 impl Kind {
@@ -51,6 +65,11 @@ impl Kind {
             Self::Network => "network",
             Self::Port => "port",
             Self::Vtep => "vtep",
+            Self::Router => "router",
+            Self::Group => "group",
+            Self::AddressGroup => "address-group",
+            Self::Firewall => "firewall",
+            Self::FirewallRule => "firewall-rule",
         }
     }
 }
@@ -84,7 +103,11 @@ pub struct Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.action, self.kind, self.name)?;
+        write!(f, "{} {} ", self.action, self.kind)?;
+        match self.kind {
+            Kind::Firewall => write!(f, "{}", self.name.project)?,
+            _ => write!(f, "{}", self.name)?,
+        }
         if self.detail.is_empty() {
             Ok(())
         } else {
@@ -128,53 +151,122 @@ pub fn plan(file: &StackFile, intent: &Intent) -> Result<Plan, Refusals> {
     refusals.or(difference(&file.project, resolved, intent))
 }
 
-/// What has to change for a project to be gone.
+/// What has to change for the rails to become what the operator's file says.
+pub fn plan_rails(file: &RailsFile, intent: &Intent) -> Result<Plan, Refusals> {
+    let mut refusals = Refusals::default();
+    let resolved = resolve_rails(&file.rails, intent);
+    validate::check_rails(file, &mut refusals);
+    refusals.or(difference(&Name::rails(), resolved, intent))
+}
+
+/// What has to change for a file of either kind to be true.
+pub fn plan_file(file: &File, intent: &Intent) -> Result<Plan, Refusals> {
+    match file {
+        File::Stack(file) => plan(file, intent),
+        File::Rails(file) => plan_rails(file, intent),
+    }
+}
+
+/// What has to change for a project, or the rails, to be gone.
 pub fn plan_delete(project: &Name, intent: &Intent) -> Plan {
     difference(project, Resolved::default(), intent)
 }
 
+/// Objects as they are to be.
+type Wanted<T> = BTreeMap<ObjectName, T>;
+/// Steps that make and steps that take away.
+type Steps = (Vec<Step>, Vec<Step>);
+
 fn difference(project: &Name, resolved: Resolved, intent: &Intent) -> Plan {
-    let Resolved {
-        networks,
-        ports,
-        vteps,
-    } = resolved;
-    let (mut networks, drop_networks) = compare(intent.networks_of(project), networks, intent);
-    let (ports, mut drop_ports) = compare(intent.ports_of(project), ports, intent);
-    let (vteps, drop_vteps) = compare(intent.vteps_of(project), vteps, intent);
-    let mut steps = Vec::new();
-    steps.append(&mut drop_ports);
-    steps.extend(drop_vteps);
-    steps.append(&mut networks);
-    steps.extend(vteps);
-    steps.extend(ports);
-    steps.extend(drop_networks);
+    let firewall = |project: &Name| ObjectName::new(project.clone(), project.clone());
+    let (had, name) = (intent.firewalls.get(project), firewall(project));
+    let wanted = resolved.firewall.map(|wanted| (name.clone(), wanted));
+    // What others name comes before them, and goes after them.
+    let kinds: [Steps; 8] = [
+        compare(intent.networks_of(project), resolved.networks, intent),
+        compare(intent.vteps_of(project), resolved.vteps, intent),
+        compare(intent.routers_of(project), resolved.routers, intent),
+        compare(intent.ports_of(project), resolved.ports, intent),
+        compare(intent.groups_of(project), resolved.groups, intent),
+        compare(
+            intent.address_groups_of(project),
+            resolved.address_groups,
+            intent,
+        ),
+        compare(
+            had.into_iter().map(|had| (&name, had)),
+            wanted.into_iter().collect(),
+            intent,
+        ),
+        compare_rules(project, resolved.rules, intent),
+    ];
+    let (puts, mut deletes): (Vec<_>, Vec<_>) = kinds.into_iter().unzip();
+    let drop_networks = std::mem::take(&mut deletes[0]);
+    let deletes = deletes.into_iter().rev().flatten();
+    let steps = deletes
+        .chain(puts.into_iter().flatten())
+        .chain(drop_networks);
     Plan {
         project: project.clone(),
-        steps,
+        steps: steps.collect(),
     }
+}
+
+/// Rules in written order, not by name.
+fn compare_rules(project: &Name, wanted: Wanted<FirewallRule>, intent: &Intent) -> Steps {
+    let order: BTreeMap<RuleName, RuleOrder> = wanted
+        .iter()
+        .map(|(name, rule)| (name.clone(), rule.order))
+        .collect();
+    let (mut puts, deletes) = compare(intent.rules_of(project), wanted, intent);
+    puts.sort_by_key(|step| order.get(&step.name).copied());
+    (puts, deletes)
 }
 
 /// An object that plans can speak of.
 trait Planned: PartialEq + Sized {
     const KIND: Kind;
 
-    /// Its values, in words.
-    fn describe(&self) -> String;
+    /// Its properties, always the same ones in the same order.
+    fn facts(&self) -> Vec<Fact>;
+
     /// What becomes different, in words.
-    fn differences(&self, to: &Self) -> Vec<String>;
+    fn differences(&self, to: &Self) -> Vec<String> {
+        changed(self, to)
+    }
+
     /// What else a user should know before it goes.
-    fn loss(name: &ObjectName, intent: &Intent) -> String;
+    fn loss(_name: &ObjectName, _intent: &Intent) -> String {
+        String::new()
+    }
+
     fn put(name: ObjectName, object: Self) -> Change;
     fn delete(name: ObjectName) -> Change;
 }
 
-/// Steps that put, and steps that delete.
+/// What is worth saying of a new object.
+fn describe<T: Planned>(object: &T) -> String {
+    let facts = object.facts().into_iter().filter(|fact| !fact.plain);
+    let words: Vec<String> = facts
+        .map(|fact| format!("{} {}", fact.what, fact.value))
+        .collect();
+    words.join(", ")
+}
+
+/// The properties of which an object has others.
+fn changed<T: Planned>(from: &T, to: &T) -> Vec<String> {
+    let pairs = from.facts().into_iter().zip(to.facts());
+    pairs
+        .filter(|(from, to)| from.value != to.value)
+        .map(|(from, to)| format!("{} {} -> {}", from.what, from.value, to.value))
+        .collect()
+}
+
 fn compare<'a, T: Planned + 'a>(
     stored: impl Iterator<Item = (&'a ObjectName, &'a T)>,
-    wanted: BTreeMap<ObjectName, T>,
+    wanted: Wanted<T>,
     intent: &Intent,
-) -> (Vec<Step>, Vec<Step>) {
+) -> Steps {
     let stored: BTreeMap<&ObjectName, &T> = stored.collect();
     let (mut puts, mut deletes) = (Vec::new(), Vec::new());
     for name in stored.keys().filter(|name| !wanted.contains_key(**name)) {
@@ -188,7 +280,7 @@ fn compare<'a, T: Planned + 'a>(
     }
     for (name, object) in wanted {
         let (action, detail) = match stored.get(&name) {
-            None => (Action::Create, object.describe()),
+            None => (Action::Create, describe(&object)),
             Some(old) if **old == object => continue,
             Some(old) => (Action::Change, old.differences(&object).join(", ")),
         };
@@ -204,160 +296,10 @@ fn compare<'a, T: Planned + 'a>(
     (puts, deletes)
 }
 
-impl Planned for Network {
-    const KIND: Kind = Kind::Network;
-
-    fn describe(&self) -> String {
-        let mut words = vec![format!("VNI {}", self.vni), format!("MTU {}", self.mtu)];
-        words
-            .extend((!self.subnets.is_empty()).then(|| format!("subnets {}", list(&self.subnets))));
-        words.extend(
-            self.vlan_transparent
-                .then(|| "carries VLAN tags".to_owned()),
-        );
-        words.extend(
-            self.flood_unknown
-                .then(|| "floods unknown addresses".to_owned()),
-        );
-        words.join(", ")
-    }
-
-    fn differences(&self, to: &Self) -> Vec<String> {
-        let mut words = Vec::new();
-        words.extend(turned("VNI", &self.vni, &to.vni));
-        words.extend(turned("MTU", &self.mtu, &to.mtu));
-        words.extend(turned("subnets", &list(&self.subnets), &list(&to.subnets)));
-        words.extend(turned(
-            "vlan_transparent",
-            &self.vlan_transparent,
-            &to.vlan_transparent,
-        ));
-        words.extend(turned(
-            "flood_unknown",
-            &self.flood_unknown,
-            &to.flood_unknown,
-        ));
-        words
-    }
-
-    fn loss(_: &ObjectName, _: &Intent) -> String {
-        String::new()
-    }
-
-    fn put(name: ObjectName, network: Self) -> Change {
-        Change::PutNetwork { name, network }
-    }
-
-    fn delete(name: ObjectName) -> Change {
-        Change::DeleteNetwork { name }
-    }
-}
-
-impl Planned for Port {
-    const KIND: Kind = Kind::Port;
-
-    fn describe(&self) -> String {
-        let mut words = vec![
-            format!("network {}", self.network),
-            format!("MAC {}", self.mac),
-        ];
-        let addresses = &self.addresses;
-        words.extend((!addresses.is_empty()).then(|| format!("addresses {}", list(addresses))));
-        words.extend(self.host.as_ref().map(|host| format!("host {host}")));
-        words.join(", ")
-    }
-
-    fn differences(&self, to: &Self) -> Vec<String> {
-        let host = |port: &Self| {
-            port.host
-                .as_ref()
-                .map_or("any".to_owned(), ToString::to_string)
-        };
-        let mut words = Vec::new();
-        words.extend(turned("network", &self.network, &to.network));
-        words.extend(turned("MAC", &self.mac, &to.mac));
-        words.extend(turned(
-            "addresses",
-            &list(&self.addresses),
-            &list(&to.addresses),
-        ));
-        words.extend(turned("host", &host(self), &host(to)));
-        words
-    }
-
-    fn loss(name: &ObjectName, intent: &Intent) -> String {
-        match intent.bindings.get(name) {
-            Some(Binding {
-                host: Some(host), ..
-            }) => {
-                format!("it is plugged in on {host} and loses its network")
-            }
-            _ => String::new(),
-        }
-    }
-
-    fn put(name: ObjectName, port: Self) -> Change {
-        Change::PutPort { name, port }
-    }
-
-    fn delete(name: ObjectName) -> Change {
-        Change::DeletePort { name }
-    }
-}
-
-impl Planned for Vtep {
-    const KIND: Kind = Kind::Vtep;
-
-    fn describe(&self) -> String {
-        format!(
-            "address {}, networks {}",
-            self.address,
-            list(&self.networks)
-        )
-    }
-
-    fn differences(&self, to: &Self) -> Vec<String> {
-        let mut words = Vec::new();
-        words.extend(turned("address", &self.address, &to.address));
-        words.extend(turned(
-            "networks",
-            &list(&self.networks),
-            &list(&to.networks),
-        ));
-        words.extend(turned("MAC addresses", &list(&self.macs), &list(&to.macs)));
-        let checksum = "udp6_zero_checksum";
-        words.extend(turned(
-            checksum,
-            &self.udp6_zero_checksum,
-            &to.udp6_zero_checksum,
-        ));
-        words
-    }
-
-    fn loss(_: &ObjectName, _: &Intent) -> String {
-        "its tunnel packets will be dropped".to_owned()
-    }
-
-    fn put(name: ObjectName, vtep: Self) -> Change {
-        Change::PutVtep { name, vtep }
-    }
-
-    fn delete(name: ObjectName) -> Change {
-        Change::DeleteVtep { name }
-    }
-}
-
-fn turned<T: PartialEq + fmt::Display>(what: &str, from: &T, to: &T) -> Option<String> {
-    (from != to).then(|| format!("{what} {from} -> {to}"))
-}
-
-fn list<T: fmt::Display>(items: &[T]) -> String {
-    match items {
-        [] => "none".to_owned(),
-        items => items.iter().map(T::to_string).collect::<Vec<_>>().join(" "),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod zones;

@@ -2,16 +2,24 @@
 //! Only values that have no meaning at all are refused here; whether the result keeps the rules is
 //! [`crate::validate`]'s question.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod ports;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use coax_wire::{Mtu, Vni};
-use ipnet::IpNet;
 
-use crate::allocate::{StationPool, VniPool};
+use crate::allocate::VniPool;
 use crate::diagnostic::FieldPath;
-use crate::file::{NetworkEntry, PortEntry, StackFile, VtepEntry};
+use crate::file::{
+    GroupEntry, NetworkEntry, RailsEntry, RouterEntry, RuleEntry, StackFile, VtepEntry,
+};
+use crate::firewall::{Firewall, FirewallRule, RuleOrder};
+use crate::group::{AddressGroup, Group};
 use crate::intent::{Intent, Network, Port, Vtep};
-use crate::name::{Name, NetworkName, ObjectName, PortName, VtepName};
+use crate::name::{Name, NetworkName, ObjectName, PortName, RouterName, RuleName, VtepName};
+use crate::order;
+use crate::router::Router;
 use crate::rule::{Refusals, Rule};
 use crate::suggest::nearest;
 
@@ -24,15 +32,21 @@ pub struct Resolved {
     pub ports: BTreeMap<PortName, Port>,
     /// Its foreign tunnel endpoints.
     pub vteps: BTreeMap<VtepName, Vtep>,
+    /// Its routers.
+    pub routers: BTreeMap<RouterName, Router>,
+    /// Its groups of ports.
+    pub groups: BTreeMap<ObjectName, Group>,
+    /// Its groups of addresses.
+    pub address_groups: BTreeMap<ObjectName, AddressGroup>,
+    /// Its firewall.
+    pub firewall: Option<Firewall>,
+    /// Its firewall rules.
+    pub rules: BTreeMap<RuleName, FirewallRule>,
 }
 
 /// Makes a file whole.
 pub fn resolve(file: &StackFile, intent: &Intent, refusals: &mut Refusals) -> Resolved {
-    let full = |name: &Name| ObjectName::new(file.project.clone(), name.clone());
-    let mut resolved = Resolved {
-        networks: networks(file, intent, refusals),
-        ..Resolved::default()
-    };
+    let project = &file.project;
     for (name, entry) in &file.vteps {
         let path = || FieldPath::keys(&["vteps", name.as_str(), "networks"]);
         for (index, network) in entry.networks.iter().enumerate() {
@@ -40,28 +54,69 @@ pub fn resolve(file: &StackFile, intent: &Intent, refusals: &mut Refusals) -> Re
                 refusals.push(path().item(index), unknown_network(network, file));
             }
         }
-        resolved.vteps.insert(full(name), vtep(entry));
     }
-    let mut pools = pools(file, intent);
-    for (name, entry) in &file.ports {
-        let Some(network) = file.networks.get(&entry.network) else {
-            let path = FieldPath::keys(&["ports", name.as_str(), "network"]);
-            refusals.push(path, unknown_network(&entry.network, file));
-            continue;
-        };
-        let name = full(name);
-        let pool = pools.entry(&entry.network).or_default();
-        let port = port(
-            &name,
-            entry,
-            &network.subnets,
-            intent.ports.get(&name),
-            pool,
-            refusals,
-        );
-        resolved.ports.insert(name, port);
+    let rules = file.firewall.iter().flat_map(|firewall| &firewall.rules);
+    Resolved {
+        networks: networks(file, intent, refusals),
+        ports: ports::ports(file, intent, refusals),
+        vteps: named(project, &file.vteps, vtep),
+        routers: named(project, &file.routers, router),
+        groups: named(project, &file.groups, group),
+        address_groups: named(project, &file.address_groups, AddressGroup::clone),
+        firewall: file.firewall.as_ref().map(|firewall| Firewall {
+            default: firewall.default,
+            mode: firewall.mode,
+        }),
+        rules: rules_in(project, rules, PROJECTS, intent),
     }
-    resolved
+}
+
+/// Makes the operator's file whole.
+pub fn resolve_rails(rails: &RailsEntry, intent: &Intent) -> Resolved {
+    let project = Name::rails();
+    Resolved {
+        address_groups: named(&project, &rails.address_groups, AddressGroup::clone),
+        rules: rules_in(&project, rails.rules.iter(), RAILS, intent),
+        ..Resolved::default()
+    }
+}
+
+fn named<E, T>(
+    project: &Name,
+    entries: &BTreeMap<Name, E>,
+    make: impl Fn(&E) -> T,
+) -> BTreeMap<ObjectName, T> {
+    let full = |name: &Name| ObjectName::new(project.clone(), name.clone());
+    entries
+        .iter()
+        .map(|(name, entry)| (full(name), make(entry)))
+        .collect()
+}
+
+/// The numbers that places of rails come from: in front of those of all projects.
+const RAILS: Range<u32> = 0..RuleOrder::FIRST_OF_PROJECTS;
+/// The numbers that places of projects' rules come from.
+const PROJECTS: Range<u32> = RuleOrder::FIRST_OF_PROJECTS..u32::MAX;
+
+/// Rules at their places. Those that are not right are left out: [`crate::validate`] refuses them.
+fn rules_in<'a>(
+    project: &Name,
+    entries: impl Iterator<Item = &'a RuleEntry>,
+    range: Range<u32>,
+    intent: &Intent,
+) -> BTreeMap<RuleName, FirewallRule> {
+    let entries: Vec<(RuleName, &RuleEntry)> = entries
+        .map(|entry| (RuleName::new(project.clone(), entry.name.clone()), entry))
+        .collect();
+    let had: Vec<Option<RuleOrder>> = entries
+        .iter()
+        .map(|(name, _)| intent.rules.get(name).map(|rule| rule.order))
+        .collect();
+    let numbers = order::numbers(&had, range);
+    let rules = entries.into_iter().zip(numbers);
+    rules
+        .filter_map(|((name, entry), order)| Some((name, entry.at(order)?)))
+        .collect()
 }
 
 fn networks(
@@ -81,21 +136,7 @@ fn networks(
         let mtu = mtu(entry, stored, intent).map_err(|rule| (path.key("mtu"), rule));
         match (vni, mtu) {
             (Ok(vni), Ok(mtu)) => {
-                let mut subnets = entry.subnets.clone();
-                subnets.sort();
-                let NetworkEntry {
-                    vlan_transparent,
-                    flood_unknown,
-                    ..
-                } = *entry;
-                let network = Network {
-                    vni,
-                    mtu,
-                    subnets,
-                    vlan_transparent,
-                    flood_unknown,
-                };
-                networks.insert(full, network);
+                networks.insert(full, network(entry, vni, mtu));
             }
             (vni, mtu) => {
                 for (path, rule) in [vni.err(), mtu.err()].into_iter().flatten() {
@@ -105,6 +146,27 @@ fn networks(
         }
     }
     networks
+}
+
+fn network(entry: &NetworkEntry, vni: Vni, mtu: Mtu) -> Network {
+    let mut subnets = entry.subnets.clone();
+    subnets.sort();
+    Network {
+        vni,
+        mtu,
+        subnets,
+        vlan_transparent: entry.vlan_transparent,
+        flood_unknown: entry.flood_unknown,
+        kind: entry.kind,
+        dhcp: entry.dhcp.clone(),
+        router_advertisements: entry.router_advertisements.unwrap_or(entry.dhcp.is_some()),
+        dns: entry.dns.clone(),
+        own_servers: entry.own_servers,
+        isolated: entry.isolated,
+        max_endpoints: entry.max_endpoints,
+        storm_control: entry.storm_control,
+        shut_time: entry.shut_time,
+    }
 }
 
 fn vni(entry: &NetworkEntry, stored: Option<&Network>, pool: &mut VniPool) -> Result<Vni, Rule> {
@@ -138,83 +200,17 @@ fn vtep(entry: &VtepEntry) -> Vtep {
     }
 }
 
-/// For each network the addresses that are spoken for before anything is chosen: what the file
-/// says, and what ports have that the file says nothing about.
-fn pools<'a>(file: &'a StackFile, intent: &Intent) -> HashMap<&'a Name, StationPool> {
-    let mut pools: HashMap<&Name, StationPool> = HashMap::new();
-    for entry in file.vteps.values() {
-        for network in &entry.networks {
-            let pool = pools.entry(network).or_default();
-            for &mac in &entry.macs {
-                pool.use_mac(mac);
-            }
-        }
+fn router(entry: &RouterEntry) -> Router {
+    Router {
+        networks: entry.networks.iter().cloned().collect(),
+        routes: entry.routes.iter().copied().collect(),
     }
-    for (name, entry) in &file.ports {
-        let full = ObjectName::new(file.project.clone(), name.clone());
-        let stored = intent
-            .ports
-            .get(&full)
-            .filter(|stored| stored.network == entry.network);
-        let pool = pools.entry(&entry.network).or_default();
-        if let Some(mac) = entry.mac.or(stored.map(|stored| stored.mac)) {
-            pool.use_mac(mac);
-        }
-        let kept = || stored.map(|stored| stored.addresses.clone());
-        for address in entry.addresses.clone().or_else(kept).unwrap_or_default() {
-            pool.use_address(address);
-        }
-    }
-    pools
 }
 
-fn port(
-    name: &PortName,
-    entry: &PortEntry,
-    subnets: &[IpNet],
-    stored: Option<&Port>,
-    pool: &mut StationPool,
-    refusals: &mut Refusals,
-) -> Port {
-    let stays = stored.is_some_and(|stored| stored.network == entry.network);
-    let kept_mac = stored
-        .map(|stored| stored.mac)
-        .filter(|&mac| stays || pool.use_mac(mac));
-    let mac = entry
-        .mac
-        .or(kept_mac)
-        .unwrap_or_else(|| pool.take_mac(name));
-    let mut addresses = match (&entry.addresses, stored) {
-        (Some(written), _) => written.clone(),
-        (None, stored) => {
-            let had = stored.map_or(&[][..], |stored| &stored.addresses);
-            let inside = |address| subnets.iter().any(|subnet| subnet.contains(address));
-            let kept = had.iter().filter(|address| inside(*address));
-            let mut addresses: Vec<_> = kept
-                .copied()
-                .filter(|&address| stays || pool.use_address(address))
-                .collect();
-            for subnet in subnets {
-                if addresses.iter().any(|address| subnet.contains(address)) {
-                    continue;
-                }
-                match pool.take_address(subnet.trunc()) {
-                    Some(address) => addresses.push(address),
-                    None => refusals.push(
-                        FieldPath::keys(&["ports", name.name.as_str()]),
-                        Rule::AddressesExhausted { subnet: *subnet },
-                    ),
-                }
-            }
-            addresses
-        }
-    };
-    addresses.sort();
-    Port {
-        network: entry.network.clone(),
-        mac,
-        addresses,
-        host: entry.host.clone(),
+fn group(entry: &GroupEntry) -> Group {
+    Group {
+        matching: entry.matching.clone(),
+        ports: entry.ports.iter().cloned().collect(),
     }
 }
 

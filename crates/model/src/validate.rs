@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::allocate::last_usable;
 use crate::diagnostic::FieldPath;
-use crate::file::{FILE_VERSION, StackFile};
+use crate::file::{FILE_VERSION, RailsFile, StackFile};
 use crate::intent::{Host, Intent, Port, Vtep};
 use crate::name::{HostName, Name, ObjectName};
 use crate::resolve::Resolved;
@@ -27,11 +27,20 @@ pub fn check(file: &StackFile, resolved: &Resolved, intent: &Intent, refusals: &
     check_networks(file, resolved, intent, refusals);
     for (name, entry) in &file.networks {
         let path = FieldPath::keys(&["networks", name.as_str(), "subnets"]);
-        check_subnets(&entry.subnets, &path, refusals);
+        let prefixes: Vec<IpNet> = entry.subnets.iter().map(|subnet| subnet.prefix).collect();
+        check_subnets(&prefixes, &path, refusals);
     }
     check_macs(file, resolved, refusals);
     check_addresses(file, resolved, refusals);
     check_vteps(resolved, intent, refusals);
+}
+
+/// Checks the operator's file.
+pub fn check_rails(file: &RailsFile, refusals: &mut Refusals) {
+    if file.version != FILE_VERSION {
+        let found = file.version;
+        refusals.push(FieldPath::keys(&["version"]), Rule::FileVersion { found });
+    }
 }
 
 /// Checks what a host's agent says of it.
@@ -250,10 +259,11 @@ fn check_addresses(file: &StackFile, resolved: &Resolved, refusals: &mut Refusal
         let ports = resolved.ports.iter();
         for (name, port) in ports.filter(|(name, _)| written(name).is_some() == by_hand) {
             let path = || FieldPath::keys(&["ports", name.name.as_str(), "addresses"]);
-            let subnets = file
-                .networks
-                .get(&port.network)
-                .map_or(&[][..], |entry| &entry.subnets);
+            let network = file.networks.get(&port.network);
+            let subnets: Vec<IpNet> = network
+                .into_iter()
+                .flat_map(|entry| entry.subnets.iter().map(|subnet| subnet.prefix))
+                .collect();
             let list = written(name).unwrap_or(&port.addresses);
             if list.len() > MAX_ADDRESSES {
                 let (count, max) = (list.len(), MAX_ADDRESSES);
@@ -267,7 +277,7 @@ fn check_addresses(file: &StackFile, resolved: &Resolved, refusals: &mut Refusal
                 );
             }
             for (index, &address) in list.iter().enumerate() {
-                if let Err(rule) = check_address(address, port, subnets) {
+                if let Err(rule) = check_address(address, port, &subnets) {
                     refusals.push(path().item(index), rule);
                 }
                 if let Some(by) = owners.enter(&port.network, address, name) {

@@ -22,21 +22,17 @@ fn host_name(number: u8) -> HostName {
 }
 
 fn network(vni: u32) -> Network {
-    Network {
-        vni: coax_wire::Vni::try_from(vni).unwrap(),
-        mtu: coax_wire::Mtu::try_from(1500_u32).unwrap(),
-        subnets: Vec::new(),
-        vlan_transparent: false,
-        flood_unknown: false,
-    }
+    Network::new(
+        coax_wire::Vni::try_from(vni).unwrap(),
+        coax_wire::Mtu::try_from(1500_u32).unwrap(),
+    )
 }
 
 fn port(network: &str, mac: u8) -> Port {
+    let network = Name::new(network).unwrap();
     Port {
-        network: Name::new(network).unwrap(),
-        mac: coax_wire::MacAddress([2, 0, 0, 0, 0, mac]),
         addresses: vec![[10, 0, 0, mac].into()],
-        host: None,
+        ..Port::new(network, coax_wire::MacAddress([2, 0, 0, 0, 0, mac]))
     }
 }
 

@@ -10,7 +10,7 @@ use coax_api as api;
 use coax_api::{Condition, ObjectStatus, PortState};
 use coax_model::{
     Binding, HostName, Intent, Name, Network, NetworkName, ObjectName, Port, PortName, StackFile,
-    Vtep, VtepName, export, gateway,
+    Vtep, VtepName, export,
 };
 use coax_store::Revision;
 
@@ -110,7 +110,7 @@ impl<'a> Listing<'a> {
             revision: self.core.revisions.of("network", name),
             vni: network.vni.get(),
             mtu: network.mtu.get().into(),
-            subnets: network.subnets.iter().map(ToString::to_string).collect(),
+            subnets: network.prefixes().map(|it| it.to_string()).collect(),
             vlan_transparent: network.vlan_transparent,
             flood_unknown: network.flood_unknown,
             ports: self.ports_on(name),
@@ -143,25 +143,27 @@ impl<'a> Listing<'a> {
         }
         let mut subnets = Vec::new();
         for (name, network) in Self::of(&self.intent().networks, project) {
-            subnets.extend(network.subnets.iter().map(|subnet| api::Subnet {
-                id: format!("{name}/{subnet}"),
-                name: subnet.to_string(),
-                project: name.project.to_string(),
-                network: name.name.to_string(),
-                gateway: gateway(*subnet).to_string(),
-                used: used.get(&(name.clone(), *subnet)).copied().unwrap_or(0),
-                revision: self.core.revisions.of("network", name),
+            subnets.extend(network.subnets.iter().map(|subnet| {
+                api::Subnet {
+                    id: format!("{name}/{}", subnet.prefix),
+                    name: subnet.prefix.to_string(),
+                    project: name.project.to_string(),
+                    network: name.name.to_string(),
+                    gateway: subnet.gateway.to_string(),
+                    used: used
+                        .get(&(name.clone(), subnet.prefix))
+                        .copied()
+                        .unwrap_or(0),
+                    revision: self.core.revisions.of("network", name),
+                }
             }));
         }
         subnets
     }
 
     fn subnet_of(&self, network: &NetworkName, address: IpAddr) -> Option<ipnet::IpNet> {
-        let subnets = &self.intent().networks.get(network)?.subnets;
-        subnets
-            .iter()
-            .find(|subnet| subnet.contains(&address))
-            .copied()
+        let subnet = self.intent().networks.get(network)?.subnet_of(address)?;
+        Some(subnet.prefix)
     }
 
     /// Ports.
@@ -318,8 +320,7 @@ impl Core {
     /// A project as a file.
     pub fn stack(&self, project: &Name) -> Option<StackFile> {
         let file = export(project, &self.intent);
-        let empty = file.networks.is_empty() && file.ports.is_empty() && file.vteps.is_empty();
-        (!empty).then_some(file)
+        (!file.is_empty()).then_some(file)
     }
 
     /// What a port is doing, and its device.

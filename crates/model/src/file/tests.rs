@@ -25,11 +25,12 @@ fn an_unknown_field_is_refused_with_the_nearest_known_one() {
         Some((4, 10)),
     );
     assert_eq!(refused(text), expected);
-    let (code, hint, _) = refused("version: 1\nproject: shop\nrouters: {}\n");
+    let (code, hint, _) = refused("version: 1\nproject: shop\nload_balancers: {}\n");
     assert_eq!(code, "unknown-field");
     assert_eq!(
         hint,
-        "known here are: version, project, networks, ports, vteps"
+        "known here are: version, project, networks, ports, vteps, routers, groups, address_groups, \
+         firewall"
     );
 }
 

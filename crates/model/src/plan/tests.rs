@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::export::{export, to_yaml};
+use crate::intent::Binding;
 use crate::name::HostName;
 use proptest::collection::btree_map;
 use proptest::prelude::*;
@@ -19,6 +20,15 @@ ports:
 vteps:
   old: { address: 192.0.2.99, networks: [web] }
 ";
+
+fn list(addresses: &[std::net::IpAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    if texts.is_empty() {
+        "none".to_owned()
+    } else {
+        texts.join(" ")
+    }
+}
 
 fn apply(text: &str, intent: &mut Intent) -> Plan {
     let plan = plan(&StackFile::parse(text).unwrap(), intent).unwrap();

@@ -8,6 +8,7 @@ use coax_api::agent::{
     controller_message,
 };
 use coax_compile::Compiler;
+use coax_model::Subnet;
 use coax_model::intent::{Binding, Change, Intent, Network, Port};
 use coax_model::name::{HostName, NetworkName, PortName};
 use coax_wire::{MacAddress, Mtu, Vni};
@@ -85,11 +86,8 @@ impl World {
     pub(super) fn network_with_vni(&mut self, name: &str, vni: u32) {
         let name: NetworkName = name.parse().unwrap();
         let network = Network {
-            vni: Vni::try_from(vni).unwrap(),
-            mtu: Mtu::try_from(1530u32).unwrap(),
-            subnets: vec!["10.1.0.0/16".parse().unwrap()],
-            vlan_transparent: false,
-            flood_unknown: false,
+            subnets: vec![Subnet::new("10.1.0.0/16".parse().unwrap())],
+            ..Network::new(Vni::try_from(vni).unwrap(), Mtu::try_from(1530u32).unwrap())
         };
         self.change(Change::PutNetwork { name, network });
     }
@@ -104,11 +102,10 @@ impl World {
     pub(super) fn port(&mut self, name: &str, network: &str) {
         let hash = crc32fast::hash(name.as_bytes()).to_be_bytes();
         let network: NetworkName = network.parse().unwrap();
+        let mac = MacAddress([2, 0, hash[0], hash[1], hash[2], hash[3]]);
         let port = Port {
-            network: network.name,
-            mac: MacAddress([2, 0, hash[0], hash[1], hash[2], hash[3]]),
             addresses: vec![[10, 1, hash[2], hash[3]].into()],
-            host: None,
+            ..Port::new(network.name, mac)
         };
         self.change(Change::PutPort {
             name: name.parse().unwrap(),

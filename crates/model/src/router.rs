@@ -1,0 +1,35 @@
+//! Routers: what joins networks of a project. A router is distributed: it exists on every host that
+//! has a port in one of its networks, and answers there for the gateway address of each subnet.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use coax_wire::MacAddress;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::name::Name;
+
+/// The MAC address of every router in every network on every host.
+pub const GATEWAY_MAC: MacAddress = MacAddress([0x02, 0xc0, 0xa0, 0, 0, 1]);
+
+/// A router. Its interfaces are the networks' gateway addresses; a network is in at most one router.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Router {
+    /// The networks that it joins, of its own project.
+    pub networks: BTreeSet<Name>,
+    /// What lies behind other routers, sorted, each destination once.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub routes: BTreeSet<Route>,
+}
+
+/// A static route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The destination; `0.0.0.0/0` and `::/0` are everything else.
+    pub to: IpNet,
+    /// The next hop: an address, of the same family, in a subnet of a joined network.
+    pub via: IpAddr,
+}

@@ -119,7 +119,7 @@ fn write(
         return None;
     }
     let flags = network.dhcp.map_or(0, |_| MANAGED | OTHER);
-    let is_router = alive && network.is_routed(true);
+    let is_router = alive && network.routed;
     let lifetime = if is_router {
         ROUTER_LIFETIME.as_secs() as u16
     } else {

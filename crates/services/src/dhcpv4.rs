@@ -57,7 +57,7 @@ pub(crate) fn answer(packet: &Packet<'_>, payload: &[u8], asker: &Asker<'_>) -> 
     if !is_own || !request.giaddr().is_unspecified() {
         return Answer::ignored(of, Reason::OtherClient);
     }
-    let Some(address) = asker.port.ipv4() else {
+    let Some(address) = asker.leased_ipv4() else {
         return Answer::ignored(of, Reason::NoAddress);
     };
     let server = asker.network.server_ipv4(address);

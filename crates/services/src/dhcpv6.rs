@@ -1,6 +1,6 @@
 //! DHCPv6 (RFC 8415): the server for exactly one client, the port that asks.
 //!
-//! As with DHCPv4 nothing is remembered. All IPv6 addresses of the port belong to one of the client's identity
+//! As with DHCPv4 nothing is remembered. All leased IPv6 addresses of the port belong to one of the client's identity
 //! associations; the others are told that there are none for them. Every host has the same server identifier,
 //! made of the gateways' MAC address, so a VM that has moved goes on with the lease that it has.
 
@@ -179,7 +179,7 @@ impl Asked<'_> {
     }
 
     fn is_ours(&self, address: Ipv6Addr) -> bool {
-        self.asker.port.ipv6().any(|own| own == address)
+        self.asker.leased_ipv6().any(|own| own == address)
     }
 
     /// Which association gets the port's addresses: the one that has one of them, else the one with the lowest number.
@@ -217,7 +217,7 @@ fn lease(asked: &Asked<'_>) -> (Outcome, Vec<DhcpOption>) {
     let is_solicit = asked.kind == Dhcpv6Type::Solicit;
     let holder = asked
         .holder()
-        .filter(|_| asked.asker.port.ipv6().next().is_some());
+        .filter(|_| asked.asker.leased_ipv6().next().is_some());
     if holder.is_none() && is_solicit {
         // Section 18.3.9: then nothing else is said.
         let text = "the port has no IPv6 address";
@@ -247,7 +247,7 @@ fn association_for(asked: &Asked<'_>, theirs: &IANA, has: bool) -> DhcpOption {
         })
     };
     let granted: Vec<Ipv6Addr> = if has {
-        asked.asker.port.ipv6().collect()
+        asked.asker.leased_ipv6().collect()
     } else {
         Vec::new()
     };

@@ -39,7 +39,8 @@ pub use advertisement::advertise;
 pub use outcome::{Answer, Dhcpv4Type, Dhcpv6Type, Outcome, Reason, Request};
 pub use schedule::Schedule;
 pub use settings::{
-    Asker, Dhcp, Dns, Holder, LINK_LOCAL_SERVER, Names, Network, Port, Route, Subnet, link_local_of,
+    Asker, Dhcp, Dns, Holder, LINK_LOCAL_SERVER, Names, Network, Port, Route, Subnet, domain,
+    link_local_of,
 };
 
 use packet::{Body, Packet};

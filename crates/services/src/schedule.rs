@@ -47,6 +47,17 @@ impl<K: Ord + Copy + Hash> Schedule<K> {
         self.put(link, Link { due, last, sent: 0 });
     }
 
+    /// A link that others have advertised on before, with nothing new to say: it has its turn soon, but not at once with all
+    /// others.
+    pub fn resume(&mut self, link: K, now: Duration) {
+        self.forget(link);
+        let soon = pause(link, 0).as_millis() % FIRST_PAUSE.as_millis();
+        let due = now + Duration::from_millis(soon as u64);
+        let last = None;
+        let sent = FIRST;
+        self.put(link, Link { due, last, sent });
+    }
+
     /// A link that is not advertised on any more. Returns when it was the last time, if ever.
     pub fn forget(&mut self, link: K) -> Option<Duration> {
         let known = self.links.remove(&link)?;
@@ -153,6 +164,19 @@ mod tests {
         assert_eq!(schedule.take_due(seconds(12), 9), [0; 0]);
         assert_eq!(schedule.forget(1), Some(seconds(10)));
         assert_eq!((schedule.deadline(), schedule.has(1)), (None, false));
+    }
+
+    #[test]
+    fn after_a_restart_links_have_their_turn_one_after_the_other() {
+        let mut schedule = Schedule::default();
+        for link in 0..100 {
+            schedule.resume(link, seconds(5));
+        }
+        let at_once = schedule.take_due(seconds(6), 100).len();
+        assert!((1..30).contains(&at_once), "{at_once}");
+        let rest = schedule.take_due(seconds(5) + FIRST_PAUSE, 100).len();
+        assert_eq!(at_once + rest, 100);
+        assert!(schedule.deadline().unwrap() >= seconds(6) + SHORTEST);
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use coax_wire::{MacAddress, Mtu, VlanId};
 use hickory_proto::rr::Name;
 use ipnet::IpNet;
 
-/// The server's IPv4 address in networks without a gateway (RFC 3927: it means the same wherever the VM is).
+/// The server's IPv4 address in subnets where a port has the gateway's (RFC 3927: it means the same wherever the VM is).
 pub const LINK_LOCAL_SERVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
 
 /// The port that asks.
@@ -17,7 +17,7 @@ pub struct Port {
     pub name: String,
     /// Its MAC address.
     pub mac: MacAddress,
-    /// Its IP addresses. Of each family the first one is leased by DHCPv4, all are by DHCPv6.
+    /// Its IP addresses. DHCPv4 leases the first one of its family, DHCPv6 all of its.
     pub addresses: Vec<IpAddr>,
     /// The tag that frames of this network carry on the device: a trunk's.
     pub vlan: Option<VlanId>,
@@ -34,7 +34,9 @@ pub struct Network {
     pub mtu: Mtu,
     /// Its IP prefixes.
     pub subnets: Vec<Subnet>,
-    /// The MAC address of gateways, also of the server where there is no gateway.
+    /// Packets to elsewhere are routed by the gateways. Without a router they only serve.
+    pub routed: bool,
+    /// The MAC address of gateways.
     pub gateway_mac: MacAddress,
     /// Static routes that VMs are told of.
     pub routes: Vec<Route>,
@@ -51,8 +53,10 @@ pub struct Network {
 pub struct Subnet {
     /// The prefix.
     pub prefix: IpNet,
-    /// The address of the router that the network is joined to, if it is.
+    /// The address at which hosts answer: as a router where there is one, as a server anyway. Nothing: a port has it.
     pub gateway: Option<IpAddr>,
+    /// Its addresses are leased, where the network has DHCP.
+    pub dhcp: bool,
 }
 
 /// A static route.
@@ -137,17 +141,27 @@ pub struct Asker<'a> {
     pub names: &'a dyn Names,
 }
 
-impl Port {
-    pub(crate) fn ipv4(&self) -> Option<Ipv4Addr> {
-        self.addresses.iter().find_map(|address| match address {
-            IpAddr::V4(address) => Some(*address),
+impl Asker<'_> {
+    /// The port's addresses that are leased, in their order.
+    fn leased(&self) -> impl Iterator<Item = IpAddr> {
+        self.port.addresses.iter().copied().filter(|address| {
+            let subnet = self.network.subnet_of(*address);
+            subnet.is_some_and(|subnet| subnet.dhcp)
+        })
+    }
+
+    /// The address that DHCPv4 leases.
+    pub(crate) fn leased_ipv4(&self) -> Option<Ipv4Addr> {
+        self.leased().find_map(|address| match address {
+            IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         })
     }
 
-    pub(crate) fn ipv6(&self) -> impl Iterator<Item = Ipv6Addr> {
-        self.addresses.iter().filter_map(|address| match address {
-            IpAddr::V6(address) => Some(*address),
+    /// The addresses that DHCPv6 leases.
+    pub(crate) fn leased_ipv6(&self) -> impl Iterator<Item = Ipv6Addr> {
+        self.leased().filter_map(|address| match address {
+            IpAddr::V6(address) => Some(address),
             IpAddr::V4(_) => None,
         })
     }
@@ -172,15 +186,6 @@ impl Network {
     /// The link-local address of gateways and servers.
     pub(crate) fn server_ipv6(&self) -> Ipv6Addr {
         link_local_of(self.gateway_mac)
-    }
-
-    /// True if a router is joined to the network for this family.
-    pub(crate) fn is_routed(&self, ipv6: bool) -> bool {
-        self.subnets.iter().any(|subnet| {
-            subnet
-                .gateway
-                .is_some_and(|gateway| gateway.is_ipv6() == ipv6)
-        })
     }
 
     /// True if the host's DNS listens at this address.
@@ -220,6 +225,13 @@ impl Network {
         });
         own.into_iter().chain(others).collect()
     }
+}
+
+/// A domain as it is written in settings, with or without a dot behind it. Nothing: it is empty, or none.
+pub fn domain(text: &str) -> Option<Name> {
+    let mut name = Name::from_ascii(text).ok().filter(|_| !text.is_empty())?;
+    name.set_fqdn(true);
+    (!name.is_root()).then_some(name)
 }
 
 /// The link-local address that a NIC makes of its MAC address (RFC 4291 appendix A).

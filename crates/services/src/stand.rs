@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use coax_wire::{MacAddress, Mtu};
-use hickory_proto::rr::Name;
 use ipnet::IpNet;
 
 use crate::settings::{Asker, Dhcp, Dns, Holder, Names, Network, Port, Route, Subnet};
@@ -31,7 +30,7 @@ impl Stand {
     /// Networks joined by a router, with a domain and a resolver elsewhere.
     pub fn routed() -> Self {
         let mut stand = Self::new(true);
-        stand.network.dns.domain = Name::from_ascii("cloud.example.").ok();
+        stand.network.dns.domain = crate::domain("cloud.example");
         stand.network.dns.servers = vec![address("192.0.2.53"), address("2001:db8::53")];
         stand
     }
@@ -46,7 +45,8 @@ impl Stand {
     fn new(routed: bool) -> Self {
         let subnet = |prefix: &str, gateway: &str| Subnet {
             prefix: net(prefix),
-            gateway: routed.then(|| address(gateway)),
+            gateway: Some(address(gateway)),
+            dhcp: true,
         };
         let web = vec![
             subnet("10.10.1.0/24", "10.10.1.1"),
@@ -62,6 +62,7 @@ impl Stand {
             name: "web".into(),
             mtu: Mtu::try_from(1442u32).unwrap_or(Mtu::LEAST),
             subnets: web.clone(),
+            routed,
             gateway_mac: MacAddress([2, 0xc0, 0xa0, 0, 0, 1]),
             routes: Vec::new(),
             dhcp: Some(Dhcp {
@@ -84,6 +85,16 @@ impl Stand {
             network,
             directory,
         }
+    }
+
+    /// The stand where ports have the gateways' addresses.
+    pub fn without_gateways(mut self) -> Self {
+        let known = self.directory.networks.iter_mut();
+        let subnets = known.flat_map(|(_, subnets, _)| subnets);
+        for subnet in subnets.chain(&mut self.network.subnets) {
+            subnet.gateway = None;
+        }
+        self
     }
 
     /// The stand with one more static route that VMs are told of.
@@ -122,7 +133,10 @@ impl Names for Directory {
             let inside = subnets
                 .iter()
                 .find(|subnet| subnet.prefix.contains(&address));
-            let Some(Subnet { prefix, gateway }) = inside.copied() else {
+            let Some(Subnet {
+                prefix, gateway, ..
+            }) = inside.copied()
+            else {
                 continue;
             };
             let network = name.clone();

@@ -37,16 +37,16 @@ pub(crate) enum Data {
     Pointer(Name),
 }
 
-/// Where unqualified names are looked for: in the port's own network, then (with a domain) as `port.network`.
+/// Where unqualified names are looked for: in the port's own network, then (with a domain) as `port.network`, then in
+/// the domain.
 pub(crate) fn search(network: &Network) -> Vec<Name> {
     let labels = [network.name.as_str(), network.project.as_str()];
     let own = qualified(&labels, network);
-    let project = network
-        .dns
-        .domain
-        .as_ref()
-        .and_then(|_| qualified(&labels[1..], network));
-    own.into_iter().chain(project).collect()
+    let above = network.dns.domain.as_ref().map(|domain| {
+        let project = qualified(&labels[1..], network);
+        project.into_iter().chain([domain.clone()])
+    });
+    own.into_iter().chain(above.into_iter().flatten()).collect()
 }
 
 /// Where a name lies. Nothing: in none of the zones.

@@ -100,8 +100,12 @@ fn a_network_with_a_router_says_all_there_is_to_say() {
     assert_eq!(resolvers[2..6], [0, 0, 7, 8]);
     assert_eq!(resolvers[6..], [gateway.octets(), other.octets()].concat());
     let search = value(&options, option::SEARCH_LIST).unwrap();
-    let names = b"\x03web\x04shop\x05cloud\x07example\0\x04shop\x05cloud\x07example\0";
-    assert_eq!(&search[6..6 + names.len()], names);
+    let names = [
+        &b"\x03web\x04shop\x05cloud\x07example\0"[..],
+        b"\x04shop\x05cloud\x07example\0\x05cloud\x07example\0",
+    ]
+    .concat();
+    assert_eq!(search[6..6 + names.len()], names);
     assert!(search[6 + names.len()..].iter().all(|byte| *byte == 0));
 }
 
@@ -113,6 +117,12 @@ fn a_network_without_a_router_has_no_default_route() {
     let (packet, header, options) = read(&frame);
     assert_eq!(packet.addresses.destination(), ALL_NODES);
     assert_eq!(header[6..8], [0, 0]);
+    let resolvers = value(&options, option::RESOLVERS).unwrap();
+    let gateway: Ipv6Addr = "fd00:10:1::1".parse().unwrap();
+    assert_eq!(resolvers[6..], gateway.octets());
+    let stand = stand.without_gateways();
+    let frame = ask(plain(), unspecified(), &stand).frame.unwrap();
+    let (_, _, options) = read(&frame);
     let resolvers = value(&options, option::RESOLVERS).unwrap();
     assert_eq!(resolvers[6..], stand.network.server_ipv6().octets());
 }

@@ -43,7 +43,7 @@ pub(super) fn parameters(
         _ => Ipv4Addr::BROADCAST,
     };
     let gateway = match subnet.and_then(|subnet| subnet.gateway) {
-        Some(IpAddr::V4(gateway)) => Some(gateway),
+        Some(IpAddr::V4(gateway)) if network.routed => Some(gateway),
         _ => None,
     };
     let mut parameters = vec![DhcpOption::SubnetMask(mask)];

@@ -120,8 +120,31 @@ fn a_client_gets_its_address_and_all_parameters() {
 }
 
 #[test]
-fn a_network_without_a_router_has_a_link_local_server() {
+fn without_a_router_the_gateway_only_serves() {
     let stand = Stand::isolated();
+    let (addresses, _, offer) = read(&ask(&request(MessageType::Discover, &stand), &stand));
+    assert_eq!(
+        addresses,
+        Addresses::V4 {
+            source: GATEWAY,
+            destination: ADDRESS
+        }
+    );
+    for code in [OptionCode::Router, OptionCode::ClasslessStaticRoute] {
+        assert_eq!(option(&offer, code), None);
+    }
+    for expected in [
+        DhcpOption::ServerIdentifier(GATEWAY),
+        DhcpOption::DomainNameServer(vec![GATEWAY]),
+        DhcpOption::DomainName("web.shop".into()),
+    ] {
+        assert_eq!(option(&offer, OptionCode::from(&expected)), Some(expected));
+    }
+}
+
+#[test]
+fn where_a_port_has_the_gateways_address_the_server_is_link_local() {
+    let stand = Stand::isolated().without_gateways();
     let (addresses, _, offer) = read(&ask(&request(MessageType::Discover, &stand), &stand));
     let server = crate::LINK_LOCAL_SERVER;
     assert_eq!(
@@ -136,7 +159,6 @@ fn a_network_without_a_router_has_a_link_local_server() {
     for expected in [
         DhcpOption::ServerIdentifier(server),
         DhcpOption::DomainNameServer(vec![server]),
-        DhcpOption::DomainName("web.shop".into()),
         DhcpOption::ClasslessStaticRoute(vec![on_link]),
     ] {
         assert_eq!(option(&offer, OptionCode::from(&expected)), Some(expected));
@@ -296,10 +318,12 @@ fn others_get_nothing() {
     assert_eq!(ask(&discover, &off).outcome, Outcome::Ignored(Reason::Off));
     let mut bare = stand.clone();
     bare.port.addresses.retain(|address| address.is_ipv6());
-    assert_eq!(
-        ask(&discover, &bare).outcome,
-        Outcome::Ignored(Reason::NoAddress)
-    );
+    let mut unleased = stand.clone();
+    unleased.network.subnets[0].dhcp = false;
+    for stand in [bare, unleased] {
+        let outcome = ask(&discover, &stand).outcome;
+        assert_eq!(outcome, Outcome::Ignored(Reason::NoAddress));
+    }
 }
 
 #[test]

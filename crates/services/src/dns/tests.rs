@@ -18,11 +18,11 @@ fn query(name: &str, kind: RecordType) -> Message {
 fn to(destination: &str, stand: &Stand) -> Addresses {
     match destination.parse().unwrap() {
         IpAddr::V4(destination) => Addresses::V4 {
-            source: stand.port.ipv4().unwrap(),
+            source: stand.asker().leased_ipv4().unwrap(),
             destination,
         },
         IpAddr::V6(destination) => Addresses::V6 {
-            source: stand.port.ipv6().next().unwrap(),
+            source: stand.asker().leased_ipv6().next().unwrap(),
             destination,
         },
     }

@@ -179,9 +179,25 @@ fn unqualified_names_are_looked_for_where_they_can_be_found() {
     };
     assert_eq!(
         names(&Stand::routed()),
-        ["web.shop.cloud.example.", "shop.cloud.example."]
+        [
+            "web.shop.cloud.example.",
+            "shop.cloud.example.",
+            "cloud.example."
+        ]
     );
     let isolated = names(&Stand::isolated());
     assert_eq!(isolated.len(), 1);
     assert_eq!(isolated[0].trim_end_matches('.'), "web.shop");
+}
+
+#[test]
+fn domains_are_written_with_or_without_a_dot() {
+    assert_eq!(crate::domain("cloud.example"), Some(name("cloud.example.")));
+    assert_eq!(
+        crate::domain("cloud.example."),
+        Some(name("cloud.example."))
+    );
+    for none in ["", ".", "a..b", &"x".repeat(64)] {
+        assert_eq!(crate::domain(none), None, "{none}");
+    }
 }

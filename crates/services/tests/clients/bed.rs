@@ -1,9 +1,8 @@
 //! A VM in a namespace, a host in another one, and a loop in the host that answers what the VM asks.
 
-use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use coax_services::stand::Stand;
 use coax_services::{Answer, advertise, answer};
+use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
@@ -126,6 +126,16 @@ impl Bed {
         text
     }
 
+    /// Starts a program in the VM that goes on.
+    pub fn spawn(&self, command: &[&str]) -> Child {
+        let log = std::fs::File::create(self.folder.join("log")).unwrap();
+        inside(&self.vm, command)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap()
+    }
+
     /// A file of the test.
     pub fn file(&self, name: &str, contents: &str) -> String {
         let path = self.path(name);
@@ -199,7 +209,8 @@ impl Drop for Bed {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
+            let outcome = thread.join();
+            assert!(outcome.is_ok() || std::thread::panicking());
         }
         for namespace in [&self.vm, &self.host] {
             let _ = Command::new("ip")
@@ -225,7 +236,7 @@ fn serve(socket: &OwnedFd, stand: &Mutex<Stand>, answers: &Mutex<Vec<Answer>>, s
     while !stop.load(Ordering::Relaxed) {
         let length = match recv(socket.as_raw_fd(), &mut frame, MsgFlags::empty()) {
             Ok(length) => length,
-            Err(error) if std::io::Error::from(error).kind() == ErrorKind::WouldBlock => continue,
+            Err(Errno::EAGAIN | Errno::EINTR) => continue,
             Err(error) => panic!("the host's device: {error}"),
         };
         let request = &frame[..length];
@@ -289,11 +300,15 @@ fn in_namespace(namespace: &str, command: &[&str]) {
 }
 
 fn output(namespace: &str, command: &[&str]) -> Output {
-    Command::new("ip")
+    inside(namespace, command).output().unwrap()
+}
+
+fn inside(namespace: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("ip");
+    command
         .args(["netns", "exec", namespace])
-        .args(command)
+        .args(arguments)
         .env_clear()
-        .envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LC_ALL", "C")])
-        .output()
-        .unwrap()
+        .envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LC_ALL", "C")]);
+    command
 }

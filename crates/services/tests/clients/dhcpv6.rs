@@ -67,7 +67,7 @@ fn dhclient_gets_a_lease_confirms_it_and_gives_it_back() {
             "new_ip6_address=fd00:10:1::11",
             "new_max_life=3600",
             "new_dhcp6_name_servers=fd00:10:1::1 2001:db8::53",
-            "new_dhcp6_domain_search=web.shop.cloud.example. shop.cloud.example.",
+            "new_dhcp6_domain_search=web.shop.cloud.example. shop.cloud.example. cloud.example.",
         ],
     );
     assert_eq!(

@@ -61,6 +61,27 @@ fn dig_tells_no_name_no_data_and_refusal_apart() {
 }
 
 #[test]
+fn dig_reads_zones_whole_names_and_any_case() {
+    let bed = bed();
+    let text = dig(&bed, &["@10.10.1.1", "web.shop.", "SOA", "+short"]);
+    assert!(
+        text.starts_with("web.shop. hostmaster.web.shop. 17 "),
+        "{text}"
+    );
+    let text = dig(&bed, &["@10.10.1.1", "web.shop.", "NS", "+short"]);
+    assert_eq!(text.trim(), "web.shop.");
+    let text = dig(&bed, &["@10.10.1.1", "wEb-1.WEB.shop", "ANY", "+notcp"]);
+    assert!(
+        text.contains("ANSWER: 2") && text.contains("wEb-1.WEB.shop."),
+        "{text}"
+    );
+    assert!(
+        text.contains("10.10.1.11") && text.contains("fd00:10:1::11"),
+        "{text}"
+    );
+}
+
+#[test]
 fn dig_speaks_of_extensions() {
     let bed = bed();
     let question = ["@10.10.1.1", "web-1.web.shop", "A"];

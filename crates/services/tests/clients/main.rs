@@ -8,3 +8,4 @@ mod bed;
 mod dhcpv4;
 mod dhcpv6;
 mod dns;
+mod networkd;

@@ -16,6 +16,7 @@ use aya_ebpf::helpers::generated::{
     bpf_skb_vlan_pop, bpf_skb_vlan_push,
 };
 use coax_pipeline::{Family, Frame, Refused, Room};
+use coax_tables::{PUNT_BYTES, PuntHeader, PuntRecord};
 use coax_wire::{EtherType, Ethernet, VlanTag};
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
@@ -94,6 +95,14 @@ fn load<T: FromBytes>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
     } else {
         None
     }
+}
+
+/// A number of bytes, if a `T` has as many. The compiler is kept from knowing what it was before, so
+/// that the number which the verifier sees compared is the one that it sees used.
+#[inline(always)]
+fn within<T>(length: u32) -> Option<u32> {
+    let length = core::hint::black_box(length);
+    (length > 0 && length <= size_of::<T>() as u32).then_some(length)
 }
 
 impl Frame for SkbFrame {
@@ -318,5 +327,37 @@ impl Frame for SkbFrame {
     fn send_copy(&mut self, ifindex: u32) -> Result<(), Refused> {
         // SAFETY: the context is valid.
         Self::check(unsafe { bpf_clone_redirect(self.skb, ifindex, 0) })
+    }
+
+    #[inline(always)]
+    fn punt(&mut self, header: &PuntHeader) -> Result<(), Refused> {
+        let mut length = self.bytes();
+        if length > PUNT_BYTES as u32 {
+            length = PUNT_BYTES as u32;
+        }
+        let length = within::<[u8; PUNT_BYTES]>(length).ok_or(Refused)?;
+        let Some(mut entry) = crate::maps::PUNTS.reserve::<PuntRecord>(0) else {
+            return Err(Refused);
+        };
+        let record = entry.as_mut_ptr();
+        let filled = PuntHeader { length, ..*header };
+        // SAFETY: `record` is a reserved place of the ring buffer, as large as the type, and the
+        // helper writes no more than `PUNT_BYTES` bytes to the frame's part of it.
+        let loaded = unsafe {
+            (&raw mut (*record).header).write(filled);
+            bpf_skb_load_bytes(
+                self.skb.cast::<c_void>(),
+                0,
+                (&raw mut (*record).frame).cast::<c_void>(),
+                length,
+            )
+        };
+        if loaded == 0 {
+            entry.submit(0);
+            Ok(())
+        } else {
+            entry.discard(0);
+            Err(Refused)
+        }
     }
 }

@@ -6,7 +6,11 @@
 
 #![no_std]
 #![no_main]
+// Debian's compiler is let use what the kernel's atomics need.
+#![feature(core_intrinsics)]
+#![allow(internal_features)]
 
+mod atomic;
 mod frame;
 mod maps;
 mod sink;
@@ -69,7 +73,7 @@ fn carry_out(skb: *mut __sk_buff, verdict: Verdict, meta: &Meta) -> i32 {
         Verdict::SendUnresolved => unsafe {
             bpf_redirect_neigh(meta.out_ifindex, core::ptr::null_mut(), 0, 0) as i32
         },
-        Verdict::Drop | Verdict::Flood | Verdict::Next => TC_ACT_SHOT,
+        Verdict::Drop | Verdict::Flood | Verdict::Punt | Verdict::Next => TC_ACT_SHOT,
     }
 }
 

@@ -3,11 +3,11 @@
 use crate::tables::{KnownPath, Question};
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use coax_pipeline::Meta;
 use coax_tables::{
-    AddressKey, AddressRow, Counters, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey,
-    PortRow, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    AddressKey, AddressRow, Counters, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
+    PortKey, PortRow, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 
 /// Version of the layout that these maps have; written by the loader.
@@ -57,6 +57,13 @@ pub static PATHS: PerCpuArray<KnownPath> = PerCpuArray::with_max_entries(KnownPa
 
 #[map]
 pub static QUESTION: PerCpuArray<Question> = PerCpuArray::with_max_entries(1, 0);
+/// Words of the limits of each port.
+#[map]
+pub static LIMITS: Array<u64> = Array::with_max_entries(4097 * Limit::COUNT, 0);
+
+/// Frames for the agent. Bytes, not entries.
+#[map]
+pub static PUNTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
 #[map]
 static META: PerCpuArray<Meta> = PerCpuArray::with_max_entries(1, 0);

@@ -1,8 +1,12 @@
 //! Counters in per-CPU arrays: no atomics, no sharing between CPUs.
 
-use crate::maps::{COUNTERS, DROPS};
+use crate::atomic;
+use crate::maps::{COUNTERS, DROPS, LIMITS};
 use coax_pipeline::Sink;
-use coax_tables::{Counters, DropReason, drop_index};
+use coax_tables::{Counters, DropReason, Limit, Rate, drop_index};
+
+/// How often a word that another CPU changed at the same moment is tried again.
+const TRIES: u32 = 4;
 
 /// Counts into the maps.
 pub struct MapSink;
@@ -48,6 +52,30 @@ impl Sink for MapSink {
             counters.copies += u64::from(copies);
             counters.unknown_unicast += u64::from(unknown_unicast);
         });
+    }
+
+    #[inline(always)]
+    fn punted(&self, slot: u32) {
+        change(slot, |counters| counters.punted += 1);
+    }
+
+    #[inline(always)]
+    fn permit(&self, limit: Limit, slot: u32, rate: &Rate, now: u64) -> bool {
+        let Some(word) = LIMITS.get_ptr_mut(limit.index(slot)) else {
+            return false;
+        };
+        for _ in 0..TRIES {
+            // SAFETY: not null and aligned.
+            let before = unsafe { word.read_volatile() };
+            let Some(after) = rate.spend(before, now) else {
+                return false;
+            };
+            // SAFETY: not null and aligned, and changed here only.
+            if unsafe { atomic::replace(word, before, after) } {
+                return true;
+            }
+        }
+        false
     }
 
     #[inline(always)]

@@ -141,6 +141,7 @@ fn port_report(port: &str, slot: &SlotCounters) -> PortReport {
         answered: counters.answered,
         flooded: counters.flooded,
         copies: counters.copies,
+        punted: counters.punted,
         drops: drops.collect(),
     }
 }

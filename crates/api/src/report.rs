@@ -34,6 +34,9 @@ pub struct PortReport {
     pub flooded: u64,
     /// Copies made of them.
     pub copies: u64,
+    /// Frames in that the agent of the host got to answer: DHCP, router solicitations, DNS.
+    #[serde(default)]
+    pub punted: u64,
     /// Frames in that went nowhere, by reason.
     pub drops: Vec<DropCount>,
 }

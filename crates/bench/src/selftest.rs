@@ -145,7 +145,7 @@ fn stream(pair: &Pair, ipv6: bool) -> Result<(), Error> {
     })
 }
 
-/// received + copies = sent + flooded + drops, on each host and exactly.
+/// received + copies = sent + flooded + punted + drops, on each host and exactly.
 ///
 /// # Errors
 /// The first host on which the sums differ.
@@ -155,7 +155,8 @@ pub fn accounting(pair: &mut Pair) -> Result<(), Error> {
         for slot in [coax_tables::FABRIC_SLOT, crate::rows::SLOT] {
             let found = plane.counters(slot)?;
             entered += found.counters.received_frames + found.counters.copies;
-            left += found.counters.sent_frames + found.counters.flooded;
+            let counters = &found.counters;
+            left += counters.sent_frames + counters.flooded + counters.punted;
             left += found.drops.iter().map(|(_, drops)| drops).sum::<u64>();
         }
         if entered != left || entered == 0 {

@@ -255,7 +255,7 @@ fn of_reports(reports: &[HostReport], missing: &[MissingHost], facts: &Facts) ->
 
 fn ports(reports: &[HostReport], facts: &Facts, registry: &mut Registry) {
     type Read = fn(&PortReport) -> u64;
-    let counters: [(&str, &str, Read); 7] = [
+    let counters: [(&str, &str, Read); 8] = [
         ("port_receive_packets", "Frames from the VM", |port| {
             port.rx_frames
         }),
@@ -282,6 +282,11 @@ fn ports(reports: &[HostReport], facts: &Facts, registry: &mut Registry) {
             "port_copied_packets",
             "Copies made of flooded frames",
             |port| port.copies,
+        ),
+        (
+            "port_punted_packets",
+            "Frames that the agent got to answer",
+            |port| port.punted,
         ),
     ];
     for (name, help, read) in counters {

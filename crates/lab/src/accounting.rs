@@ -1,5 +1,6 @@
 //! The law that no frame vanishes, checked from the outside by the counters that everybody can read:
-//! on every host, frames in plus copies made = frames out + frames flooded + drops by reason.
+//! on every host, frames in plus copies made = frames out + frames flooded + frames
+//! punted to the agent + drops by reason.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ pub struct Books {
     pub sent: u64,
     /// Frames that were replaced by their copies.
     pub flooded: u64,
+    /// Frames that the agent got to answer.
+    pub punted: u64,
     /// Frames dropped, by reason.
     pub drops: BTreeMap<String, u64>,
     /// Of `received`: from the fabric.
@@ -40,7 +43,11 @@ impl Books {
     pub fn difference(&self) -> i128 {
         let wide = i128::from;
         let dropped: i128 = self.drops.values().copied().map(wide).sum();
-        wide(self.received) + wide(self.copies) - wide(self.sent) - wide(self.flooded) - dropped
+        wide(self.received) + wide(self.copies)
+            - wide(self.sent)
+            - wide(self.flooded)
+            - wide(self.punted)
+            - dropped
     }
 }
 
@@ -64,6 +71,7 @@ impl Ledger {
             books.copies += count.copies;
             books.sent += count.tx_frames;
             books.flooded += count.flooded;
+            books.punted += count.punted;
             for drop in &count.drops {
                 *books.drops.entry(drop.reason.clone()).or_default() += drop.count;
             }
@@ -160,6 +168,8 @@ mod tests {
         }];
         counters.ports[0].counters.flooded = 1;
         counters.ports[0].counters.copies = 2;
+        counters.ports[0].counters.rx_frames += 1;
+        counters.ports[0].counters.punted = 1;
         let ledger = Ledger::of(&counters);
         assert!(ledger.is_balanced(), "{ledger:?}");
         assert_eq!((ledger.dropped("too-big"), ledger.lost_in_fabric()), (2, 5));

@@ -2,8 +2,8 @@
 
 use crate::{Family, Stage};
 use coax_tables::{
-    AddressKey, AddressRow, DropReason, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey,
-    PortRow, ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+    AddressKey, AddressRow, DropReason, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
+    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
 };
 use coax_wire::MacAddress;
 
@@ -96,6 +96,10 @@ pub trait Sink {
     fn sent(&self, slot: u32, bytes: u32);
     /// A frame was turned into an answer, which left where the frame came from.
     fn answered(&self, slot: u32, bytes: u32);
+    /// A frame was handed to the agent.
+    fn punted(&self, slot: u32);
+    /// True when the port may do once more, at the moment `now`, what `limit` is about.
+    fn permit(&self, limit: Limit, slot: u32, rate: &Rate, now: u64) -> bool;
     /// A frame went into replication, which made `copies` copies.
     fn flooded(&self, slot: u32, copies: u32, unknown_unicast: bool);
     /// A frame, or a copy of one, was dropped.

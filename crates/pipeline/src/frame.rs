@@ -1,5 +1,6 @@
 //! What the pipeline needs of a frame, wherever it is stored.
 
+use coax_tables::PuntHeader;
 use coax_wire::VlanTag;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -129,4 +130,11 @@ pub trait Frame {
     /// # Errors
     /// `Refused` when no copy could be made or the device is down.
     fn send_copy(&mut self, ifindex: u32) -> Result<(), Refused>;
+
+    /// Hands a copy of the frame as it is now to the agent, behind `header`, whose length is filled
+    /// in: all bytes, up to [`coax_tables::PUNT_BYTES`].
+    ///
+    /// # Errors
+    /// `Refused` when the agent does not keep up.
+    fn punt(&mut self, header: &PuntHeader) -> Result<(), Refused>;
 }

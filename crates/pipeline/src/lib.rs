@@ -21,6 +21,7 @@ pub mod meta;
 pub mod mtu;
 pub mod parse;
 pub mod port;
+pub mod punt;
 pub mod replicate;
 pub mod resolve;
 pub mod stage;
@@ -82,7 +83,11 @@ fn port_stages<F: Frame, T: Tables, S: Sink>(
     sink: &S,
     meta: &mut Meta,
 ) -> Verdict {
-    through!(frame, tables, sink, meta: Port, Parse, Mtu, Resolve, Forward);
+    through!(frame, tables, sink, meta: Port, Parse, Mtu, Resolve);
+    if punt::is_served(meta) {
+        through!(frame, tables, sink, meta: Punt);
+    }
+    through!(frame, tables, sink, meta: Forward);
     onward(frame, tables, sink, meta)
 }
 
@@ -119,6 +124,7 @@ fn onward<F: Frame, T: Tables, S: Sink>(
 fn settle<S: Sink>(verdict: Verdict, sink: &S, meta: &Meta) -> Verdict {
     match verdict {
         Verdict::Drop => sink.dropped(meta.slot, meta.reason),
+        Verdict::Punt => sink.punted(meta.slot),
         Verdict::Answer => sink.answered(meta.slot, meta.bytes),
         Verdict::Deliver | Verdict::Send | Verdict::SendUnresolved => {
             sink.sent(meta.out_slot, meta.bytes)

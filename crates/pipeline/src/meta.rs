@@ -52,8 +52,8 @@ pub struct Meta {
     pub fragment: Fragment,
     /// Offset of the IPv6 fragment header in the frame without tags; zero: there is none.
     pub fragment_header: u32,
-    /// Always zero: what follows begins at a multiple of eight.
-    pub zero: u32,
+    /// Flags of the port's row. (What follows begins at a multiple of eight.)
+    pub port_flags: u32,
     /// Sender of the IP packet, IPv4 in mapped form.
     pub source: [u8; 16],
     /// Receiver of the IP packet, IPv4 in mapped form.
@@ -134,7 +134,7 @@ impl Meta {
             transport: 0,
             fragment: Fragment::Whole,
             fragment_header: 0,
-            zero: 0,
+            port_flags: 0,
             source: [0; 16],
             destination: [0; 16],
             ports: [0; 4],
@@ -168,6 +168,7 @@ impl Meta {
         self.ifindex = ifindex;
         self.slot = 0;
         self.flags = 0;
+        self.port_flags = 0;
         self.tag_count = 0;
         self.traffic_class = 0;
         self.out_slot = 0;

@@ -26,6 +26,7 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
     meta.slot = port.slot;
     meta.network = port.network;
     meta.mtu = port.mtu;
+    meta.port_flags = port.flags.into();
     if port.has(PortRow::VLAN_TRANSPARENT) {
         meta.flags |= Meta::TAGS_ALLOWED;
     }

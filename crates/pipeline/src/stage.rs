@@ -57,6 +57,8 @@ stages! {
         drops: [TooBig, RewriteFailed];
     Resolve = resolve, "Answers ARP and neighbour discovery at the edge.",
         drops: [Truncated, Malformed, OwnAddress, UnknownAddress, RewriteFailed];
+    Punt = punt, "Hands DHCP, router solicitations and DNS queries to the agent, which answers them.",
+        drops: [PuntLimit];
     Forward = forward, "Finds where the destination MAC address lives.",
         drops: [ReservedGroup, UnknownUnicast, Hairpin, NotHere, NoReceiver];
     Replicate = replicate, "Sends a copy to every receiver of a broadcast, multicast or unknown unicast.",

@@ -21,4 +21,6 @@ pub enum Verdict {
     Answer = 6,
     /// Every receiver has been sent a copy; the original ends here.
     Flood = 7,
+    /// The agent has got the frame and answers it.
+    Punt = 8,
 }

@@ -5,6 +5,7 @@
 //! writes shows up in the result.
 
 use coax_pipeline::{Frame, Refused, Room};
+use coax_tables::{PUNT_BYTES, PuntHeader};
 use coax_wire::{EtherType, Ethernet, VlanTag};
 use std::collections::BTreeSet;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -32,6 +33,17 @@ pub enum Operation {
     Resize,
     /// Sending a copy.
     Copy,
+    /// Handing a copy to the agent.
+    Punt,
+}
+
+/// A frame that the agent got.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Punt {
+    /// Where it came from, and why the agent got it.
+    pub header: PuntHeader,
+    /// Its bytes.
+    pub frame: Vec<u8>,
 }
 
 /// A frame, and the copies that were sent of it.
@@ -42,6 +54,7 @@ pub struct SimFrame<'a> {
     devices: &'a BTreeSet<u32>,
     refused: Option<Operation>,
     copies: Vec<(u32, Vec<u8>)>,
+    punt: Option<Punt>,
 }
 
 impl<'a> SimFrame<'a> {
@@ -53,6 +66,7 @@ impl<'a> SimFrame<'a> {
             devices,
             refused: None,
             copies: Vec::new(),
+            punt: None,
         }
     }
 
@@ -66,6 +80,11 @@ impl<'a> SimFrame<'a> {
     /// The bytes as they are now, and the copies that were sent with their devices.
     pub fn into_parts(self) -> (Vec<u8>, Vec<(u32, Vec<u8>)>) {
         (self.bytes, self.copies)
+    }
+
+    /// What the agent got.
+    pub fn take_punt(&mut self) -> Option<Punt> {
+        self.punt.take()
     }
 
     fn may(&self, operation: Operation) -> Result<(), Refused> {
@@ -211,6 +230,18 @@ impl Frame for SimFrame<'_> {
             return Err(Refused);
         }
         self.copies.push((ifindex, self.bytes.clone()));
+        Ok(())
+    }
+
+    fn punt(&mut self, header: &PuntHeader) -> Result<(), Refused> {
+        self.may(Operation::Punt)?;
+        let length = self.bytes.len().min(PUNT_BYTES);
+        let header = PuntHeader {
+            length: length as u32,
+            ..*header
+        };
+        let frame = self.bytes[..length].to_vec();
+        self.punt = Some(Punt { header, frame });
         Ok(())
     }
 }

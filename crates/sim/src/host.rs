@@ -1,6 +1,6 @@
 //! One simulated vSwitch.
 
-use crate::{Operation, SimFrame, SimSink, SimTables};
+use crate::{Operation, Punt, SimFrame, SimSink, SimTables};
 use coax_pipeline::{Meta, Sink, Stage, Tables, Verdict, from_port, from_uplink};
 use coax_tables::DropReason;
 use std::collections::BTreeSet;
@@ -28,6 +28,8 @@ pub struct Outcome {
     pub frame: Option<Vec<u8>>,
     /// Copies that left before, with their devices.
     pub copies: Vec<(u32, Vec<u8>)>,
+    /// What the agent got of it.
+    pub punt: Option<Punt>,
     /// The stages that the frame entered, in order.
     pub stages: Vec<Stage>,
 }
@@ -49,11 +51,11 @@ impl Outcome {
 
 /// The counters of a host contradict each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("{entered} frames entered or were copied, {left} left, were flooded or dropped")]
+#[error("{entered} frames entered or were copied, {left} left, were flooded, punted or dropped")]
 pub struct AccountingError {
     /// Frames received, and copies made.
     pub entered: u64,
-    /// Frames sent, flooded and dropped.
+    /// Frames sent, flooded, punted and dropped.
     pub left: u64,
 }
 
@@ -158,6 +160,7 @@ fn play<T: Tables, S: Sink>(
         Side::Port => from_port(&mut frame, tables, sink, meta, ifindex),
         Side::Uplink => from_uplink(&mut frame, tables, sink, meta, ifindex),
     };
+    let punt = frame.take_punt();
     let (bytes, copies) = frame.into_parts();
     let leaves = matches!(
         verdict,
@@ -169,6 +172,7 @@ fn play<T: Tables, S: Sink>(
         device: leaves.then_some(meta.out_ifindex),
         frame: (leaves || verdict == Verdict::Pass).then_some(bytes),
         copies,
+        punt,
         stages: Vec::new(),
     }
 }

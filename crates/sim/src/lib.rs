@@ -23,7 +23,7 @@ pub mod stand;
 pub mod tables;
 pub mod trace;
 
-pub use frame::{Operation, SimFrame};
+pub use frame::{Operation, Punt, SimFrame};
 pub use host::{AccountingError, Host, Outcome, Side};
 pub use network::Network;
 pub use rows::SimRows;

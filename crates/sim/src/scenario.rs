@@ -1,6 +1,7 @@
 //! Rows and frames that are played on the stand.
 
 use coax_pipeline::{Stage, Verdict};
+use coax_tables::Limit;
 
 use crate::{AccountingError, Device, Host, Operation, Outcome, Side, SimRows, SimTables, Stand};
 
@@ -99,6 +100,8 @@ pub struct Scenario {
     pub rows: SimRows,
     /// The frames.
     pub frames: Vec<Enters>,
+    /// What ports, by their counters, may not do any more: they did it too often.
+    pub exhausted: Vec<(u32, Limit)>,
 }
 
 impl Scenario {
@@ -109,7 +112,11 @@ impl Scenario {
             underlay: stand.underlay(),
             now: 0,
         };
-        Host::new(tables, stand.sending())
+        let host = Host::new(tables, stand.sending());
+        for (slot, limit) in &self.exhausted {
+            host.sink.exhaust(*slot, *limit);
+        }
+        host
     }
 
     /// Plays all frames, and checks the counters after each.

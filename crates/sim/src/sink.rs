@@ -1,7 +1,7 @@
 //! Counters of a simulated host, and the stages that a frame went through.
 
 use coax_pipeline::{Sink, Stage};
-use coax_tables::{Counters, DropReason};
+use coax_tables::{Counters, DropReason, Limit, Rate};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -19,15 +19,19 @@ pub struct Tally {
 pub struct Balance {
     /// Frames received, and copies made.
     pub entered: u64,
-    /// Frames sent, flooded and dropped.
+    /// Frames sent, flooded, punted and dropped.
     pub left: u64,
 }
+
+/// The word of a limit whose bucket stays empty.
+pub const EXHAUSTED: u64 = u64::MAX / 2;
 
 /// Counters by slot. Slots without any count are absent.
 #[derive(Clone, Debug, Default)]
 pub struct SimSink {
     slots: RefCell<BTreeMap<u32, Tally>>,
     stages: RefCell<Vec<Stage>>,
+    limits: RefCell<BTreeMap<(u32, Limit), u64>>,
 }
 
 impl SimSink {
@@ -41,12 +45,13 @@ impl SimSink {
         self.slots.borrow().get(&slot).cloned().unwrap_or_default()
     }
 
-    /// Both sides of the law `received + copies = sent + flooded + sum of all drops`.
+    /// Both sides of the law `received + copies = sent + flooded + punted + sum of all drops`.
     pub fn balance(&self) -> Balance {
         let mut sum = Balance::default();
         for tally in self.slots.borrow().values() {
             sum.entered += tally.counters.received_frames + tally.counters.copies;
             sum.left += tally.counters.sent_frames + tally.counters.flooded;
+            sum.left += tally.counters.punted;
             sum.left += tally.drops.values().sum::<u64>();
         }
         sum
@@ -55,6 +60,11 @@ impl SimSink {
     /// The stages that were entered since the last call.
     pub fn take_stages(&self) -> Vec<Stage> {
         self.stages.take()
+    }
+
+    /// What the port with these counters may do only so often, it has done already.
+    pub fn exhaust(&self, slot: u32, limit: Limit) {
+        self.limits.borrow_mut().insert((slot, limit), EXHAUSTED);
     }
 
     fn change(&self, slot: u32, change: impl FnOnce(&mut Tally)) {
@@ -87,6 +97,22 @@ impl Sink for SimSink {
             tally.counters.sent_frames += 1;
             tally.counters.sent_bytes += u64::from(bytes);
         });
+    }
+
+    fn punted(&self, slot: u32) {
+        self.change(slot, |tally| tally.counters.punted += 1);
+    }
+
+    fn permit(&self, limit: Limit, slot: u32, rate: &Rate, now: u64) -> bool {
+        let mut limits = self.limits.borrow_mut();
+        let word = limits.entry((slot, limit)).or_default();
+        match rate.spend(*word, now) {
+            Some(after) => {
+                *word = after;
+                true
+            }
+            None => false,
+        }
     }
 
     fn flooded(&self, slot: u32, copies: u32, unknown_unicast: bool) {

@@ -9,8 +9,8 @@ use crate::tables::Way;
 use crate::{Host, Outcome, Side, SimSink, SimTables};
 use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Sink, Stage, Tables};
 use coax_tables::{
-    AddressKey, AddressRow, DropReason, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey,
-    PortRow, ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+    AddressKey, AddressRow, DropReason, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
+    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -218,6 +218,14 @@ impl Sink for Recorder<'_> {
 
     fn flooded(&self, slot: u32, copies: u32, unknown_unicast: bool) {
         self.sink.flooded(slot, copies, unknown_unicast);
+    }
+
+    fn punted(&self, slot: u32) {
+        self.sink.punted(slot);
+    }
+
+    fn permit(&self, limit: Limit, slot: u32, rate: &Rate, now: u64) -> bool {
+        self.sink.permit(limit, slot, rate, now)
     }
 
     fn dropped(&self, slot: u32, reason: DropReason) {

@@ -23,10 +23,10 @@ proptest! {
     }
 
     #[test]
-    fn also_where_the_kernel_refuses(bytes in bytes(), operation in 0usize..7) {
+    fn also_where_the_kernel_refuses(bytes in bytes(), operation in 0usize..8) {
         let operation = [
             Operation::Write, Operation::PopTag, Operation::PushTag, Operation::Open,
-            Operation::Close, Operation::Resize, Operation::Copy,
+            Operation::Close, Operation::Resize, Operation::Copy, Operation::Punt,
         ][operation];
         noise::scenario(&bytes, &Stand::default()).play_refusing(&Stand::default(), Some(operation)).unwrap();
     }
@@ -71,6 +71,7 @@ fn noise_reaches_every_stage_verdict_and_reason() {
         Verdict::SendUnresolved,
         Verdict::Answer,
         Verdict::Flood,
+        Verdict::Punt,
     ];
     assert_eq!(verdicts, met.map(|verdict| verdict as u32).into());
     // Nothing is refused for lack of memory here.

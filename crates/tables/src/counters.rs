@@ -2,10 +2,11 @@
 //!
 //! They obey one law, exactly, on every host and at any quiet moment, summed over all slots:
 //!
-//! `received + copies = sent + flooded + sum of all drops`
+//! `received + copies = sent + flooded + punted + sum of all drops`
 //!
 //! A frame that enters is forwarded (sent once), answered in place (sent once, to where it came
-//! from), flooded (the original ends, each copy is sent or dropped) or dropped for a reason.
+//! from), flooded (the original ends, each copy is sent or dropped), punted (handed to the agent) or
+//! dropped for a reason.
 
 use crate::DropReason;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -35,6 +36,8 @@ pub struct Counters {
     pub copies: u64,
     /// Of the received ones: unicast to an unknown MAC address, handed to replication.
     pub unknown_unicast: u64,
+    /// Of the received ones: handed to the agent.
+    pub punted: u64,
 }
 
 /// Index of the drop counter of `slot` and `reason`.

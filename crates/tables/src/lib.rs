@@ -15,9 +15,11 @@ pub mod drop_reason;
 pub mod forwarding;
 pub mod guard;
 pub mod host;
+pub mod limit;
 pub mod network;
 pub mod policy;
 pub mod port;
+pub mod punt;
 pub mod route;
 
 pub use address::{AddressKey, AddressRow};
@@ -26,11 +28,13 @@ pub use drop_reason::DropReason;
 pub use forwarding::{MacKey, MacRow, TunnelKey, TunnelRow};
 pub use guard::{ShutRow, SourceKey, SourceRow};
 pub use host::HostRow;
+pub use limit::{Limit, Rate};
 pub use network::{NetworkId, NetworkRow, ReplicaKey, ReplicaRow};
 pub use policy::{
     ClassKey, ClassRow, DomainId, DomainRow, PolicyKey, PolicyRow, RuleCounters, ServiceKey,
 };
 pub use port::{PortKey, PortRow};
+pub use punt::{PUNT_BYTES, PuntHeader, PuntKind, PuntRecord};
 pub use route::{RouteKey, RouteRow};
 
 /// Version of the layout of all rows and maps together.

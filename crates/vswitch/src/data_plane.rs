@@ -1,6 +1,6 @@
 //! The trait between the agent and what forwards frames.
 
-use crate::{RowOperation, Rows, Table};
+use crate::{Punts, RowOperation, Rows, Table};
 use coax_tables::{Counters, DropReason, ShutRow};
 use thiserror::Error;
 
@@ -138,8 +138,11 @@ pub trait DataPlane: Send {
     /// `Kernel` when it cannot be written.
     fn set_shut(&mut self, slot: u32, row: &ShutRow) -> Result<(), DataPlaneError>;
 
-    /// Sets the counters of `slot` to zero and forgets what its guards remember, before another
-    /// port gets it.
+    /// What ports ask of the agent. There is one reader: the second call gives nothing.
+    fn take_punts(&mut self) -> Option<Box<dyn Punts>>;
+
+    /// Sets the counters and limits of `slot` to zero and forgets what its guards remember, before
+    /// another port gets it.
     ///
     /// # Errors
     /// `Kernel` when they cannot be written.

@@ -7,10 +7,12 @@ pub mod capacity;
 pub mod data_plane;
 pub mod kernel;
 pub mod memory;
+pub mod punt;
 pub mod rows;
 
 pub use capacity::{Capacity, ParseCapacityError};
 pub use data_plane::{Attachment, DataPlane, DataPlaneError, SlotCounters, TableUsage};
 pub use kernel::{KernelDataPlane, KernelOptions};
 pub use memory::MemoryDataPlane;
+pub use punt::{MemoryPunts, Punt, PuntSender, Punts, PuntsClosed};
 pub use rows::{Row, RowKey, RowOperation, Rows, Table};

@@ -1,7 +1,8 @@
 //! A data plane in memory: rows are kept and read back, nothing is forwarded.
 
 use crate::{
-    Attachment, DataPlane, DataPlaneError, Row, RowOperation, Rows, SlotCounters, Table, TableUsage,
+    Attachment, DataPlane, DataPlaneError, Punts, Row, RowOperation, Rows, SlotCounters, Table,
+    TableUsage,
 };
 use coax_tables::ShutRow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,6 +99,10 @@ impl DataPlane for MemoryDataPlane {
 
     fn counters(&self, slot: u32) -> Result<SlotCounters, DataPlaneError> {
         Ok(self.counters.get(&slot).cloned().unwrap_or_default())
+    }
+
+    fn take_punts(&mut self) -> Option<Box<dyn Punts>> {
+        None
     }
 
     fn reset_counters(&mut self, slot: u32) -> Result<(), DataPlaneError> {

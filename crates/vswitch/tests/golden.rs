@@ -20,7 +20,7 @@ fn test_runs_do_what_every_file_says() {
                 continue;
             }
             played += 1;
-            executor.set_rows(&case.scenario.rows);
+            executor.begin(&case.scenario);
             for (frame, mut expected) in case.scenario.frames.iter().zip(case.outcomes) {
                 expected.stages.clear();
                 let found = executor.frame(frame);
@@ -50,7 +50,7 @@ fn real_packets_do_what_every_file_says() {
                 continue;
             }
             played += 1;
-            wire.executor.set_rows(&case.scenario.rows);
+            wire.executor.begin(&case.scenario);
             for (frame, expected) in case.scenario.frames.iter().zip(&case.outcomes) {
                 if let Some(why) = wire.why_not(frame, expected) {
                     wrong.push(format!("{name}: {why}"));

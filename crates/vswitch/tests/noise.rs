@@ -89,7 +89,7 @@ fn fit(scenario: &mut Scenario) {
 
 fn compare(executor: &mut Executor, scenario: &Scenario) -> Result<(), TestCaseError> {
     let (host, outcomes) = scenario.play(&executor.stand).unwrap();
-    executor.set_rows(&scenario.rows);
+    executor.begin(scenario);
     for (number, (frame, mut expected)) in scenario.frames.iter().zip(outcomes).enumerate() {
         let stages = std::mem::take(&mut expected.stages);
         let found = executor.frame(frame);
@@ -111,7 +111,7 @@ fn compare_packets(wire: &mut Wire<'_>, mut scenario: Scenario) -> Result<(), Te
         .frames
         .retain(|frame| wire.why_not(frame, outcomes.next().unwrap()).is_none());
     let mut host = scenario.host(&wire.executor.stand);
-    wire.executor.set_rows(&scenario.rows);
+    wire.executor.begin(&scenario);
     for frame in &scenario.frames {
         let index = wire.executor.stand.index(frame.device);
         let expected = host.frame(frame.side, index, &frame.bytes, frame.segment_payload);

@@ -8,8 +8,8 @@ use crate::commands::Outcome;
 use crate::connection::ConnectionArgs;
 use crate::output::{Format, Output};
 
-const FRAMES: [&str; 8] = [
-    "HOST", "PORT", "IN", "OUT", "ANSWERED", "FLOODED", "COPIES", "DROPPED",
+const FRAMES: [&str; 9] = [
+    "HOST", "PORT", "IN", "OUT", "ANSWERED", "FLOODED", "COPIES", "PUNTED", "DROPPED",
 ];
 const TABLES: [&str; 5] = ["HOST", "TABLE", "ENTRIES", "CAPACITY", "FULL"];
 
@@ -90,6 +90,7 @@ fn frames(port: &HostPortCounters, wide: bool) -> Vec<String> {
         of.answered,
         of.flooded,
         of.copies,
+        of.punted,
         dropped,
     ];
     cells.extend(numbers.map(|number| number.to_string()));

@@ -241,6 +241,7 @@ fn counters() -> Counters {
         answered: 4,
         flooded: 2,
         copies: 6,
+        punted: 1,
         drops: vec![DropCount {
             reason: "forged-source".into(),
             count: 7,

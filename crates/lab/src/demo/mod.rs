@@ -253,8 +253,8 @@ fn books(
     for (host, books) in &ledger.hosts {
         let dropped: u64 = books.drops.values().sum();
         let measured = format!(
-            "{} in + {} copies = {} out + {} flooded + {dropped} dropped",
-            books.received, books.copies, books.sent, books.flooded
+            "{} in + {} copies = {} out + {} flooded + {} punted + {dropped} dropped",
+            books.received, books.copies, books.sent, books.flooded, books.punted
         );
         let difference = books.difference();
         checks.check(

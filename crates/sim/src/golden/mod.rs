@@ -4,10 +4,12 @@
 //! kernel play every file. A file is the whole truth about its case: the stand is described in
 //! `stand`, everything else is in it.
 
+mod punt_text;
 mod row_text;
 mod rows_text;
 mod text;
 
+pub use punt_text::{LimitText, PuntText};
 pub use rows_text::RowsText;
 pub use text::{CaseText, FrameText, SlotText};
 

@@ -1,11 +1,13 @@
 //! The form of a golden case in its file.
 
 use super::Case;
+use super::punt_text::{LimitText, PuntText};
 use super::rows_text::RowsText;
 use crate::{Device, Enters, Outcome, Scenario, Side, Stand, Tally};
 use coax_pipeline::{Stage, Verdict};
 use coax_tables::{Counters, DropReason};
 use serde::{Deserialize, Serialize};
+use serde_saphyr::FlowMap;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -23,6 +25,9 @@ pub struct CaseText {
     pub no_packets: Option<String>,
     /// The host's rows.
     pub rows: RowsText,
+    /// What ports did too often already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exhausted: Vec<FlowMap<LimitText>>,
     /// The frames with what becomes of them.
     pub frames: Vec<FrameText>,
     /// Counters by slot after the last frame.
@@ -53,10 +58,13 @@ pub struct FrameText {
     /// Copies that leave before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopyText>,
+    /// What the agent gets to know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub punt: Option<FlowMap<PuntText>>,
     /// The device by which it leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaves: Option<String>,
-    /// The bytes with which it leaves.
+    /// The bytes with which it leaves, or which the agent gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<String>,
 }
@@ -115,7 +123,8 @@ slot_text!(
     answered,
     flooded,
     copies,
-    unknown_unicast
+    unknown_unicast,
+    punted
 );
 
 #[allow(clippy::trivially_copy_pass_by_ref)]
@@ -128,7 +137,7 @@ fn is_nothing(number: &u64) -> bool {
     *number == 0
 }
 
-const VERDICTS: [(Verdict, &str); 8] = [
+const VERDICTS: [(Verdict, &str); 9] = [
     (Verdict::Next, "next"),
     (Verdict::Pass, "pass"),
     (Verdict::Drop, "drop"),
@@ -137,6 +146,7 @@ const VERDICTS: [(Verdict, &str); 8] = [
     (Verdict::SendUnresolved, "send-unresolved"),
     (Verdict::Answer, "answer"),
     (Verdict::Flood, "flood"),
+    (Verdict::Punt, "punt"),
 ];
 
 fn verdict_named(name: &str) -> Result<Verdict, String> {
@@ -163,11 +173,11 @@ fn stage_named(name: &str) -> Result<Stage, String> {
     found.copied().ok_or_else(|| format!("no stage `{name}`"))
 }
 
-fn device_named(name: &str) -> Result<Device, String> {
+pub(super) fn device_named(name: &str) -> Result<Device, String> {
     Device::named(name).ok_or_else(|| format!("no device `{name}`"))
 }
 
-fn device_name(stand: &Stand, index: u32) -> String {
+pub(super) fn device_name(stand: &Stand, index: u32) -> String {
     stand
         .device(index)
         .map_or_else(|| format!("#{index}"), |device| device.name().to_owned())
@@ -236,6 +246,8 @@ impl FrameText {
             leaves: name(*index),
             frame: hex(bytes),
         });
+        let punt = outcome.punt.as_ref();
+        let frame_out = punt.map(|punt| &punt.frame).or(outcome.frame.as_ref());
         Self {
             enters: frame.device.name().to_owned(),
             side: (frame.side != usual).then(|| side_name(frame.side).to_owned()),
@@ -245,8 +257,9 @@ impl FrameText {
             verdict: verdict_name(outcome.verdict),
             reason: outcome.reason.map(|reason| reason.name().to_owned()),
             copies: copies.collect(),
+            punt: punt.map(|punt| FlowMap(PuntText::of(punt, stand))),
             leaves: outcome.device.map(name),
-            frame: outcome.frame.as_deref().map(hex),
+            frame: frame_out.map(|bytes| hex(bytes)),
         }
     }
 
@@ -269,12 +282,20 @@ impl FrameText {
             .copies
             .iter()
             .map(|copy| Ok((index(&copy.leaves)?, unhex(&copy.frame)?)));
+        let frame = self.frame.as_deref().map(unhex).transpose()?;
+        let (frame, punt) = match (&self.punt, frame) {
+            (Some(FlowMap(punt)), frame) => {
+                (None, Some(punt.punt(frame.unwrap_or_default(), stand)?))
+            }
+            (None, frame) => (frame, None),
+        };
         Ok(Outcome {
             verdict: verdict_named(&self.verdict)?,
             reason: self.reason.as_deref().map(reason_named).transpose()?,
             device: self.leaves.as_deref().map(index).transpose()?,
-            frame: self.frame.as_deref().map(unhex).transpose()?,
+            frame,
             copies: copies.collect::<Result<_, String>>()?,
+            punt,
             stages: stages.collect::<Result<_, String>>()?,
         })
     }
@@ -292,11 +313,13 @@ impl CaseText {
     pub fn of(case: &Case, stand: &Stand) -> Self {
         let frames = case.scenario.frames.iter().zip(&case.outcomes);
         let slots = case.tallies.iter();
+        let exhausted = case.scenario.exhausted.iter();
         Self {
             about: case.about.clone(),
             no_test_run: case.no_test_run.clone(),
             no_packets: case.no_packets.clone(),
             rows: RowsText::of(&case.scenario.rows, stand),
+            exhausted: exhausted.map(|of| FlowMap(LimitText::of(of))).collect(),
             frames: frames
                 .map(|(frame, outcome)| FrameText::of(frame, outcome, stand))
                 .collect(),
@@ -313,6 +336,7 @@ impl CaseText {
     pub fn case(&self, stand: &Stand) -> Result<Case, String> {
         let frames = self.frames.iter().map(FrameText::enters);
         let outcomes = self.frames.iter().map(|frame| frame.outcome(stand));
+        let exhausted = self.exhausted.iter().map(|FlowMap(text)| text.exhausted());
         let tallies = self
             .counters
             .iter()
@@ -324,6 +348,7 @@ impl CaseText {
             scenario: Scenario {
                 rows: self.rows.rows(stand)?,
                 frames: frames.collect::<Result<_, String>>()?,
+                exhausted: exhausted.collect::<Result<_, String>>()?,
             },
             outcomes: outcomes.collect::<Result<_, String>>()?,
             tallies: tallies.collect::<Result<_, String>>()?,

@@ -1,6 +1,6 @@
 //! Frames from noise: valid ones of all kinds, then damaged, tagged, cut, nested.
 
-use super::{NETWORKS, Noise, VMS, ipv4, ipv6, link_local, mac};
+use super::{GATEWAY, NETWORKS, Noise, ROUTER, VMS, ipv4, ipv6, link_local, mac};
 use crate::craft::{self, Discovery, Ipv4, Ipv6, Tunnel};
 use crate::stand::Vtep;
 use crate::{Device, Enters, Side};
@@ -42,7 +42,7 @@ fn inside(noise: &mut Noise<'_>, depth: usize) -> Vec<u8> {
     let vm = noise.pick(1, &VMS);
     let from = mac(vm);
     let peer = noise.pick(2, &VMS);
-    let frame = match noise.below(12) {
+    let frame = match noise.below(14) {
         0..=2 => over_ipv4(noise, from, vm, peer),
         3..=5 => over_ipv6(noise, from, vm, peer),
         6 | 7 => arp(noise, from, vm, peer),
@@ -55,6 +55,7 @@ fn inside(noise: &mut Noise<'_>, depth: usize) -> Vec<u8> {
             );
             craft::ethernet(to, from, ethertype, &payload(noise))
         }
+        11 | 12 => request(noise, from, vm),
         _ if depth < DEPTH => outside(noise, depth + 1),
         _ => craft::ethernet(mac(peer), from, craft::EXPERIMENT, &[]),
     };
@@ -223,6 +224,33 @@ fn discovery(noise: &mut Noise<'_>, from: MacAddress, vm: u8, peer: u8) -> Vec<u
     };
     let to = noise.pick(group, &[group, mac(peer), MacAddress::BROADCAST]);
     craft::ethernet(to, from, craft::IPV6, &message.packet())
+}
+
+/// What the agent answers, or something like it.
+fn request(noise: &mut Noise<'_>, from: MacAddress, vm: u8) -> Vec<u8> {
+    let source_port = noise.pick(68, &[546, 5000, 67]);
+    let port = noise.pick(67, &[547, 53, 53, 68]);
+    let body = payload(noise);
+    let to_mac = noise.pick(MacAddress::BROADCAST, &[GATEWAY, GATEWAY, mac(2)]);
+    if noise.one_in(2) {
+        let source = noise.pick(Ipv4Addr::UNSPECIFIED, &[ipv4(vm)]);
+        let target = noise.pick(Ipv4Addr::BROADCAST, &[ipv4(ROUTER), ipv4(2)]);
+        let body = craft::udp((source.into(), source_port), (target.into(), port), &body);
+        let packet = Ipv4::new(source, target, 17).packet(&body);
+        return craft::ethernet(to_mac, from, craft::IPV4, &packet);
+    }
+    let source = noise.pick(link_local(vm), &[ipv6(vm)]);
+    let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+    let target = noise.pick(servers, &[ipv6(ROUTER), link_local(ROUTER), ipv6(2)]);
+    let (next, body, hops) = if noise.one_in(3) {
+        let message = craft::icmpv6(source, target, 133, 0, &body);
+        (58, message, noise.pick(255, &[64]))
+    } else {
+        let message = craft::udp((source.into(), source_port), (target.into(), port), &body);
+        (17, message, 64)
+    };
+    let packet = Ipv6::new(source, target, next).with_hop_limit(hops);
+    craft::ethernet(to_mac, from, craft::IPV6, &packet.packet(&body))
 }
 
 /// A frame of the fabric: nearly always a tunnel packet for the own VTEP.

@@ -72,9 +72,14 @@ impl<'a> Noise<'a> {
 pub fn scenario(bytes: &[u8], stand: &Stand) -> Scenario {
     let mut noise = Noise::new(bytes);
     let rows = rows::rows(&mut noise, stand);
+    let exhausted = rows::exhausted(&mut noise);
     let count = 1 + noise.below(8);
     let frames = (0..count).map(|_| frames::enters(&mut noise)).collect();
-    Scenario { rows, frames }
+    Scenario {
+        rows,
+        frames,
+        exhausted,
+    }
 }
 
 /// Plays a scenario and checks what holds for each, whatever it is: no panic, every frame accounted
@@ -100,6 +105,12 @@ pub(crate) const NETWORKS: [NetworkId; 2] = [NetworkId(7), NetworkId(8)];
 
 /// A VM: 1 to 3 have devices on the stand, 4 lives elsewhere, 5 is not known to anybody.
 pub(crate) const VMS: [u8; 5] = [1, 2, 3, 4, 5];
+
+/// The gateway's number among the VMs' addresses.
+pub(crate) const ROUTER: u8 = 9;
+
+/// The gateway's MAC address.
+pub const GATEWAY: MacAddress = MacAddress([0x02, 0xc0, 0xa0, 0, 0, 1]);
 
 /// A VM's MAC address.
 pub const fn mac(vm: u8) -> MacAddress {

@@ -28,6 +28,7 @@ pub fn raw(bytes: &[u8], stand: &Stand) -> Scenario {
     Scenario {
         rows: rows(choice & 2 != 0, stand),
         frames: vec![enters],
+        exhausted: Vec::new(),
     }
 }
 

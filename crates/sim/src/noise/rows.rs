@@ -1,10 +1,12 @@
 //! Rows from noise.
 
-use super::{NETWORKS, Noise, VMS, ipv4, ipv6, link_local, mac};
+use super::{GATEWAY, NETWORKS, Noise, ROUTER, VMS, ipv4, ipv6, link_local, mac};
 use crate::rows::Receiver;
 use crate::stand::{Vtep, host_row};
 use crate::{Device, SimRows, Stand};
-use coax_tables::{HostRow, MacRow, NetworkId, NetworkRow, PortRow, TunnelRow};
+use coax_tables::{
+    AddressKey, AddressRow, HostRow, Limit, MacRow, NetworkId, NetworkRow, PortRow, TunnelRow,
+};
 use coax_wire::ip;
 
 const VTEPS: [Vtep; 6] = [
@@ -25,6 +27,7 @@ pub(super) fn rows(noise: &mut Noise<'_>, stand: &Stand) -> SimRows {
         network(noise, stand, &mut rows, id);
         macs(noise, stand, &mut rows, id);
         addresses(noise, &mut rows, id);
+        gateway(noise, &mut rows, id);
         tunnels(noise, &mut rows, id);
     }
     rows
@@ -57,12 +60,20 @@ fn ports(noise: &mut Noise<'_>, stand: &Stand, rows: &mut SimRows) {
                 PortRow::ANY_SOURCE,
             ],
         );
+        let served = noise.pick(
+            0,
+            &[
+                0,
+                PortRow::DHCP_IPV4 | PortRow::DHCP_IPV6 | PortRow::DNS,
+                PortRow::DHCP_IPV6,
+            ],
+        );
         let row = PortRow {
             network: noise.pick(NETWORKS[0], &[NETWORKS[0], NETWORKS[1]]),
             slot: u32::from(vm),
             mtu: noise.pick(1500, &MTUS),
             mac: mac(vm),
-            flags,
+            flags: flags | served,
             ..PortRow::default()
         };
         rows.port(stand.index(device), row);
@@ -179,4 +190,39 @@ fn tunnels(noise: &mut Noise<'_>, rows: &mut SimRows, id: NetworkId) {
             rows.tunnel(vtep.row(true), id, flags);
         }
     }
+}
+
+/// The gateway's addresses are the router's own.
+fn gateway(noise: &mut Noise<'_>, rows: &mut SimRows, id: NetworkId) {
+    if noise.one_in(3) {
+        return;
+    }
+    let row = AddressRow {
+        mac: GATEWAY,
+        flags: AddressRow::ROUTER,
+    };
+    for address in [
+        ip::mapped(ipv4(ROUTER).octets()),
+        ipv6(ROUTER).octets(),
+        link_local(ROUTER).octets(),
+    ] {
+        let key = AddressKey {
+            address,
+            network: id,
+        };
+        rows.addresses.insert(key, row);
+    }
+}
+
+/// What ports did too often already.
+pub(super) fn exhausted(noise: &mut Noise<'_>) -> Vec<(u32, Limit)> {
+    let mut exhausted = Vec::new();
+    for limit in Limit::ALL {
+        for slot in 0..4 {
+            if noise.one_in(16) {
+                exhausted.push((slot, limit));
+            }
+        }
+    }
+    exhausted
 }

@@ -17,6 +17,7 @@ const fn place(stage: Stage) -> (i32, i32) {
         Stage::Parse => (320, 60),
         Stage::Mtu => (450, 60),
         Stage::Resolve => (580, 60),
+        Stage::Punt => (580, 130),
         Stage::Decapsulate => (320, 200),
         Stage::Forward => (580, 200),
         Stage::Deliver => (740, 60),

@@ -164,6 +164,7 @@ fn another_udp_port() {
     let case = coax_sim::Scenario {
         rows,
         frames: vec![coax_sim::Enters::new(Device::Vm1, udp4(1, 4, 20))],
+        exhausted: Vec::new(),
     };
     let (_, outcomes) = case.play(&coax_sim::Stand::default()).unwrap();
     assert_eq!(outcomes[0].verdict, Verdict::Send);

@@ -149,7 +149,21 @@ pub struct Played {
 /// Plays frames over rows, holds the result against the golden file `name`, and lets the judge
 /// see everything that was sent.
 pub fn play(name: &str, about: &str, rows: SimRows, frames: Vec<Enters>) -> Played {
-    let case = Case::of(about, Scenario { rows, frames }).unwrap();
+    let exhausted = Vec::new();
+    play_scenario(
+        name,
+        about,
+        Scenario {
+            rows,
+            frames,
+            exhausted,
+        },
+    )
+}
+
+/// As `play`.
+pub fn play_scenario(name: &str, about: &str, scenario: Scenario) -> Played {
+    let case = Case::of(about, scenario).unwrap();
     let bless = std::env::var_os("BLESS").is_some();
     case.settle(name, bless)
         .unwrap_or_else(|error| panic!("{error}"));

@@ -10,6 +10,7 @@ fn host() -> Host {
     coax_sim::Scenario {
         rows: rows(),
         frames: Vec::new(),
+        exhausted: Vec::new(),
     }
     .host(&Stand::default())
 }

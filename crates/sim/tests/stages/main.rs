@@ -13,6 +13,7 @@ mod mtu;
 mod network;
 mod parse;
 mod port;
+mod punt;
 mod refusals;
 mod replicate;
 mod resolve_arp;

@@ -13,6 +13,7 @@ fn dropped(rows: SimRows, frame: Enters, refused: Operation, stage: Stage) {
     let scenario = Scenario {
         rows,
         frames: vec![frame],
+        exhausted: Vec::new(),
     };
     let played = scenario.play_refusing(&Stand::default(), Some(refused));
     let (_, outcomes) = played.unwrap();
@@ -133,6 +134,7 @@ fn loses(frame: Vec<u8>, refused: Operation, reasons: &[(DropReason, u64)]) {
     let scenario = Scenario {
         rows: transparent_rows(),
         frames: vec![by_vm1(frame)],
+        exhausted: Vec::new(),
     };
     let played = scenario.play_refusing(&Stand::default(), Some(refused));
     let (host, outcomes) = played.unwrap();

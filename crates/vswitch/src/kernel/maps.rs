@@ -2,11 +2,11 @@
 
 use super::failed;
 use crate::{Capacity, DataPlaneError, SlotCounters, Table};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use coax_tables::{
-    AddressKey, AddressRow, Counters, DropReason, HostRow, MacKey, MacRow, NetworkId, NetworkRow,
-    PortKey, PortRow, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
-    drop_index,
+    AddressKey, AddressRow, Counters, DropReason, HostRow, Limit, MacKey, MacRow, NetworkId,
+    NetworkRow, PortKey, PortRow, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey,
+    TunnelRow, drop_index,
 };
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -30,7 +30,12 @@ const fn map_name(table: Table) -> &'static str {
     }
 }
 
-/// Every map that outlives an agent, with the number of entries that `capacity` gives it.
+/// Bytes of the ring buffer for the agent: five hundred frames, a second of the most that five busy
+/// ports may send.
+const PUNT_RING_BYTES: u32 = 1 << 20;
+
+/// Every map of the program object that is pinned, with the number of entries that `capacity` gives it.
+/// The ring buffer's entries are bytes.
 pub fn map_names(capacity: &Capacity) -> Vec<(&'static str, u32)> {
     let slots = capacity.ports + 1;
     let tables = Table::ALL
@@ -42,6 +47,8 @@ pub fn map_names(capacity: &Capacity) -> Vec<(&'static str, u32)> {
             ("COUNTERS", slots),
             ("DROPS", slots * DropReason::COUNT),
             ("SHUT", slots),
+            ("LIMITS", slots * Limit::COUNT),
+            ("PUNTS", PUNT_RING_BYTES),
         ])
         .collect()
 }
@@ -153,6 +160,8 @@ pub(super) struct Maps {
     counters: PerCpuArray<MapData, [u8; COUNTER_BYTES]>,
     drops: PerCpuArray<MapData, u64>,
     shut: Array<MapData, [u8; SHUT_BYTES]>,
+    limits: Array<MapData, u64>,
+    punts: Option<RingBuf<MapData>>,
 }
 
 impl Maps {
@@ -171,6 +180,11 @@ impl Maps {
             drops: PerCpuArray::try_from(take(ebpf, "DROPS")?)
                 .map_err(failed("open the drop counters"))?,
             shut: Array::try_from(take(ebpf, "SHUT")?).map_err(failed("open the shut ports"))?,
+            limits: Array::try_from(take(ebpf, "LIMITS")?).map_err(failed("open the limits"))?,
+            punts: Some(
+                RingBuf::try_from(take(ebpf, "PUNTS")?)
+                    .map_err(failed("open the ring buffer of punts"))?,
+            ),
         })
     }
 
@@ -201,6 +215,7 @@ impl Maps {
             total.flooded += on_cpu.flooded;
             total.copies += on_cpu.copies;
             total.unknown_unicast += on_cpu.unknown_unicast;
+            total.punted += on_cpu.punted;
         }
         for reason in DropReason::ALL {
             let values = self
@@ -229,6 +244,11 @@ impl Maps {
                 .set(drop_index(slot, *reason), values, 0)
                 .map_err(failed("reset drop counters"))?;
         }
+        for limit in Limit::ALL {
+            self.limits
+                .set(limit.index(slot), 0, 0)
+                .map_err(failed("reset limits"))?;
+        }
         Ok(())
     }
 
@@ -244,6 +264,11 @@ impl Maps {
         self.shut
             .set(slot, bytes::<ShutRow, SHUT_BYTES>(row), 0)
             .map_err(failed("write whether a port is shut"))
+    }
+
+    /// The ring buffer of punts; it has one reader.
+    pub(super) const fn take_punts(&mut self) -> Option<RingBuf<MapData>> {
+        self.punts.take()
     }
 
     pub(super) fn entries(&self, table: Table) -> Result<usize, DataPlaneError> {

@@ -8,12 +8,13 @@ mod bpffs;
 mod features;
 mod maps;
 mod open;
+mod punts;
 
 pub use maps::map_names;
 
 use crate::{
-    Attachment, Capacity, DataPlane, DataPlaneError, Row, RowKey, RowOperation, Rows, SlotCounters,
-    Table, TableUsage,
+    Attachment, Capacity, DataPlane, DataPlaneError, Punts, Row, RowKey, RowOperation, Rows,
+    SlotCounters, Table, TableUsage,
 };
 use attach::Attachments;
 use coax_tables::ShutRow;
@@ -156,6 +157,11 @@ impl DataPlane for KernelDataPlane {
 
     fn counters(&self, slot: u32) -> Result<SlotCounters, DataPlaneError> {
         self.maps.counters(slot)
+    }
+
+    fn take_punts(&mut self) -> Option<Box<dyn Punts>> {
+        let ring = self.maps.take_punts()?;
+        Some(Box::new(punts::KernelPunts::new(ring)))
     }
 
     fn reset_counters(&mut self, slot: u32) -> Result<(), DataPlaneError> {

@@ -1,18 +1,20 @@
 //! Plays scenarios through the kernel's own test-run of the loaded programs.
 
 use super::tap::Tap;
-use aya::maps::{Map, MapData, PerCpuArray};
+use aya::maps::{Array, Map, MapData, PerCpuArray};
 use aya::programs::{TestRun, TestRunOptions};
 use coax_pipeline::{Meta, Verdict};
-use coax_sim::{Enters, Outcome, Side, SimRows, Stand, Tally};
-use coax_tables::{Counters, DropReason};
+use coax_sim::sink::EXHAUSTED;
+use coax_sim::{Enters, Outcome, Punt, Scenario, Side, SimRows, Stand, Tally};
+use coax_tables::{Counters, DropReason, PuntHeader};
 use coax_vswitch::{
-    Attachment, Capacity, DataPlane, KernelDataPlane, KernelOptions, Row, RowOperation, Rows,
+    Attachment, Capacity, DataPlane, KernelDataPlane, KernelOptions, Punts, Row, RowOperation, Rows,
 };
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 use zerocopy::FromBytes;
 
 /// Counter slots that scenarios use.
@@ -39,6 +41,8 @@ pub struct Executor {
     rows: Rows,
     meta: PerCpuArray<MapData, [u8; META_BYTES]>,
     counters: PerCpuArray<MapData, [u8; COUNTER_BYTES]>,
+    limits: Array<MapData, u64>,
+    punts: Box<dyn Punts>,
     cpu: usize,
     tap: Tap,
 }
@@ -51,33 +55,35 @@ impl Executor {
             "/sys/fs/bpf/coax-stand-{label}-{}",
             std::process::id()
         ));
-        let plane = KernelDataPlane::open(&KernelOptions {
+        let mut plane = KernelDataPlane::open(&KernelOptions {
             pins: pins.clone(),
             capacity: CAPACITY,
             take_over_layout: false,
         })
         .unwrap();
-        let map = |name: &str| {
-            let data = MapData::from_pin(pins.join("maps").join(name)).unwrap();
-            Map::PerCpuArray(data)
-        };
+        let pinned = |name: &str| MapData::from_pin(pins.join("maps").join(name)).unwrap();
+        let meta = Map::PerCpuArray(plane.last_frame().unwrap());
+        let counters = Map::PerCpuArray(pinned("COUNTERS"));
         let mut executor = Self {
             stand,
             rows: plane.rows().unwrap(),
-            meta: PerCpuArray::try_from(Map::PerCpuArray(plane.last_frame().unwrap())).unwrap(),
-            counters: PerCpuArray::try_from(map("COUNTERS")).unwrap(),
+            punts: plane.take_punts().unwrap(),
             plane,
+            meta: PerCpuArray::try_from(meta).unwrap(),
+            counters: PerCpuArray::try_from(counters).unwrap(),
+            limits: Array::try_from(Map::Array(pinned("LIMITS"))).unwrap(),
             pins: pins.clone(),
             cpu: tie_to_one_processor(),
             tap: Tap::open(),
         };
-        executor.set_rows(&SimRows::default());
+        executor.begin(&Scenario::default());
         executor
     }
 
-    /// Makes the maps hold exactly these rows, and all counters zero.
-    pub fn set_rows(&mut self, wanted: &SimRows) {
-        let wanted = rows_of(wanted);
+    /// Makes the maps what they are before the scenario's first frame: exactly its rows, all counters
+    /// zero, nothing left for the agent.
+    pub fn begin(&mut self, scenario: &Scenario) {
+        let wanted = rows_of(&scenario.rows);
         let keys: std::collections::BTreeSet<_> = wanted.iter().map(|row| row.key()).collect();
         let gone = self.rows.iter().filter(|row| !keys.contains(&row.key()));
         let operations: Vec<RowOperation> = gone
@@ -91,6 +97,11 @@ impl Executor {
         for slot in 0..=SLOTS {
             self.plane.reset_counters(slot).unwrap();
         }
+        for (slot, limit) in &scenario.exhausted {
+            let index = limit.index(*slot);
+            self.limits.set(index, EXHAUSTED, 0).unwrap();
+        }
+        while self.punt().is_some() {}
     }
 
     /// Runs a program over one frame.
@@ -117,11 +128,13 @@ impl Executor {
         let seen = self.tap.take().into_iter().filter(|seen| seen.leaves);
         let copies = seen.map(|seen| (seen.index, seen.bytes)).collect();
         let (flooded_then, answered_then) = self.ends();
+        let punt = self.punt();
         out.truncate(result.data_size_out as usize);
         let meta = self.meta();
         let verdict = match result.return_value as i32 {
             -1 => Verdict::Pass,
             2 if flooded_then > flooded => Verdict::Flood,
+            2 if punt.is_some() => Verdict::Punt,
             2 => Verdict::Drop,
             7 if answered_then > answered => Verdict::Answer,
             7 if meta.flags & Meta::TO_TUNNEL == 0 => Verdict::Deliver,
@@ -140,8 +153,24 @@ impl Executor {
             device: leaves.then_some(meta.out_ifindex),
             frame: (leaves || verdict == Verdict::Pass).then_some(out),
             copies,
+            punt,
             stages: Vec::new(),
         }
+    }
+
+    /// What the agent has been handed and nobody has read yet.
+    pub fn punt(&mut self) -> Option<Punt> {
+        let punt = self.punts.wait(Duration::ZERO).unwrap()?;
+        let header = PuntHeader {
+            ifindex: punt.ifindex,
+            slot: punt.slot,
+            network: punt.network,
+            kind: punt.kind as u32,
+            length: punt.frame.len() as u32,
+            vlan: punt.vlan.into(),
+        };
+        let frame = punt.frame;
+        Some(Punt { header, frame })
     }
 
     /// Counters of every slot that counted something.

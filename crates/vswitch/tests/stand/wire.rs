@@ -70,6 +70,10 @@ impl<'a> Wire<'a> {
         if expected.verdict == Verdict::Pass {
             return Ok(());
         }
+        let punt = self.executor.punt();
+        if punt != expected.punt {
+            return Err(format!("the agent got {punt:02x?}"));
+        }
         let mut wanted: Vec<(Device, &[u8])> = Vec::new();
         for (index, bytes) in expected.sent() {
             let device = self.executor.stand.device(index);

@@ -1,4 +1,5 @@
-//! The pipeline bound to the kernel: two programs, one `match` over the verdict each.
+//! The pipeline bound to the kernel: two programs, one `match` over the verdict each; and one that lets the
+//! agent try them.
 //!
 //! `coax_port` sits on the host's side of every VM's device, `coax_uplink` on every uplink. All
 //! policy and all header arithmetic are in the `pipeline` crate; this one says how a frame is read
@@ -16,7 +17,7 @@ mod maps;
 mod sink;
 mod tables;
 
-use aya_ebpf::bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::bindings::{__sk_buff, BPF_F_INGRESS, TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::helpers::generated::{
     bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer, bpf_skb_change_type,
 };
@@ -61,6 +62,20 @@ pub fn coax_uplink(context: TcContext) -> i32 {
     let verdict =
         coax_pipeline::from_uplink(&mut frame, &MapTables::new(skb), &MapSink, meta, ifindex);
     carry_out(skb, verdict, meta)
+}
+
+/// Frames that the agent sends by a device of its own, to enter the vSwitch where their mark says: as if the VM on that
+/// device had sent them.
+#[classifier]
+pub fn coax_inject(context: TcContext) -> i32 {
+    let skb = context.skb.skb;
+    // SAFETY: the kernel hands programs a valid context; its fields are plain numbers.
+    let ifindex = unsafe { (*skb).mark };
+    // The frame goes on as any other.
+    // SAFETY: as above; a classifier may write the mark.
+    unsafe { (*skb).mark = 0 };
+    // SAFETY: takes numbers only.
+    unsafe { bpf_redirect(ifindex, BPF_F_INGRESS as u64) as i32 }
 }
 
 #[inline(always)]

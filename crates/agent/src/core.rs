@@ -9,6 +9,8 @@
 //! - a change of a device goes before everything else that waits: it may be a VM that arrives;
 //! - a failed step is a problem that is reported and tried again, never forgotten.
 
+mod capture;
+mod inquiry;
 mod problems;
 mod reconcile;
 mod stream;
@@ -80,6 +82,8 @@ pub struct Core {
     /// Programs that are attached look up other tables (of another layout), and the present ones are empty: they must not be
     /// replaced before the controller has filled the tables.
     devices_wait: bool,
+    /// Ports whose frames are captured, and until when that is known.
+    captured: BTreeMap<String, Moment>,
     /// Ports for which there are no counters left.
     without_slot: BTreeSet<String>,
     dirty: BTreeSet<Subject>,
@@ -132,6 +136,7 @@ impl Core {
             // In this order: rows are there before programs look them up.
             dirty: BTreeSet::from([Subject::Host]),
             devices_wait: false,
+            captured: BTreeMap::new(),
             without_slot: BTreeSet::new(),
             in_flight: None,
             failing: BTreeMap::new(),
@@ -172,6 +177,7 @@ impl Core {
             Input::Received { stream, message } => self.received(stream, message, now),
             Input::Applied { batch, failures } => self.applied(batch, &failures, now),
             Input::Reported { request_id, json } => self.reported(request_id, json),
+            Input::Answered { question_id, json } => self.answered(question_id, json),
             Input::Tick => {}
         }
         self.notice_mtu(now);
@@ -191,7 +197,8 @@ impl Core {
             .min();
         let held = self.is_holding_back().then_some(self.held_until);
         let save = self.unsaved_since.map(|since| since + SAVE_DELAY);
-        [self.session.deadline(), retry, held, save]
+        let captured = self.captured.values().min().copied();
+        [self.session.deadline(), retry, held, save, captured]
             .into_iter()
             .flatten()
             .min()
@@ -224,6 +231,7 @@ impl Core {
             tracing::warn!("no controller so far: rows are brought to the state of the cache");
             self.release_all();
         }
+        self.end_captures(now);
         let due: Vec<Subject> = self
             .failing
             .iter()

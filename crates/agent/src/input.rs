@@ -5,9 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use coax_api::agent::{ControllerMessage, agent_message};
+use coax_api::question::HostQuestion;
 use coax_vswitch::{Attachment, RowOperation, Table};
 
 use crate::cache::CacheContents;
+use crate::trace::Names;
 
 /// What does not change while an agent runs.
 #[derive(Clone, Debug)]
@@ -88,6 +90,13 @@ pub enum Input {
         /// The report as JSON.
         json: Vec<u8>,
     },
+    /// The answer to [`Command::Answer`].
+    Answered {
+        /// The controller's number for its question.
+        question_id: u64,
+        /// A [`coax_api::question::HostAnswer`] as JSON.
+        json: Vec<u8>,
+    },
     /// The time that [`crate::Core::deadline`] named has come.
     Tick,
 }
@@ -120,6 +129,8 @@ pub enum Command {
     Save(CacheContents),
     /// Read counters, and answer with [`Input::Reported`].
     Report(ReportRequest),
+    /// Find something out for a trace, and answer with [`Input::Answered`].
+    Answer(Inquiry),
 }
 
 /// Steps to be carried out in order, see [`crate::execute`].
@@ -191,6 +202,21 @@ pub struct ReportRequest {
     pub revision: u64,
     /// What could not be done.
     pub problems: Vec<coax_api::agent::Problem>,
+}
+
+/// A question of the controller, with what the core knows that an answer needs.
+#[derive(Clone, Debug)]
+pub struct Inquiry {
+    /// The controller's number for its question.
+    pub question_id: u64,
+    /// The question.
+    pub question: HostQuestion,
+    /// What numbers and addresses are called.
+    pub names: Names,
+    /// The revision in the maps.
+    pub revision: u64,
+    /// What could not be done: object and reason.
+    pub problems: Vec<(String, String)>,
 }
 
 /// A moment, as the time since the agent started.

@@ -8,6 +8,7 @@
 //! | `mirror`, `desired`, `plan`, `execute` | rows that are there, rows that should be, the steps between, carrying them out |
 //! | `session` | the stream to the controller: numbers, pauses |
 //! | `cache` | what survives a reboot |
+//! | [`trace`] | what would become of a frame here; `tracer` asks the kernel what that takes, `probe`, `inject`, `capture` and `packet_socket` send and watch |
 //! | `tasks`, `links`, `stream`, `plane`, `cache_thread` | the shell: tasks and channels around the core |
 //! | `args`, `run` | the command line, starting and stopping |
 //!
@@ -20,22 +21,28 @@
 mod args;
 mod cache;
 mod cache_thread;
+mod capture;
 mod claims;
 mod core;
 mod desired;
 mod error;
 mod execute;
+mod inject;
 mod input;
 mod links;
 mod mirror;
+mod packet_socket;
 mod plan;
 mod plane;
+mod probe;
 mod run;
 mod session;
 mod slices;
 mod slots;
 mod stream;
 mod tasks;
+pub mod trace;
+mod tracer;
 
 pub use args::{AgentCommand, Args, RunArgs, Underlay};
 pub use cache::{Cache, CacheContents, CacheError, Damage};
@@ -43,6 +50,6 @@ pub use core::{Core, Found};
 pub use error::Error;
 pub use execute::execute;
 pub use input::{
-    Batch, Command, Config, Device, Failure, Input, Moment, ReportRequest, Step, StepError,
+    Batch, Command, Config, Device, Failure, Input, Inquiry, Moment, ReportRequest, Step, StepError,
 };
 pub use run::{detach, run};

@@ -1,9 +1,11 @@
 //! The thread that owns the data plane. Map updates and counter reads are system calls that would hold up an async worker.
 
+use std::collections::BTreeMap;
+
 use coax_api::{DropCount, HostReport, PortReport, ReportedProblem, TableUsage};
 use coax_tables::FABRIC_SLOT;
-use coax_vswitch::{DataPlane, DataPlaneError, SlotCounters};
-use tokio::sync::mpsc;
+use coax_vswitch::{Attachment, DataPlane, DataPlaneError, Rows, SlotCounters};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Error;
 use crate::execute::execute;
@@ -17,6 +19,21 @@ pub(crate) enum PlaneRequest {
     Apply(Batch),
     /// Read the counters.
     Report(ReportRequest),
+    /// Copy everything that is in the kernel.
+    Copy(oneshot::Sender<Result<PlaneCopy, DataPlaneError>>),
+    /// Let frames enter the vSwitch that are sent by this device.
+    PrepareInjection(String, oneshot::Sender<Result<(), DataPlaneError>>),
+}
+
+/// Everything that is in the kernel at one moment.
+#[derive(Debug)]
+pub(crate) struct PlaneCopy {
+    /// All rows.
+    pub(crate) rows: Rows,
+    /// Devices that have a program.
+    pub(crate) attached: Vec<(u32, Attachment)>,
+    /// Counters by slot, of the fabric side and of all ports.
+    pub(crate) counters: BTreeMap<u32, SlotCounters>,
 }
 
 /// The way to the thread.
@@ -43,6 +60,15 @@ impl PlaneThread {
                         }
                     }
                     PlaneRequest::Report(request) => report(&host, plane.as_ref(), &request),
+                    PlaneRequest::Copy(reply) => {
+                        // Who asked may have given up.
+                        let _ = reply.send(copy(plane.as_ref()));
+                        continue;
+                    }
+                    PlaneRequest::PrepareInjection(device, reply) => {
+                        let _ = reply.send(plane.prepare_injection(&device));
+                        continue;
+                    }
                 };
                 if results.blocking_send(answer).is_err() {
                     return;
@@ -75,6 +101,61 @@ impl PlaneThread {
             .try_send(request)
             .map_err(|_| Error::TaskEnded { task: "plane" })
     }
+}
+
+impl PlaneThread {
+    /// The way to ask for copies, for others than the core.
+    pub(crate) fn copies(&self) -> Copies {
+        Copies {
+            requests: self.requests.downgrade(),
+        }
+    }
+}
+
+/// Asks for copies of what is in the kernel. Does not keep the thread alive.
+#[derive(Clone)]
+pub(crate) struct Copies {
+    requests: mpsc::WeakSender<PlaneRequest>,
+}
+
+impl Copies {
+    /// A copy, or why there is none.
+    pub(crate) async fn copy(&self) -> Result<PlaneCopy, String> {
+        self.ask(PlaneRequest::Copy).await
+    }
+
+    /// Lets frames enter the vSwitch that are sent by this device, see [`DataPlane::prepare_injection`].
+    pub(crate) async fn prepare_injection(&self, device: &str) -> Result<(), String> {
+        let request = |reply| PlaneRequest::PrepareInjection(device.to_owned(), reply);
+        self.ask(request).await
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, DataPlaneError>>) -> PlaneRequest,
+    ) -> Result<T, String> {
+        let busy = || "the agent is busy".to_owned();
+        let (reply, answer) = oneshot::channel();
+        let requests = self.requests.upgrade().ok_or_else(busy)?;
+        if requests.capacity() <= 1 {
+            return Err(busy());
+        }
+        let sent = requests.try_send(request(reply));
+        sent.map_err(|_| busy())?;
+        let answer = answer.await.map_err(|_| busy())?;
+        answer.map_err(|error| error.to_string())
+    }
+}
+
+fn copy(plane: &dyn DataPlane) -> Result<PlaneCopy, DataPlaneError> {
+    let rows = plane.rows()?;
+    let slots = rows.ports.values().map(|row| row.slot).chain([FABRIC_SLOT]);
+    let counters = slots.map(|slot| Ok((slot, plane.counters(slot)?)));
+    Ok(PlaneCopy {
+        counters: counters.collect::<Result<_, DataPlaneError>>()?,
+        attached: plane.attached()?,
+        rows,
+    })
 }
 
 fn report(host: &str, plane: &dyn DataPlane, request: &ReportRequest) -> Input {

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::input::Config;
 use crate::plane::PlaneThread;
 use crate::tasks::{Channels, DEVICES, RESULTS, run_core};
+use crate::tracer::Tracer;
 use crate::{links, stream};
 
 /// Does what the command line says; an agent runs until SIGTERM or SIGINT.
@@ -62,7 +63,8 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
     let (device_sender, devices) = mpsc::channel(DEVICES);
     tokio::spawn(links::tell_links(LinkWatch::open()?, device_sender));
     let (result_sender, results) = mpsc::channel(RESULTS);
-    let plane = PlaneThread::start(config.host.clone(), plane, result_sender)?;
+    let plane = PlaneThread::start(config.host.clone(), plane, result_sender.clone())?;
+    let tracer = Tracer::new(plane.copies(), Netlink::open()?, result_sender);
     let cache = CacheThread::start(cache)?;
     let core = Core::new(config, found, Duration::ZERO);
     let channels = Channels {
@@ -70,6 +72,7 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
         results,
         plane,
         cache,
+        tracer,
     };
     let outcome = run_core(core, channels, endpoint, stop).await;
     tracing::info!("the agent stops; forwarding goes on");

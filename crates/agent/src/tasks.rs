@@ -20,6 +20,9 @@
 //!                     kernel                                    state folder
 //! ```
 //!
+//! Beside them, one task per question of a trace (`tracer`, at most [`QUESTIONS`] at once): it asks `plane` for a copy of the
+//! rows and netlink for routes, sends and watches packets, and puts its answer into `RESULTS`.
+//!
 //! The core waits for nobody: what does not fit into `OUTGOING` ends the stream (the agent attaches again and says what matters),
 //! a report that does not fit into `PLANE` is not made (the controller stops waiting), the cache keeps the newest contents only.
 //! It takes results and devices before words of the controller, because a device may be a VM that arrives.
@@ -34,6 +37,7 @@ use crate::error::Error;
 use crate::input::{Command, Input};
 use crate::plane::{PlaneRequest, PlaneThread};
 use crate::stream::{Outgoing, StreamTasks};
+use crate::tracer::Tracer;
 
 /// Device events that wait for the core.
 pub(crate) const DEVICES: usize = 1024;
@@ -43,6 +47,8 @@ pub(crate) const INCOMING: usize = 256;
 pub(crate) const OUTGOING: usize = 256;
 /// Batches and reports that wait for the data plane; there is never more than one batch.
 pub(crate) const PLANE: usize = 16;
+/// Questions of traces that are worked on at the same time.
+pub(crate) const QUESTIONS: usize = 8;
 /// Answers of the data plane that wait for the core; as many as there can be questions.
 pub(crate) const RESULTS: usize = PLANE + 1;
 
@@ -56,6 +62,8 @@ pub(crate) struct Channels {
     pub(crate) plane: PlaneThread,
     /// To `cache`.
     pub(crate) cache: CacheThread,
+    /// To `tracer`.
+    pub(crate) tracer: Tracer,
 }
 
 /// Runs the core until `stop` ends. What is in the kernel stays as it is.
@@ -111,6 +119,7 @@ fn carry_out(
         Command::Apply(batch) => channels.plane.apply(batch)?,
         Command::Report(request) => channels.plane.report(PlaneRequest::Report(request))?,
         Command::Save(contents) => channels.cache.save(contents),
+        Command::Answer(inquiry) => channels.tracer.answer(inquiry),
     }
     Ok(())
 }

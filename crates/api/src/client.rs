@@ -15,11 +15,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::blast_radius::BlastRadius;
 use crate::change::{MoveRequest, Plan, Realisation, StackOptions};
 use crate::endpoint::Endpoint;
 use crate::object::{Host, Network, Port, Project, Status, Subnet, Vtep};
 use crate::problem::Problem;
 use crate::report::{Counters, Drops};
+use crate::trace::{Trace, TraceRequest};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +138,12 @@ impl Client {
         self.get(&format!("/v1/networks/{project}/{name}")).await
     }
 
+    /// `GET /v1/networks/{project}/{name}/blast-radius`.
+    pub async fn blast_radius(&self, project: &str, name: &str) -> Answer<BlastRadius> {
+        self.get(&format!("/v1/networks/{project}/{name}/blast-radius"))
+            .await
+    }
+
     /// `GET /v1/subnets`, of one project or of all.
     pub async fn subnets(&self, project: Option<&str>) -> Answer<Vec<Subnet>> {
         self.get(&list("subnets", project)).await
@@ -194,6 +202,22 @@ impl Client {
     /// `GET /v1/counters`: asks every host.
     pub async fn counters(&self) -> Answer<Counters> {
         self.get("/v1/counters").await
+    }
+
+    /// `POST /v1/traces`: follows a packet from host to host.
+    pub async fn trace(&self, request: &TraceRequest) -> Answer<Trace> {
+        self.send(Method::POST, "/v1/traces", Some(request)).await
+    }
+
+    /// `GET /v1/captures`: frames of a port as a pcapng file, piece by piece until `time` is over or `take` wants no more.
+    pub async fn capture(
+        &self,
+        port: &str,
+        time: Duration,
+        take: impl FnMut(&[u8]) -> bool,
+    ) -> Answer<()> {
+        let path = format!("/v1/captures?port={port}&time={}", in_query(time));
+        self.stream(&path, take).await
     }
 
     /// `GET /v1/revisions/{revision}/wait`: returns when every host that needs it has the revision,
@@ -275,6 +299,43 @@ impl Client {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Answer<(StatusCode, Bytes)> {
+        let mut whole = Vec::new();
+        let status = self
+            .receive(method, path, body, |_, piece| {
+                whole.extend_from_slice(piece);
+                true
+            })
+            .await?;
+        Ok((status, whole.into()))
+    }
+
+    /// An answer that comes in pieces, as long as `take` wants more.
+    async fn stream(&self, path: &str, mut take: impl FnMut(&[u8]) -> bool) -> Answer<()> {
+        let mut refused = Vec::new();
+        let status = self
+            .receive(Method::GET, path, None, |status, piece| {
+                if status.is_success() {
+                    return take(piece);
+                }
+                refused.extend_from_slice(piece);
+                true
+            })
+            .await?;
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(self.refusal(path, status, &refused))
+        }
+    }
+
+    /// Sends a request and hands on each piece of the answer until `take` says that it is enough.
+    async fn receive(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        take: impl FnMut(StatusCode, &[u8]) -> bool,
+    ) -> Answer<StatusCode> {
         let unreachable = |source| ClientError::Unreachable {
             endpoint: self.endpoint.clone(),
             source,
@@ -294,19 +355,24 @@ impl Client {
                 let stream = tokio::net::UnixStream::connect(socket)
                     .await
                     .map_err(unreachable)?;
-                self.over(stream, request).await
+                self.over(stream, request, take).await
             }
             Endpoint::Loopback(address) => {
                 let stream = tokio::net::TcpStream::connect(address)
                     .await
                     .map_err(unreachable)?;
                 stream.set_nodelay(true).map_err(unreachable)?;
-                self.over(stream, request).await
+                self.over(stream, request, take).await
             }
         }
     }
 
-    async fn over<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Answer<(StatusCode, Bytes)>
+    async fn over<S>(
+        &self,
+        stream: S,
+        request: Request<Full<Bytes>>,
+        mut take: impl FnMut(StatusCode, &[u8]) -> bool,
+    ) -> Answer<StatusCode>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -319,8 +385,15 @@ impl Client {
             .map_err(broken)?;
         let exchange = async {
             let response = sender.send_request(request).await?;
-            let status = response.status();
-            Ok((status, response.into_body().collect().await?.to_bytes()))
+            let (status, mut body) = (response.status(), response.into_body());
+            while let Some(frame) = body.frame().await {
+                if let Some(piece) = frame?.data_ref()
+                    && !take(status, piece)
+                {
+                    break;
+                }
+            }
+            Ok(status)
         };
         // The connection only moves while it is polled. It ends by itself once the sender is gone,
         // and its error, if any, is also the exchange's.

@@ -6,8 +6,11 @@
 //! | [`agent`] | the gRPC stream between agents and the controller, generated from `proto/agent.proto` |
 //! | [`sequence`] | the numbering of that stream's messages, for both ends |
 //! | [`object`] | networks, subnets, ports, vteps, hosts, projects as JSON |
+//! | [`blast_radius`] | how far one misbehaving member of a network gets |
 //! | [`change`] | plans, moves, waiting for hosts |
 //! | [`report`] | counters, drops and table usage of one host, and what the controller makes of them |
+//! | [`trace`] | why can't A reach B: question and answer |
+//! | [`question`] | what the controller asks one agent to find out |
 //! | [`problem`] | errors as RFC 9457 problem details |
 //! | [`endpoint`] | where the controller listens: a Unix socket or a loopback address |
 //! | [`client`] | one async method for each endpoint |
@@ -15,13 +18,16 @@
 //! Invariant: nothing but types and encoding lives here; what a request *does* is decided in the
 //! controller. The OpenAPI document is made from these types (docs/reference/openapi.json).
 
+pub mod blast_radius;
 pub mod change;
 pub mod client;
 pub mod endpoint;
 pub mod object;
 pub mod problem;
+pub mod question;
 pub mod report;
 pub mod sequence;
+pub mod trace;
 
 /// The agents' stream: messages, [`control_stream_client`](agent::control_stream_client) and
 /// [`control_stream_server`](agent::control_stream_server).
@@ -30,6 +36,7 @@ pub mod agent {
     tonic::include_proto!("coax.agent.v1");
 }
 
+pub use blast_radius::{BlastRadius, ReachedGateway, ReachedHost, ReachedRouter};
 pub use change::{Action, HostWait, MoveRequest, Plan, PlannedChange, Realisation, StackOptions};
 pub use client::{Client, ClientError};
 pub use endpoint::{Endpoint, EndpointError};
@@ -41,4 +48,8 @@ pub use problem::Problem;
 pub use report::{
     Counters, DropCount, Drops, HostDrop, HostPortCounters, HostReport, HostTable, MissingHost,
     PortReport, ReportedProblem, TableUsage,
+};
+pub use trace::{
+    Injected, Trace, TraceHop, TraceLeg, TracePath, TraceRequest, TraceRow, TraceStage,
+    TraceVerdict, Traffic,
 };

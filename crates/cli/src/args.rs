@@ -58,6 +58,10 @@ pub enum Command {
     Export(commands::export::ExportArgs),
     /// The whole system at a glance
     Status(commands::status::StatusArgs),
+    /// Why can't A reach B? Follow a packet from host to host
+    Trace(commands::trace::TraceArgs),
+    /// Frames of a port, both ways, with what the vSwitch does with each
+    Capture(commands::capture::CaptureArgs),
     /// Frames that went nowhere: which port, why, how many
     Drops(commands::drops::DropsArgs),
     /// Frames and bytes of every port, and how full the tables are

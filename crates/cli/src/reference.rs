@@ -34,6 +34,7 @@ pub fn words() -> String {
     for (subject, title) in [
         (Subject::Word, "Words"),
         (Subject::DropReason, "Drop reasons"),
+        (Subject::TraceCause, "Causes that traces name"),
         (Subject::ErrorCode, "Error codes"),
     ] {
         page.push_str(&format!("\n## {title}\n\n"));

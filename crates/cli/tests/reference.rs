@@ -52,7 +52,7 @@ fn the_tests_that_hold_invariants_exist() {
 }
 
 /// Where errors get their codes.
-const CODES: [&str; 8] = [
+const CODES: [&str; 9] = [
     "crates/model/src/rule.rs",
     "crates/model/src/file.rs",
     "crates/lab/src/error.rs",
@@ -61,6 +61,7 @@ const CODES: [&str; 8] = [
     "crates/controller/src/rest/failure.rs",
     "crates/controller/src/rest/input.rs",
     "crates/controller/src/rest/stacks.rs",
+    "crates/controller/src/trace/facts.rs",
 ];
 
 /// The texts in a source file that have the shape of a code.

@@ -20,6 +20,7 @@
 //! | `publish` | from stored changes to messages |
 //! | `refusals` | claims that are not granted |
 //! | `requests` | waiting for hosts, collecting reports |
+//! | `inquiries` | questions to one agent |
 //! | [`binding`] | where a port is to be |
 //! | [`subscription`] | which host needs which network |
 //! | `view` | the objects as users see them |
@@ -32,6 +33,7 @@
 mod agents;
 pub mod binding;
 mod host;
+mod inquiries;
 pub mod message;
 mod overview;
 mod problem;
@@ -50,6 +52,7 @@ use coax_model::{Host, HostName, Intent, NetworkName, PortName};
 use coax_store::Revision;
 
 use self::host::{HostState, Session};
+use self::inquiries::Inquiry;
 use self::message::{Command, Input, Request, RequestId, SessionId, Write};
 use self::publish::Snapshots;
 use self::requests::{Collection, Wait};
@@ -70,6 +73,8 @@ pub const QUIET: Duration = Duration::from_secs(15);
 pub const DEAD: Duration = Duration::from_secs(45);
 /// How long reports are waited for.
 pub const REPORT_DEADLINE: Duration = Duration::from_secs(2);
+/// How long the answer to a question is waited for. An agent may watch its uplinks for a part of it.
+pub const QUESTION_DEADLINE: Duration = Duration::from_secs(3);
 /// How often silence, absence and failed commits are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -102,6 +107,8 @@ pub struct Core {
     waits: Vec<Wait>,
     collections: BTreeMap<u64, Collection>,
     last_collection: u64,
+    inquiries: BTreeMap<u64, Inquiry>,
+    last_inquiry: u64,
     next_housekeeping: Instant,
     /// After a failed commit, decisions of the core's own are not tried again before this.
     rest_until: Instant,
@@ -146,6 +153,8 @@ impl Core {
             waits: Vec::new(),
             collections: BTreeMap::new(),
             last_collection: 0,
+            inquiries: BTreeMap::new(),
+            last_inquiry: 0,
             next_housekeeping: now + HOUSEKEEPING,
             rest_until: now,
         };
@@ -169,6 +178,7 @@ impl Core {
                     self.wait(id, revision, timeout, now, &mut out);
                 }
                 Request::Report => self.ask_for_reports(id, now, &mut out),
+                Request::Ask { host, question } => self.ask(id, host, &question, now, &mut out),
             },
             Input::Committed { revision } => self.committed(revision, &mut out),
             Input::CommitFailed { reason } => self.commit_failed(&reason, now, &mut out),
@@ -186,8 +196,10 @@ impl Core {
             .collections
             .values()
             .map(|collection| collection.deadline);
+        let inquiries = self.inquiries.values().map(|inquiry| inquiry.deadline);
         waits
             .chain(collections)
+            .chain(inquiries)
             .min()
             .map_or(self.next_housekeeping, |first| {
                 first.min(self.next_housekeeping)
@@ -196,6 +208,7 @@ impl Core {
 
     fn tick(&mut self, now: Instant, out: &mut Vec<Command>) {
         self.end_collections(now, out);
+        self.end_inquiries(now, out);
         if now < self.next_housekeeping {
             return;
         }

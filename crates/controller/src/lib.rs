@@ -2,16 +2,19 @@
 //!
 //! [`core`] decides everything and does nothing; this shell does it: [`tasks`] runs the core and
 //! draws who talks to whom, `agents` serves the agents' streams, `rest` the users, [`records`] lays
-//! intent into the store, `metrics` counts.
+//! intent into the store, `metrics` counts; [`trace`] follows packets from agent to agent,
+//! `pcapng` writes captures down.
 
 mod agents;
 pub mod core;
 mod error;
 mod metrics;
+mod pcapng;
 pub mod records;
 mod rest;
 mod run;
 pub mod tasks;
+pub mod trace;
 
 pub use error::Error;
 pub use rest::openapi::document as openapi;

@@ -6,9 +6,10 @@ mod world;
 
 use std::time::Duration;
 
+use coax_api::question::{HostAnswer, HostQuestion};
 use coax_api::{Condition, HostReport, PortState};
 use coax_controller::core::message::{Answer, Request};
-use coax_controller::core::{LOST_AFTER, Listing, REPORT_DEADLINE};
+use coax_controller::core::{LOST_AFTER, Listing, QUESTION_DEADLINE, REPORT_DEADLINE};
 use world::World;
 
 const STACK: &str = "
@@ -310,6 +311,32 @@ fn waiting_ends_when_hosts_have_it_or_are_named() {
         ),
         ("hv2", false)
     );
+}
+
+#[test]
+fn a_question_to_one_host_is_answered_by_it_or_by_the_deadline() {
+    let mut world = world();
+    world.agents[HV2].answers_reports = false;
+    world.detach(HV3);
+    let mut ask = |host: &str| {
+        let question = HostQuestion::Run { frames: Vec::new() };
+        let host = host.parse().unwrap();
+        let request = world.request(Request::Ask { host, question });
+        world.settle();
+        let at_once = world.replies.remove(&request);
+        let answer = at_once.or_else(|| {
+            world.pass(QUESTION_DEADLINE);
+            world.replies.remove(&request)
+        });
+        match answer {
+            Some(Ok(Answer::Host(answer))) => answer,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ask("hv1"), Ok(HostAnswer::Sent));
+    assert!(ask("hv2").unwrap_err().contains("within 3 s"));
+    assert!(ask("hv3").unwrap_err().contains("not attached"));
+    assert!(ask("nobody").unwrap_err().contains("not attached"));
 }
 
 #[test]

@@ -4,9 +4,11 @@
 //!
 //! The way of a file: [`mod@file`] reads it and says where it is wrong, [`mod@plan`] compares it with the
 //! intent, lets [`allocate`] fill in what was left out and [`validate`] refuse what cannot be, and
-//! gives changes with sentences for people. [`mod@export`] writes the intent back as a file.
+//! gives changes with sentences for people. [`mod@export`] writes the intent back as a file, and
+//! [`blast_radius`] says how far one misbehaving member of a network gets.
 
 pub mod allocate;
+pub mod blast_radius;
 pub mod change;
 pub mod diagnostic;
 pub mod export;
@@ -31,6 +33,7 @@ pub mod validate;
 mod written;
 
 pub use allocate::gateway;
+pub use blast_radius::{BlastRadius, HostReach};
 pub use diagnostic::{Diagnostic, FieldPath, Place};
 pub use export::{export, export_rails, to_yaml};
 pub use file::{

@@ -122,6 +122,15 @@ impl Error {
             })
     }
 
+    /// True if no route leads to the destination, or one that says so.
+    pub fn is_unreachable(&self) -> bool {
+        use nix::errno::Errno;
+        self.errno().is_some_and(|number| {
+            [Errno::ENETUNREACH, Errno::EHOSTUNREACH, Errno::EACCES]
+                .contains(&Errno::from_raw(number))
+        })
+    }
+
     /// True if the object of the request existed before.
     pub fn is_already_there(&self) -> bool {
         self.errno()

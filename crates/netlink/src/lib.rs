@@ -28,6 +28,6 @@ pub use link_create::{VethEnd, Vxlan};
 pub use namespace::{Namespace, ScopedNamespace};
 pub use neighbour::Neighbour;
 pub use packet::PacketSender;
-pub use route::{NextHop, Route, RouteKind};
+pub use route::{FlowPath, NextHop, Route, RouteKind, UdpFlow};
 pub use sysctl::{read_sysctl, write_sysctl};
 pub use watch::{LinkEvent, LinkWatch};

@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures::TryStreamExt;
 use ipnet::IpNet;
+use nix::errno::Errno;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteNextHop, RouteType,
+    RouteVia,
 };
 use rtnetlink::{RouteMessageBuilder, RouteNextHopBuilder};
 
@@ -228,6 +230,102 @@ impl Netlink {
         }
         Ok(routes)
     }
+}
+
+/// The path that the kernel chose for one flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowPath {
+    /// Index of the link.
+    pub link: u32,
+    /// The neighbour that takes the packets: the gateway, or the destination itself if it is on the link.
+    pub next_hop: IpAddr,
+    /// Largest packet that the route takes, where it says so itself.
+    pub mtu: Option<u32>,
+}
+
+/// A UDP flow, whose ports choose among equal-cost paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpFlow {
+    /// Sender.
+    pub source: IpAddr,
+    /// Receiver.
+    pub destination: IpAddr,
+    /// Port of the sender.
+    pub source_port: u16,
+    /// Port of the receiver.
+    pub destination_port: u16,
+}
+
+impl Netlink {
+    /// The path that packets of a flow take from here; nothing if no route leads there.
+    pub async fn path_of(&self, flow: &UdpFlow) -> Result<Option<FlowPath>, Error> {
+        match self.path_from(flow, Some(flow.source)).await {
+            // The kernel routes from the host's own addresses only; the address may be gone.
+            Err(error) if error.errno() == Some(Errno::EINVAL as i32) => {
+                self.path_from(flow, None).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn path_from(
+        &self,
+        flow: &UdpFlow,
+        source: Option<IpAddr>,
+    ) -> Result<Option<FlowPath>, Error> {
+        let mut message = RouteMessage::default();
+        let (family, bits) = match flow.destination {
+            IpAddr::V4(_) => (AddressFamily::Inet, 32),
+            IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+        };
+        message.header.address_family = family;
+        message.header.destination_prefix_length = bits;
+        message.attributes = vec![
+            RouteAttribute::Destination(flow.destination.into()),
+            RouteAttribute::IpProto(UDP),
+            RouteAttribute::Sport(flow.source_port),
+            RouteAttribute::Dport(flow.destination_port),
+        ];
+        if let Some(source) = source {
+            message.header.source_prefix_length = bits;
+            message
+                .attributes
+                .push(RouteAttribute::Source(source.into()));
+        }
+        let found = self.handle.route().get(message).execute().try_next().await;
+        let found = found.map_err(|error| {
+            Error::request("find the path to", flow.destination.to_string(), error)
+        });
+        let found = match found {
+            Err(error) if error.is_unreachable() => return Ok(None),
+            found => found?,
+        };
+        Ok(found.and_then(|message| flow_path(&message, flow.destination)))
+    }
+}
+
+/// `IPPROTO_UDP`.
+const UDP: u8 = 17;
+
+fn flow_path(message: &RouteMessage, destination: IpAddr) -> Option<FlowPath> {
+    let attributes = || message.attributes.iter();
+    let link = attributes().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(link) => Some(*link),
+        _ => None,
+    });
+    let mtu = attributes().find_map(|attribute| match attribute {
+        RouteAttribute::Metrics(metrics) => metrics.iter().find_map(|metric| match metric {
+            RouteMetric::Mtu(mtu) => Some(*mtu),
+            _ => None,
+        }),
+        _ => None,
+    });
+    (message.header.kind == RouteType::Unicast).then_some(())?;
+    Some(FlowPath {
+        link: link?,
+        next_hop: attributes().find_map(gateway_of).unwrap_or(destination),
+        mtu,
+    })
 }
 
 fn in_main_table(message: &RouteMessage) -> bool {

@@ -1,4 +1,4 @@
-//! Frames for tests, made byte by byte and without the pipeline's own header code.
+//! Frames for tests and traces, made byte by byte and without the pipeline's own header code.
 //!
 //! Functions take the payload and give the bytes with their header in front, so a frame reads from
 //! the outside in: `ethernet(to, from, 0x0800, &ipv4.packet(&udp(…)))`.
@@ -214,11 +214,32 @@ pub fn tcp(
     options: &[u8],
     payload: &[u8],
 ) -> Vec<u8> {
+    const ACK: u8 = 0x10;
+    tcp_segment(source, destination, ACK, options, payload)
+}
+
+/// A TCP segment that opens a connection: `flags` are those of byte 13 of its header.
+pub fn tcp_opening(
+    source: (IpAddr, u16),
+    destination: (IpAddr, u16),
+    flags: u8,
+    payload: &[u8],
+) -> Vec<u8> {
+    tcp_segment(source, destination, flags, &[], payload)
+}
+
+fn tcp_segment(
+    source: (IpAddr, u16),
+    destination: (IpAddr, u16),
+    flags: u8,
+    options: &[u8],
+    payload: &[u8],
+) -> Vec<u8> {
     let mut segment = [source.1.to_be_bytes(), destination.1.to_be_bytes()].concat();
     segment.extend([0, 0, 0, 1, 0, 0, 0, 1]);
     segment.extend([
         ((20 + options.len()) * 4) as u8,
-        0x10,
+        flags,
         0xff,
         0xff,
         0,

@@ -148,6 +148,13 @@ pub trait DataPlane: Send {
     /// `Kernel` when they cannot be written.
     fn reset_counters(&mut self, slot: u32) -> Result<(), DataPlaneError>;
 
+    /// Makes frames that are sent by this device with the mark N enter the vSwitch by the device with
+    /// index N, as if its VM had sent them.
+    ///
+    /// # Errors
+    /// `Kernel` with the reason.
+    fn prepare_injection(&mut self, device: &str) -> Result<(), DataPlaneError>;
+
     /// How full each table is.
     ///
     /// # Errors

@@ -120,6 +120,13 @@ impl DataPlane for MemoryDataPlane {
         Ok(())
     }
 
+    fn prepare_injection(&mut self, _device: &str) -> Result<(), DataPlaneError> {
+        Err(DataPlaneError::Kernel {
+            what: "send frames as a VM".to_owned(),
+            source: "rows in memory forward nothing".into(),
+        })
+    }
+
     fn usage(&self) -> Result<Vec<TableUsage>, DataPlaneError> {
         Ok(Table::ALL
             .iter()

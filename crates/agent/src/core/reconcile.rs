@@ -203,7 +203,7 @@ impl Core {
                 port: port.to_owned(),
                 ifindex: device.ifindex,
                 slot: 0,
-                peer_redirect: device.veth_into_namespace,
+                peer_redirect: device.veth_into_namespace && !self.captured.contains_key(port),
             })
             .collect();
         locals.retain_mut(|local| {

@@ -136,6 +136,10 @@ impl Core {
                 }));
                 Verdict::Keep
             }
+            Some(Body::Question(question)) => {
+                self.asked(&question, now);
+                Verdict::Keep
+            }
             // A kind of message that a newer controller knows.
             None => Verdict::Keep,
         }
@@ -354,7 +358,7 @@ impl Core {
             .collect()
     }
 
-    fn send(&mut self, body: agent_message::Body) {
+    pub(super) fn send(&mut self, body: agent_message::Body) {
         if let Some(sequence) = self.session.number() {
             let stream = self.session.stream();
             self.commands.push(Command::Send {

@@ -9,6 +9,7 @@ mod restart;
 mod world;
 
 use coax_api::agent::agent_message::Body;
+use coax_api::question::{HostAnswer, HostQuestion};
 use coax_tables::MacRow;
 use coax_vswitch::{Attachment, DataPlane, RowOperation, Table};
 
@@ -317,4 +318,36 @@ fn the_controllers_question_is_answered_with_every_slot() {
             .iter()
             .any(|body| matches!(body, Body::Report(report) if report.request_id == 7))
     );
+}
+
+#[test]
+fn a_question_is_passed_on_with_the_names_of_things_and_its_answer_goes_back() {
+    let mut world = World::new();
+    world.network("p/net");
+    world.port("p/a", "p/net");
+    let tap = world.plug("p/a");
+    world.run();
+    let question = HostQuestion::Run { frames: Vec::new() };
+    world.ask(3, &serde_json::to_vec(&question).unwrap());
+    world.run();
+    let inquiry = world.inquiries.pop().unwrap();
+    assert_eq!(inquiry.question, question);
+    assert_eq!(inquiry.names.device_of("p/a"), Some(tap));
+    assert_eq!(inquiry.names.uplinks(), [world.uplink]);
+    let replied = |world: &World, id| {
+        let mut replies = world.sent.iter().filter_map(|body| match body {
+            Body::Reply(reply) if reply.question_id == id => Some(reply.json.to_vec()),
+            _ => None,
+        });
+        replies.next()
+    };
+    assert_eq!(replied(&world, 3).unwrap(), b"{}");
+
+    world.ask(4, br#"{"kind":"of-a-later-version"}"#);
+    world.run();
+    let reply = replied(&world, 4).unwrap();
+    assert!(matches!(
+        serde_json::from_slice(&reply).unwrap(),
+        HostAnswer::Failed { .. }
+    ));
 }

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod apply;
 pub mod bench;
+pub mod capture;
 pub mod completion;
 pub mod controller;
 pub mod counters;
@@ -18,6 +19,7 @@ pub mod port;
 pub mod project;
 pub mod status;
 pub mod subnet;
+pub mod trace;
 pub mod validate;
 pub mod version;
 pub mod vtep;
@@ -40,6 +42,8 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Validate(args) => validate::run(&args, output),
         Command::Export(args) => wait_for(export::run(&args, output)),
         Command::Status(args) => wait_for(status::run(&args, output)),
+        Command::Trace(args) => wait_for(trace::run(&args, output)),
+        Command::Capture(args) => wait_for(capture::run(&args, output)),
         Command::Drops(args) => wait_for(drops::run(&args, output)),
         Command::Counters(args) => wait_for(counters::run(&args, output)),
         Command::Graph(args) => serve(lab::graph(args)),

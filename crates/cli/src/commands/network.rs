@@ -1,11 +1,13 @@
-//! `coax network list|show`.
+//! `coax network list|show|blast-radius`.
 
-use coax_api::{Client, ClientError, Network};
+use coax_api::{BlastRadius, Client, ClientError, Network};
 
 use super::noun::{
     ListArgs, ShowArgs, find, names_of, print_list, print_object, status_properties, yes,
 };
 use crate::commands::Outcome;
+use crate::commands::explain::wrapped;
+use crate::exit::Exit;
 use crate::output::{Listed, Output, Shown};
 
 /// `coax network …`
@@ -15,6 +17,8 @@ pub enum NetworkCommand {
     List(ListArgs),
     /// Show one network
     Show(ShowArgs),
+    /// How far one misbehaving member of a network gets
+    BlastRadius(ShowArgs),
 }
 
 /// Runs it.
@@ -35,7 +39,60 @@ pub async fn run(command: &NetworkCommand, output: &Output) -> Outcome {
             .await?;
             print_object(&network, output)
         }
+        NetworkCommand::BlastRadius(args) => {
+            let client = args.connection.client()?;
+            let radius = find(
+                &args.wanted(),
+                "network",
+                async || known(&client).await,
+                async |project, name| client.blast_radius(&project, &name).await,
+            )
+            .await?;
+            output.value(
+                &radius,
+                |it| it.hosts.iter().map(|host| host.host.clone()).collect(),
+                |it| blast_radius(it, output),
+            )?;
+            Ok(Exit::Done)
+        }
     }
+}
+
+/// Both sentences, then what is reached.
+fn blast_radius(radius: &BlastRadius, output: &Output) -> String {
+    let width = output.prose_width();
+    let mut text = wrapped(&format!("servers: {}", radius.servers), width, "  ");
+    text += &wrapped(&format!("networking: {}", radius.networking), width, "  ");
+    let hosts = radius.hosts.iter().map(|host| {
+        let endpoints = host.endpoints.join(" ");
+        vec![host.host.clone(), endpoints, host.ports.join(" ")]
+    });
+    let hosts = output.table(&["HOST", "ENDPOINTS", "PORTS"], hosts);
+    let gateways = radius
+        .gateways
+        .iter()
+        .map(|gateway| vec![gateway.name.clone(), gateway.endpoint.clone()]);
+    let gateways = output.table(&["GATEWAY", "ENDPOINT"], gateways);
+    let routers = radius.routers.iter().map(|router| {
+        let networks = router.networks.join(" ");
+        vec![router.name.clone(), networks, router.ports.to_string()]
+    });
+    let routers = output.table(&["ROUTER", "NETWORKS", "PORTS"], routers);
+    for table in [hosts, gateways, routers] {
+        if !table.is_empty() {
+            text += &format!("\n{table}");
+        }
+    }
+    if !radius.unplugged.is_empty() {
+        let unplugged = radius.unplugged.join(" ");
+        text += "\n";
+        text += &wrapped(
+            &format!("reached once plugged in: {unplugged}"),
+            width,
+            "  ",
+        );
+    }
+    text
 }
 
 /// Project and name of all.

@@ -292,6 +292,15 @@ pub(super) const CODES: &[Entry] = &[
         "The record of a running lab cannot be read.",
         "coax lab list",
     ),
+    // Traces.
+    code("bad-traffic", "A packet is tcp/PORT, udp/PORT or icmp."),
+    code("bad-family", "IP families are ipv4 and ipv6."),
+    code("same-port", "A trace needs two different ports."),
+    code_with(
+        "no-common-family",
+        "Two ports reach each other by addresses of the same IP family: IPv4 and IPv6 do not talk to each other.",
+        "coax port list",
+    ),
     // The agent.
     code(
         "no-uplink",

@@ -1,9 +1,10 @@
 //! What `coax explain` knows: the words of Coax in the language of those who run servers and of those
-//! who run networks, the drop reasons, and the codes of errors.
+//! who run networks, the drop reasons, the causes that traces name, and the codes of errors.
 //!
 //! Invariant: each entry is found by exactly one name; every drop reason is an entry, because the
 //! reasons are taken from the data plane's own list.
 
+mod causes;
 mod codes;
 mod words;
 
@@ -19,6 +20,8 @@ pub enum Subject {
     Word,
     /// Why a frame was dropped.
     DropReason,
+    /// Why a traced packet does not arrive, where no stage dropped it.
+    TraceCause,
     /// The code of an error.
     ErrorCode,
 }
@@ -29,6 +32,7 @@ impl Subject {
         match self {
             Self::Word => "word",
             Self::DropReason => "drop reason",
+            Self::TraceCause => "cause of a trace",
             Self::ErrorCode => "error code",
         }
     }
@@ -51,7 +55,7 @@ pub struct Entry {
     pub next: Option<&'static str>,
 }
 
-/// All entries: words, drop reasons, error codes.
+/// All entries: words, drop reasons, causes of traces, error codes.
 pub fn entries() -> impl Iterator<Item = Entry> {
     let drops = DropReason::ALL.iter().map(|reason| Entry {
         name: reason.name(),
@@ -64,6 +68,7 @@ pub fn entries() -> impl Iterator<Item = Entry> {
         .iter()
         .copied()
         .chain(drops)
+        .chain(causes::CAUSES.iter().copied())
         .chain(codes::CODES.iter().copied())
 }
 

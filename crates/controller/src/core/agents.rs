@@ -44,6 +44,7 @@ impl Core {
             (Arrival::Fresh, Some(FromAgent::Report(report))) => {
                 self.collect(&host, report.request_id, &report.json, out);
             }
+            (Arrival::Fresh, Some(FromAgent::Reply(reply))) => self.replied(&host, &reply, out),
             // A gap, a second Hello, or a message of a later version: start over.
             (Arrival::Gap, _) | (Arrival::Fresh, Some(FromAgent::Hello(_)) | None) => {
                 self.close(session, now, out);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use coax_api::agent::{AgentMessage, ControllerMessage};
+use coax_api::question::{HostAnswer, HostQuestion};
 use coax_api::{HostReport, MissingHost, Plan, Port, Problem, Realisation};
 use coax_model::{HostName, Name, PortName, StackFile};
 use coax_store::{Operation, Revision};
@@ -65,6 +66,13 @@ pub enum Request {
     },
     /// Ask every agent for its counters.
     Report,
+    /// Ask one agent something.
+    Ask {
+        /// Its host.
+        host: HostName,
+        /// What.
+        question: HostQuestion,
+    },
 }
 
 /// A change that a user wants. They are taken one after the other.
@@ -109,6 +117,8 @@ pub enum Answer {
         /// Hosts whose report did not come.
         missing: Vec<MissingHost>,
     },
+    /// To `Ask`: what the agent said, or why it said nothing.
+    Host(Result<HostAnswer, String>),
 }
 
 /// Something to do, in the order given.

@@ -6,6 +6,9 @@
 //! | `stacks` | whole projects, moves, waiting |
 //! | `objects` | what there is |
 //! | `reports` | counters and drops of all hosts |
+//! | `blast_radius` | how far a misbehaving member of a network gets |
+//! | `traces` | why can't A reach B |
+//! | `captures` | what passes by a port |
 //! | `service` | health, metrics, the specification |
 //! | [`openapi`] | the router and the specification, made from each other |
 //! | `failure` | errors as problem details, `input` what requests carry |
@@ -16,12 +19,15 @@
 pub mod listen;
 pub mod openapi;
 
+mod blast_radius;
+mod captures;
 mod failure;
 mod input;
 mod objects;
 mod reports;
 mod service;
 mod stacks;
+mod traces;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{App, failure, objects, reports, service, stacks};
+use super::{App, blast_radius, captures, failure, objects, reports, service, stacks, traces};
 
 /// A stack file of 50,000 ports is some 10 MiB.
 const LARGEST_BODY: usize = 64 << 20;
@@ -28,6 +28,7 @@ const LARGEST_BODY: usize = 64 << 20;
         (name = "ports", description = "Virtual network interface cards"),
         (name = "vteps", description = "Tunnel endpoints that are not Coax hosts"),
         (name = "hosts", description = "Machines that run the vSwitch"),
+        (name = "traces", description = "Why can't A reach B; what passes by a port"),
         (name = "system", description = "The controller and the system as a whole")
     )
 )]
@@ -43,6 +44,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(objects::projects))
         .routes(routes!(objects::networks))
         .routes(routes!(objects::network))
+        .routes(routes!(blast_radius::blast_radius))
         .routes(routes!(objects::subnets))
         .routes(routes!(objects::ports))
         .routes(routes!(objects::port))
@@ -55,6 +57,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reports::drops))
         .routes(routes!(reports::counters))
         .routes(routes!(stacks::wait))
+        .routes(routes!(traces::trace_packet))
+        .routes(routes!(captures::capture))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
         .routes(routes!(service::metrics))

@@ -6,6 +6,7 @@ use coax_api::HostReport;
 use coax_api::agent::agent_message::Body as FromAgent;
 use coax_api::agent::controller_message::Body as ToAgent;
 use coax_api::agent::{AgentMessage, Claims, ControllerMessage, Held, Hello, Plugged, Realised};
+use coax_api::question::HostAnswer;
 use coax_api::sequence::{Arrival, Receiver, Sender};
 use coax_compile::{NetworkSlice, SliceDelta};
 use coax_controller::core::message::SessionId;
@@ -152,7 +153,13 @@ impl Agent {
                 let report = coax_api::agent::Report { request_id, json };
                 return Ok(Some(self.number(FromAgent::Report(report))));
             }
-            ToAgent::ReportRequest(_) => {}
+            ToAgent::Question(question) if self.answers_reports => {
+                let json = serde_json::to_vec(&HostAnswer::Sent).unwrap().into();
+                let question_id = question.question_id;
+                let reply = coax_api::agent::Reply { question_id, json };
+                return Ok(Some(self.number(FromAgent::Reply(reply))));
+            }
+            ToAgent::ReportRequest(_) | ToAgent::Question(_) => {}
         }
         Ok(None)
     }

@@ -6,6 +6,7 @@
 mod attach;
 mod bpffs;
 mod features;
+mod inject;
 mod maps;
 mod open;
 mod punts;
@@ -40,6 +41,7 @@ pub struct KernelDataPlane {
     maps: Maps,
     attachments: Attachments,
     capacity: Capacity,
+    injector: Option<aya::programs::tc::SchedClassifierLink>,
 }
 
 impl std::fmt::Debug for KernelDataPlane {
@@ -175,6 +177,10 @@ impl DataPlane for KernelDataPlane {
 
     fn set_shut(&mut self, slot: u32, row: &ShutRow) -> Result<(), DataPlaneError> {
         self.maps.set_shut(slot, row)
+    }
+
+    fn prepare_injection(&mut self, device: &str) -> Result<(), DataPlaneError> {
+        self.put_injector(device)
     }
 
     fn usage(&self) -> Result<Vec<TableUsage>, DataPlaneError> {

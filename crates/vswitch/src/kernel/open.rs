@@ -2,7 +2,7 @@
 
 use super::attach::Attachments;
 use super::maps::{Maps, map_names};
-use super::{KernelDataPlane, KernelOptions, bpffs, failed, features};
+use super::{KernelDataPlane, KernelOptions, bpffs, failed, features, inject};
 use crate::{Attachment, DataPlaneError};
 use aya::maps::{Array, Map, MapData};
 use aya::programs::SchedClassifier;
@@ -40,8 +40,8 @@ pub(super) fn open(options: &KernelOptions) -> Result<KernelDataPlane, DataPlane
         .load(OBJECT)
         .map_err(failed("load the kernel program"))?;
     write_layout(&mut ebpf)?;
-    for side in [Attachment::Port, Attachment::Uplink] {
-        let name = super::attach::program_name(side);
+    let sides = [Attachment::Port, Attachment::Uplink].map(super::attach::program_name);
+    for name in sides.into_iter().chain([inject::PROGRAM]) {
         let program: &mut SchedClassifier = ebpf
             .program_mut(name)
             .ok_or_else(|| failed(format!("find the program {name}"))("the object lacks it"))?
@@ -55,6 +55,7 @@ pub(super) fn open(options: &KernelOptions) -> Result<KernelDataPlane, DataPlane
         maps: Maps::take(&mut ebpf)?,
         attachments: Attachments::new(&options.pins),
         capacity: options.capacity,
+        injector: None,
         ebpf,
     })
 }

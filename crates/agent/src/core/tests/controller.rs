@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coax_api::agent::agent_message::Body;
 use coax_api::agent::{
-    ControllerMessage, Current, Delta, Forget, Refused, ReportRequest, Snapshot, Welcome,
+    ControllerMessage, Current, Delta, Forget, Question, Refused, ReportRequest, Snapshot, Welcome,
     controller_message,
 };
 use coax_compile::Compiler;
@@ -161,6 +161,14 @@ impl World {
         }));
     }
 
+    pub(super) fn ask(&mut self, question_id: u64, json: &[u8]) {
+        let json = json.to_vec().into();
+        self.controller_says(controller_message::Body::Question(Question {
+            question_id,
+            json,
+        }));
+    }
+
     pub(super) fn controller_says(&mut self, body: controller_message::Body) {
         let Some(attached) = &mut self.controller.attached else {
             return;
@@ -206,7 +214,7 @@ impl World {
                 }
                 self.bring_up_to_date();
             }
-            Body::Realised(_) | Body::Report(_) => {}
+            Body::Realised(_) | Body::Report(_) | Body::Reply(_) => {}
         }
     }
 

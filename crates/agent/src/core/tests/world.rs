@@ -32,6 +32,7 @@ pub(super) struct World {
     pub(super) saved: Option<CacheContents>,
     pub(super) sent: Vec<Body>,
     pub(super) reports: Vec<input::ReportRequest>,
+    pub(super) inquiries: Vec<input::Inquiry>,
     pub(super) controller: Controller,
     /// Messages of the controller that have not arrived yet.
     pub(super) wire: VecDeque<(u64, ControllerMessage)>,
@@ -86,6 +87,7 @@ impl World {
             saved: None,
             sent: Vec::new(),
             reports: Vec::new(),
+            inquiries: Vec::new(),
             controller,
             wire: VecDeque::new(),
             resets: Vec::new(),
@@ -189,6 +191,14 @@ impl World {
                 self.reports.push(request);
                 self.input(Input::Reported {
                     request_id,
+                    json: b"{}".to_vec(),
+                });
+            }
+            Command::Answer(inquiry) => {
+                let question_id = inquiry.question_id;
+                self.inquiries.push(inquiry);
+                self.input(Input::Answered {
+                    question_id,
                     json: b"{}".to_vec(),
                 });
             }

@@ -1,0 +1,60 @@
+//! Questions of the controller that take more than the core: it adds what things are called, and passes them on.
+
+use coax_api::agent::{Question, Reply, agent_message};
+use coax_api::question::{HostAnswer, HostQuestion};
+
+use super::Core;
+use crate::input::{Command, Inquiry, Moment};
+use crate::trace::Names;
+
+impl Core {
+    pub(super) fn asked(&mut self, question: &Question, now: Moment) {
+        let question_id = question.question_id;
+        match serde_json::from_slice::<HostQuestion>(&question.json) {
+            Ok(question) => {
+                if let HostQuestion::Capture { port, .. } = &question {
+                    self.port_is_captured(port, now);
+                }
+                let problems = self.problems().into_iter();
+                let inquiry = Inquiry {
+                    question_id,
+                    question,
+                    names: self.names(),
+                    revision: self.revision,
+                    problems: problems
+                        .map(|problem| (problem.object, problem.reason))
+                        .collect(),
+                };
+                self.commands.push(Command::Answer(inquiry));
+            }
+            // A kind of question that a newer controller asks.
+            Err(error) => {
+                let reason = format!("this agent does not understand the question: {error}");
+                // Values of plain strings always have a JSON form.
+                let json = serde_json::to_vec(&HostAnswer::Failed { reason });
+                self.answered(question_id, json.unwrap_or_default());
+            }
+        }
+    }
+
+    pub(super) fn answered(&mut self, question_id: u64, json: Vec<u8>) {
+        self.send(agent_message::Body::Reply(Reply {
+            question_id,
+            json: json.into(),
+        }));
+    }
+
+    fn names(&self) -> Names {
+        let ports = self.claims.iter();
+        let uplinks = self.uplink_devices();
+        Names {
+            slices: self.slices.all().clone(),
+            ports: ports
+                .map(|(port, device)| (port.to_owned(), device.ifindex, device.name.clone()))
+                .collect(),
+            uplinks: uplinks
+                .map(|device| (device.ifindex, device.name.clone()))
+                .collect(),
+        }
+    }
+}

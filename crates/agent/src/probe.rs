@@ -1,0 +1,89 @@
+//! Packets that a trace sends through the fabric for real, and watching for them.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use coax_api::question::Hexadecimal;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::packet_socket::{PacketSocket, probes_only};
+
+/// Every packet is sent so often: one lost packet proves nothing.
+const TIMES: u32 = 3;
+/// And with this time between.
+const APART: Duration = Duration::from_millis(60);
+/// How long the kernel has to find out a MAC address: ARP asks again after a second.
+const RESOLUTION: Duration = Duration::from_millis(300);
+/// A port that nobody listens at (RFC 863).
+const DISCARD: u16 = 9;
+/// The largest frame that is looked at.
+const LARGEST: usize = 65_535;
+
+/// For each marker whether a probe with it came in by one of the devices in `time`.
+pub(crate) async fn watch(
+    devices: Vec<String>,
+    markers: &[[u8; 8]],
+    time: Duration,
+) -> io::Result<Vec<bool>> {
+    let sockets: io::Result<Vec<PacketSocket>> = devices
+        .iter()
+        .map(|device| PacketSocket::open(device, &probes_only()))
+        .collect();
+    let mut watchers = JoinSet::new();
+    for socket in sockets? {
+        let markers = markers.to_vec();
+        watchers.spawn_blocking(move || watch_one(&socket, &markers, time));
+    }
+    let mut seen = vec![false; markers.len()];
+    while let Some(watched) = watchers.join_next().await {
+        let watched = watched.map_err(io::Error::other)??;
+        for (seen, here) in seen.iter_mut().zip(watched) {
+            *seen |= here;
+        }
+        if seen.iter().all(|seen| *seen) {
+            break;
+        }
+    }
+    Ok(seen)
+}
+
+fn watch_one(socket: &PacketSocket, markers: &[[u8; 8]], time: Duration) -> io::Result<Vec<bool>> {
+    let end = Instant::now() + time;
+    let mut seen = vec![false; markers.len()];
+    let mut buffer = vec![0; LARGEST];
+    while Instant::now() < end && !seen.iter().all(|seen| *seen) {
+        let Some(passing) = socket.receive(&mut buffer)? else {
+            continue;
+        };
+        let frame = buffer.get(..passing.length).unwrap_or_default();
+        for (marker, seen) in markers.iter().zip(&mut seen) {
+            *seen |= !passing.outgoing && frame.windows(8).any(|bytes| bytes == marker);
+        }
+    }
+    Ok(seen)
+}
+
+/// Sends packets by a device as they are, after a while.
+pub(crate) async fn send(device: &str, packets: &[Hexadecimal], delay: Duration) -> io::Result<()> {
+    let socket = PacketSocket::open(device, &probes_only())?;
+    sleep(delay).await;
+    for time in 0..TIMES {
+        if time > 0 {
+            sleep(APART).await;
+        }
+        for Hexadecimal(packet) in packets {
+            socket.send(packet)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the kernel look for the MAC address of the next hop, as any packet would.
+pub(crate) async fn resolve(from: IpAddr, to: IpAddr) -> io::Result<()> {
+    let socket = tokio::net::UdpSocket::bind((from, 0)).await?;
+    socket.send_to(&[0], (to, DISCARD)).await?;
+    sleep(RESOLUTION).await;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Seeded faults: something is broken on purpose in a site of real controller and agent cores, and `coax trace` must
+//! name it in its first line.
+//!
+//! Everything runs in this process: the data planes are in memory, the fabric is a value, the pipeline is
+//! the real one. What needs a kernel is in the lab's tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod hypervisor;
+mod site;
+mod table;
+
+use coax_api::{TraceRequest, TraceVerdict};
+use coax_controller::trace::{Facts, trace};
+use site::Site;
+use table::{FAULTS, Fault};
+
+/// What `coax trace` prints first, and the name of the cause.
+fn first_line(site: Site, fault: &Fault) -> (String, String, TraceVerdict) {
+    let (from, to, traffic) = fault.trace;
+    let request = TraceRequest {
+        from: from.into(),
+        to: to.into(),
+        traffic: Some(traffic.into()),
+        size: fault.size,
+        ..TraceRequest::default()
+    };
+    let facts = match Facts::gather(&site.core(), &request) {
+        Ok(facts) => facts,
+        Err(problem) => return (problem.message, problem.code, TraceVerdict::Unknown),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let trace = runtime.block_on(trace(&facts, &site));
+    (trace.summary, trace.cause, trace.verdict)
+}
+
+#[test]
+fn the_first_line_names_the_cause_of_every_seeded_fault() {
+    let mut wrong = Vec::new();
+    for fault in FAULTS {
+        let mut site = Site::new();
+        (fault.seed)(&mut site);
+        let (line, cause, _) = first_line(site, fault);
+        let named = fault.line.iter().all(|part| line.contains(part));
+        if !named || cause != fault.cause {
+            wrong.push(format!("{}:\n  [{cause}] {line}", fault.name));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {} faults are not named:\n{}",
+        wrong.len(),
+        FAULTS.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn faults_have_different_names_and_lines() {
+    let mut names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), FAULTS.len());
+}
+
+/// Without a fault the same pairs reach each other: the faults are what breaks them.
+#[test]
+fn without_a_fault_everything_is_delivered() {
+    for (from, to, hops) in [
+        ("web-1", "web-2", "2 hops"),
+        ("web-1", "web-3", "1 hop"),
+        ("web-2", "web-1", "2 hops"),
+        ("fd00:1::11", "web-2", "2 hops"),
+    ] {
+        for traffic in ["tcp/443", "udp/53", "icmp"] {
+            let fault = Fault {
+                name: "none",
+                seed: |_| {},
+                trace: (from, to, traffic),
+                size: None,
+                cause: "",
+                line: &[],
+            };
+            let (line, cause, verdict) = first_line(Site::new(), &fault);
+            assert_eq!(verdict, TraceVerdict::Delivered, "{from} {to}: {line}");
+            assert_eq!(cause, "");
+            assert!(line.ends_with(hops), "{line}");
+        }
+    }
+}

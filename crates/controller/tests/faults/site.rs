@@ -1,0 +1,371 @@
+//! A controller core, three hypervisors and a fabric between them.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use coax_agent::{Command as AgentCommand, Input as AgentInput, execute};
+use coax_api::agent::{AgentMessage, ControllerMessage};
+use coax_api::question::{Hexadecimal, HostAnswer, HostQuestion};
+use coax_controller::core::Core;
+use coax_controller::core::message::{
+    Answer, Command, Input, Request, RequestId, SessionId, Write,
+};
+use coax_controller::records;
+use coax_controller::trace::Hosts;
+use coax_model::StackFile;
+use coax_store::{Memory, Outcome, Store, Transaction};
+use coax_vswitch::MemoryDataPlane;
+
+use crate::hypervisor::Hypervisor;
+
+const UNDERLAY_MTU: u32 = 1600;
+
+/// Every port with its address, so that faults can be written down.
+pub const STACK: &str = "
+version: 1
+project: shop
+networks:
+  web: { subnets: [10.10.1.0/24, 'fd00:1::/64'], vni: 100, mtu: 1500 }
+  db: { subnets: [10.10.3.0/24], vni: 300, mtu: 1500 }
+ports:
+  web-1: { network: web, addresses: [10.10.1.11, 'fd00:1::11'], mac: '02:00:00:00:01:01' }
+  web-2: { network: web, addresses: [10.10.1.12, 'fd00:1::12'], mac: '02:00:00:00:01:02' }
+  web-3: { network: web, addresses: [10.10.1.13], mac: '02:00:00:00:01:03' }
+  web-4: { network: web, addresses: [10.10.1.14], mac: '02:00:00:00:01:04' }
+  db-1: { network: db, addresses: [10.10.3.11], mac: '02:00:00:00:03:01' }
+vteps:
+  legacy: { address: 192.0.2.99, networks: [web], macs: ['02:00:00:00:99:01'] }
+";
+
+/// Another project with the same addresses.
+pub const OTHER_STACK: &str = "
+version: 1
+project: bank
+networks:
+  vault: { subnets: [10.10.1.0/24], vni: 900, mtu: 1500 }
+ports:
+  safe: { network: vault, addresses: [10.10.1.77] }
+";
+
+/// Everything.
+pub struct Site(Mutex<State>);
+
+struct State {
+    core: Core,
+    store: Memory,
+    now: Instant,
+    elapsed: Duration,
+    hypervisors: Vec<Hypervisor>,
+    replies: Vec<(u64, Answer)>,
+    next_request: u64,
+    /// Pairs of hosts between which no tunnel packet passes, in this direction.
+    blocked: BTreeSet<(u8, u8)>,
+    /// Largest packet that the fabric carries.
+    fabric_mtu: usize,
+    /// What is on its way in the fabric: receiver and packet.
+    packets: Vec<(u8, Vec<u8>)>,
+    to_agents: VecDeque<(usize, ControllerMessage)>,
+    to_controller: VecDeque<(usize, AgentMessage)>,
+    stream: u64,
+    sessions: u64,
+}
+
+impl Site {
+    /// web-1 and web-3 on hv1, web-2 and db-1 on hv2; hv3 has web-4.
+    pub fn new() -> Self {
+        Self::with_planes(|_| MemoryDataPlane::new())
+    }
+
+    /// The same with data planes of one's own, by number of the host.
+    pub fn with_planes(planes: impl Fn(u8) -> MemoryDataPlane) -> Self {
+        let (store, now) = (Memory::new(), Instant::now());
+        let generation = records::next_generation(&store).unwrap();
+        let loaded = records::load(&store, UNDERLAY_MTU).unwrap();
+        let core = Core::new(
+            generation,
+            loaded.revision,
+            loaded.intent,
+            loaded.revisions,
+            now,
+        );
+        let hypervisors = (1..=3).map(|number| Hypervisor::new(number, planes(number)));
+        let site = Self(Mutex::new(State {
+            core,
+            store,
+            now,
+            elapsed: Duration::ZERO,
+            hypervisors: hypervisors.collect(),
+            replies: Vec::new(),
+            next_request: 0,
+            blocked: BTreeSet::new(),
+            fabric_mtu: 1600,
+            packets: Vec::new(),
+            to_agents: VecDeque::new(),
+            to_controller: VecDeque::new(),
+            stream: 0,
+            sessions: 100,
+        }));
+        let mut state = site.state();
+        for host in 0..3 {
+            for input in state.hypervisors[host].first_inputs() {
+                state.agent(host, input);
+            }
+        }
+        state.settle();
+        drop(state);
+        site.apply(STACK);
+        site.apply(OTHER_STACK);
+        for (host, port) in [
+            (1, "shop/web-1"),
+            (1, "shop/web-3"),
+            (2, "shop/web-2"),
+            (2, "shop/db-1"),
+            (2, "bank/safe"),
+            (3, "shop/web-4"),
+        ] {
+            site.plug(host, port);
+        }
+        site
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// The controller's core, to read.
+    pub fn core(&self) -> impl std::ops::Deref<Target = Core> + '_ {
+        struct Reading<'a>(MutexGuard<'a, State>);
+        impl std::ops::Deref for Reading<'_> {
+            type Target = Core;
+            fn deref(&self) -> &Core {
+                &self.0.core
+            }
+        }
+        Reading(self.state())
+    }
+
+    /// Changes a host.
+    pub fn host(&self, number: u8, change: impl FnOnce(&mut Hypervisor)) {
+        change(&mut self.state().hypervisors[usize::from(number) - 1]);
+    }
+
+    /// Makes a project what the file says.
+    pub fn apply(&self, yaml: &str) {
+        let file = StackFile::parse(yaml).unwrap();
+        let dry_run = false;
+        self.write(Write::Apply { file, dry_run });
+    }
+
+    fn write(&self, write: Write) {
+        let mut state = self.state();
+        state.request(Request::Write(write));
+        state.settle();
+    }
+
+    /// A VM's device appears.
+    pub fn plug(&self, number: u8, port: &str) {
+        let mut state = self.state();
+        let host = usize::from(number) - 1;
+        let device = state.hypervisors[host].new_device(port);
+        state.agent(host, AgentInput::Device(device));
+        state.settle();
+    }
+
+    /// A VM's device goes.
+    pub fn unplug(&self, number: u8, port: &str) {
+        let mut state = self.state();
+        let host = usize::from(number) - 1;
+        let ifindex = state.hypervisors[host].device_of(port);
+        state.hypervisors[host].devices.remove(&ifindex);
+        state.agent(host, AgentInput::DeviceGone { ifindex });
+        state.settle();
+    }
+
+    /// The agent of a host is killed; what is in its kernel stays.
+    pub fn kill(&self, number: u8) {
+        let mut state = self.state();
+        let host = usize::from(number) - 1;
+        state.hypervisors[host].agent = None;
+        state.end_stream(host);
+        state.settle();
+    }
+
+    /// Tunnel packets are lost in the fabric from one host to another.
+    pub fn block(&self, from: u8, to: u8) {
+        self.state().blocked.insert((from, to));
+    }
+
+    /// The fabric carries packets of so many bytes.
+    pub fn fabric_mtu(&self, bytes: usize) {
+        self.state().fabric_mtu = bytes;
+    }
+}
+
+/// The stream of a host: one each, which never breaks unless the agent dies.
+fn session(host: usize) -> SessionId {
+    SessionId(host as u64 + 1)
+}
+
+impl State {
+    fn request(&mut self, request: Request) -> u64 {
+        self.next_request += 1;
+        let id = RequestId(self.next_request);
+        self.controller(Input::Request { id, request });
+        self.next_request
+    }
+
+    fn controller(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for command in self.core.handle(input, self.now) {
+                match command {
+                    Command::Commit { operations } => {
+                        let compares = Vec::new();
+                        let transaction = Transaction {
+                            compares,
+                            operations,
+                        };
+                        let Outcome::Done(revision) = self.store.transact(&transaction).unwrap()
+                        else {
+                            panic!("there was no compare")
+                        };
+                        inputs.push_back(Input::Committed { revision });
+                    }
+                    Command::Send { session, message } => {
+                        let host = session.0 as usize - 1;
+                        self.to_agents.push_back((host, message));
+                    }
+                    Command::Close { session } => self.end_stream(session.0 as usize - 1),
+                    Command::Reply { id, answer } => {
+                        self.replies.push((id.0, answer.expect("granted")));
+                    }
+                }
+            }
+        }
+    }
+
+    fn end_stream(&mut self, host: usize) {
+        let session = session(host);
+        self.controller(Input::Closed { session });
+    }
+
+    fn agent(&mut self, host: usize, input: AgentInput) {
+        let hypervisor = &mut self.hypervisors[host];
+        let Some(agent) = &mut hypervisor.agent else {
+            return;
+        };
+        for command in agent.handle(input, self.elapsed) {
+            match command {
+                AgentCommand::Connect { stream } => {
+                    self.stream = stream;
+                    self.agent(host, AgentInput::Connected { stream });
+                }
+                AgentCommand::Disconnect { .. } => panic!("no stream breaks here"),
+                AgentCommand::Send { sequence, body, .. } => {
+                    let body = Some(body);
+                    let message = AgentMessage { sequence, body };
+                    self.to_controller.push_back((host, message));
+                }
+                AgentCommand::Apply(_) if self.hypervisors[host].stuck => {}
+                AgentCommand::Apply(batch) => {
+                    let failures = execute(&mut self.hypervisors[host].plane, &batch);
+                    let batch = batch.number;
+                    self.agent(host, AgentInput::Applied { batch, failures });
+                }
+                AgentCommand::Answer(inquiry) => {
+                    if self.hypervisors[host].mute {
+                        continue;
+                    }
+                    let answer = self.answer(host, &inquiry);
+                    let question_id = inquiry.question_id;
+                    let json = serde_json::to_vec(&answer).unwrap();
+                    self.agent(host, AgentInput::Answered { question_id, json });
+                }
+                AgentCommand::Save(_) | AgentCommand::Report(_) => {}
+            }
+        }
+    }
+
+    fn answer(&mut self, host: usize, inquiry: &coax_agent::Inquiry) -> HostAnswer {
+        let number = host as u8 + 1;
+        match &inquiry.question {
+            HostQuestion::Run { .. } => self.hypervisors[host].run(inquiry),
+            HostQuestion::Send { packets, .. } => {
+                for Hexadecimal(packet) in packets {
+                    let to = packet[33];
+                    let fits = packet.len() - 14 <= self.fabric_mtu;
+                    if fits && !self.blocked.contains(&(number, to)) {
+                        self.packets.push((to, packet.clone()));
+                    }
+                }
+                HostAnswer::Sent
+            }
+            HostQuestion::Watch { markers, .. } => {
+                let seen = markers.iter().map(|marker| {
+                    let holds = |packet: &[u8]| packet.windows(8).any(|bytes| bytes == marker);
+                    let mut packets = self.packets.iter();
+                    packets.any(|(to, packet)| *to == number && holds(packet))
+                });
+                HostAnswer::Watched {
+                    seen: seen.collect(),
+                }
+            }
+            HostQuestion::Resolve { .. } => HostAnswer::Sent,
+            HostQuestion::Capture { .. }
+            | HostQuestion::Count { .. }
+            | HostQuestion::Inject { .. } => HostAnswer::Failed {
+                reason: "there is no kernel here".into(),
+            },
+        }
+    }
+
+    /// Delivers all messages.
+    fn settle(&mut self) {
+        loop {
+            if let Some((host, message)) = self.to_controller.pop_front() {
+                let session = session(host);
+                self.controller(Input::Message { session, message });
+            } else if let Some((host, message)) = self.to_agents.pop_front() {
+                let stream = self.stream;
+                self.agent(host, AgentInput::Received { stream, message });
+            } else {
+                return;
+            }
+        }
+    }
+}
+
+impl Hosts for Site {
+    async fn ask(&self, host: &str, question: HostQuestion) -> Result<HostAnswer, String> {
+        if matches!(question, HostQuestion::Watch { .. }) {
+            // Whoever sends meanwhile goes first.
+            tokio::task::yield_now().await;
+        }
+        let mut state = self.state();
+        let host = host.parse().unwrap();
+        let id = state.request(Request::Ask { host, question });
+        state.settle();
+        let replied = |state: &mut State| {
+            let at = state.replies.iter().position(|(other, _)| *other == id)?;
+            Some(state.replies.remove(at).1)
+        };
+        let answer = replied(&mut state).or_else(|| {
+            // Nobody answers: time passes.
+            state.now += Duration::from_secs(4);
+            state.controller(Input::Tick);
+            replied(&mut state)
+        });
+        match answer {
+            Some(Answer::Host(answer)) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn marker(&self) -> [u8; 8] {
+        let mut state = self.state();
+        state.sessions += 1;
+        state.sessions.to_be_bytes()
+    }
+    async fn pause(&self) {}
+}

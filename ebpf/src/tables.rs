@@ -1,6 +1,6 @@
 //! Rows from maps, and the host's routes.
 
-use crate::maps::{ADDRESSES, HOST, MACS, NETWORKS, PATHS, PORTS, QUESTION, REPLICAS, TUNNELS};
+use crate::maps::{ADDRESSES, HOST, MACS, NETWORKS, PATHS, PORTS, QUESTION, REPLICAS, TUNNELS, SHUT, SOURCES};
 use aya_ebpf::bindings::{
     __sk_buff, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
     bpf_fib_lookup as FibLookup,
@@ -11,7 +11,7 @@ use aya_ebpf::helpers::generated::{
 use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Tables};
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+    ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use coax_wire::{MacAddress, ip::protocol};
 use core::ffi::c_void;
@@ -87,6 +87,38 @@ impl Tables for MapTables {
     fn replica(&self, key: &ReplicaKey) -> Option<&ReplicaRow> {
         // SAFETY: as in `port`.
         unsafe { REPLICAS.get(*key) }
+    }
+
+    #[inline(always)]
+    fn source(&self, key: &SourceKey) -> Option<&SourceRow> {
+        // SAFETY: as in `port`.
+        unsafe { SOURCES.get(*key) }
+    }
+
+    #[inline(always)]
+    fn shut(&self, slot: u32) -> ShutRow {
+        SHUT.get(slot).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn set_shut(&self, slot: u32, row: &ShutRow) {
+        if let Some(place) = SHUT.get_ptr_mut(slot) {
+            // SAFETY: not null and aligned. Whoever reads half of it finds the port shut a frame
+            // earlier or later.
+            unsafe { place.write_volatile(*row) };
+        }
+    }
+
+    #[inline(always)]
+    fn set_address(&self, key: &AddressKey, row: &AddressRow) {
+        // A full table keeps what it has; the next announcement tries again.
+        let _ = ADDRESSES.insert(*key, *row, 0);
+    }
+
+    #[inline(always)]
+    fn set_mac(&self, key: &MacKey, row: &MacRow) {
+        // As in `set_address`.
+        let _ = MACS.insert(*key, *row, 0);
     }
 
     #[inline(always)]

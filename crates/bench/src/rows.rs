@@ -87,6 +87,8 @@ pub fn rows(site: &Site) -> Vec<Row> {
                 mtu: site.mtu,
                 mac: site.local.mac,
                 flags: chosen(site.vlan_transparent, PortRow::VLAN_TRANSPARENT),
+                ipv4: site.local.ipv4.octets(),
+                ipv6: site.local.ipv6.octets(),
                 ..PortRow::default()
             },
         ),

@@ -216,9 +216,9 @@ impl<'a> Making<'a> {
 
     fn port(&mut self, device: &LocalPort, mac: MacAddress) {
         let flags = if self.params.vlan_transparent {
-            PortRow::VLAN_TRANSPARENT
+            PortRow::VLAN_TRANSPARENT | PortRow::ANY_ADDRESS
         } else {
-            0
+            PortRow::ANY_ADDRESS
         };
         let row = PortRow {
             network: self.id,

@@ -2,6 +2,7 @@
 
 use crate::{Frame, Meta, Refused, Sink, Tables, Verdict};
 use coax_tables::DropReason;
+use coax_wire::VlanTag;
 
 /// Runs the stage.
 #[inline(always)]
@@ -14,7 +15,20 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
     if meta.tag_count > 0 && put_tags(frame, meta).is_err() {
         return meta.drop(DropReason::RewriteFailed);
     }
+    if meta.out_vlan != 0 {
+        return put_trunk_tag(frame, meta, Verdict::Deliver);
+    }
     Verdict::Deliver
+}
+
+/// Puts the tag of the network on a trunk in front of all others.
+#[inline(never)]
+fn put_trunk_tag<F: Frame>(frame: &mut F, meta: &mut Meta, then: Verdict) -> Verdict {
+    if frame.push_tag(VlanTag::of_vlan(meta.out_vlan)).is_err() {
+        return meta.drop(DropReason::RewriteFailed);
+    }
+    meta.bytes += VlanTag::LENGTH;
+    then
 }
 
 /// The frame has become an answer of `length` bytes to its sender.
@@ -24,6 +38,10 @@ pub(crate) fn answer<F: Frame>(frame: &mut F, meta: &mut Meta, length: u32) -> V
     meta.out_ifindex = meta.ifindex;
     if meta.tag_count > 0 && put_tags(frame, meta).is_err() {
         return meta.drop(DropReason::RewriteFailed);
+    }
+    meta.out_vlan = meta.trunk_vlan;
+    if meta.out_vlan != 0 {
+        return put_trunk_tag(frame, meta, Verdict::Answer);
     }
     Verdict::Answer
 }

@@ -3,7 +3,8 @@
 use crate::{Family, Stage};
 use coax_tables::{
     AddressKey, AddressRow, DropReason, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
-    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey,
+    TunnelRow,
 };
 use coax_wire::MacAddress;
 
@@ -79,6 +80,16 @@ pub trait Tables: Clock {
     fn tunnel(&self, key: &TunnelKey) -> Option<&TunnelRow>;
     /// A receiver of copies.
     fn replica(&self, key: &ReplicaKey) -> Option<&ReplicaRow>;
+    /// An address that a port may send from, beyond those in its row.
+    fn source(&self, key: &SourceKey) -> Option<&SourceRow>;
+    /// Whether a guard has shut the port with the counters `slot`.
+    fn shut(&self, slot: u32) -> ShutRow;
+    /// Shuts or opens the port with the counters `slot`.
+    fn set_shut(&self, slot: u32, row: &ShutRow);
+    /// Notes the new owner of a shared address. Whether the same frame already meets it is left open.
+    fn set_address(&self, key: &AddressKey, row: &AddressRow);
+    /// Notes where the MAC address of a shared address lives, as in `set_address`.
+    fn set_mac(&self, key: &MacKey, row: &MacRow);
     /// The next hop of a tunnel packet.
     fn path(&self, query: &PathQuery<'_>, path: &mut Path) -> PathState;
     /// Runs `steps` for 0, 1, … `times - 1`.

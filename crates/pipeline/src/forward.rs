@@ -2,9 +2,9 @@
 //!
 //! Reads the MAC table, and the network table for groups and unknown addresses. Writes the local
 //! port, the VTEP or the range of receivers. What came out of a tunnel never goes into another one
-//! (split horizon), but for ports that have just moved away.
+//! (split horizon), but for ports that have just moved away. Isolated ports do not reach each other.
 
-use crate::{Frame, Meta, Sink, Tables, Verdict, mtu, parse};
+use crate::{Frame, Meta, Sink, Tables, Verdict, guard, mtu, parse};
 use coax_tables::{DropReason, FABRIC_SLOT, MacKey, MacRow, NetworkRow};
 use coax_wire::words;
 
@@ -18,19 +18,24 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
 ) -> Verdict {
     let destination = meta.ethernet.destination;
     if meta.is(Meta::FOREIGN_ONLY) || destination.is_group() {
-        return to_many(tables, meta);
+        return to_many(frame, tables, meta);
     }
     let Some(row) = tables.mac(&MacKey::new(meta.network, destination)) else {
         meta.flags |= Meta::UNKNOWN_UNICAST;
-        return to_many(tables, meta);
+        return to_many(frame, tables, meta);
     };
+    if row.has(MacRow::ISOLATED) && is_isolated(tables, meta) {
+        return meta.drop(DropReason::Isolated);
+    }
     if row.has(MacRow::LOCAL) {
-        if row.ifindex == meta.ifindex {
+        // Two VLANs of a trunk are two ports of one device.
+        if row.slot == meta.slot {
             return meta.drop(DropReason::Hairpin);
         }
         meta.out_ifindex = row.ifindex;
         meta.out_slot = row.slot;
-        if row.has(MacRow::TO_PEER) {
+        meta.out_vlan = row.vlan as u16;
+        if row.has(MacRow::TO_PEER) && row.vlan == 0 {
             meta.flags |= Meta::TO_PEER;
         }
         return Verdict::Next;
@@ -52,7 +57,7 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
 }
 
 #[inline(never)]
-fn to_many<T: Tables>(tables: &T, meta: &mut Meta) -> Verdict {
+fn to_many<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta) -> Verdict {
     let foreign_only = meta.is(Meta::FOREIGN_ONLY);
     if meta.ethernet.destination.is_reserved_group() {
         return meta.drop(DropReason::ReservedGroup);
@@ -78,8 +83,25 @@ fn to_many<T: Tables>(tables: &T, meta: &mut Meta) -> Verdict {
         }
         meta.flags |= Meta::FOREIGN_ONLY;
     }
+    if meta.is(Meta::FROM_TUNNEL) {
+        if is_isolated(tables, meta) {
+            meta.flags |= Meta::ISOLATED;
+        }
+        guard::shared::heard(frame, tables, meta);
+    }
     meta.flags |= Meta::TO_MANY;
     Verdict::Next
+}
+
+/// The sender is an isolated port: its own host knows it by its port row, others by where its MAC
+/// address lives.
+#[inline(always)]
+fn is_isolated<T: Tables>(tables: &T, meta: &Meta) -> bool {
+    if !meta.is(Meta::FROM_TUNNEL) {
+        return meta.is(Meta::ISOLATED);
+    }
+    let key = MacKey::new(meta.network, meta.ethernet.source);
+    matches!(tables.mac(&key), Some(row) if row.has(MacRow::ISOLATED))
 }
 
 /// Why an unknown unicast ends: it was sent here by mistake, or nobody has the address.

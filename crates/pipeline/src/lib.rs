@@ -17,6 +17,7 @@ pub mod environment;
 pub mod flow;
 pub mod forward;
 pub mod frame;
+pub mod guard;
 pub mod meta;
 pub mod mtu;
 pub mod parse;
@@ -83,7 +84,7 @@ fn port_stages<F: Frame, T: Tables, S: Sink>(
     sink: &S,
     meta: &mut Meta,
 ) -> Verdict {
-    through!(frame, tables, sink, meta: Port, Parse, Mtu, Resolve);
+    through!(frame, tables, sink, meta: Port, Parse, Guard, Mtu, Resolve);
     if punt::is_served(meta) {
         through!(frame, tables, sink, meta: Punt);
     }

@@ -60,6 +60,14 @@ pub struct Meta {
     pub destination: [u8; 16],
     /// Source and destination port of TCP, UDP and SCTP as on the wire; zero for others.
     pub ports: [u8; 4],
+    /// An IPv6 address that the port may send from; zero: none.
+    pub own_ipv6: [u8; 16],
+    /// An IPv4 address that the port may send from; zero: none.
+    pub own_ipv4: [u8; 4],
+    /// VLAN of the trunk that the frame came in; 0: it was untagged, or the port is no trunk.
+    pub trunk_vlan: u16,
+    /// VLAN of the trunk that the frame leaves in; 0: it leaves untagged.
+    pub out_vlan: u16,
     /// Transport protocol, behind extension headers; zero when not IP.
     pub protocol: u8,
     /// DSCP and ECN of the inner IP header; zero for other frames.
@@ -115,6 +123,12 @@ impl Meta {
     /// More IPv6 extension headers than are read, or one that ends too early: what the packet carries
     /// is not known.
     pub const OBSCURE: u32 = 2048;
+    /// Senders are not compared: the port may use any address, or a tag leads to a VLAN of the VM's own.
+    pub const ANY_SENDER: u32 = 4096;
+    /// The sender is an isolated port of the network.
+    pub const ISOLATED: u32 = 8192;
+    /// The frame announces a shared address: everybody is to hear of it.
+    pub const ANNOUNCES: u32 = 16_384;
 
     /// A value for one frame that entered by the device `ifindex`.
     pub const fn new(ifindex: u32) -> Self {
@@ -138,6 +152,10 @@ impl Meta {
             source: [0; 16],
             destination: [0; 16],
             ports: [0; 4],
+            own_ipv6: [0; 16],
+            own_ipv4: [0; 4],
+            trunk_vlan: 0,
+            out_vlan: 0,
             protocol: 0,
             traffic_class: 0,
             ethernet: Ethernet {
@@ -177,6 +195,9 @@ impl Meta {
         self.transport = 0;
         self.fragment = Fragment::Whole;
         self.fragment_header = 0;
+        self.port_flags = 0;
+        self.trunk_vlan = 0;
+        self.out_vlan = 0;
         self.protocol = 0;
         self.ports = [0; 4];
     }
@@ -185,6 +206,12 @@ impl Meta {
     #[inline(always)]
     pub const fn is(&self, flag: u32) -> bool {
         self.flags & flag == flag
+    }
+
+    /// True when the port by which the frame entered has `flag` of `PortRow`.
+    #[inline(always)]
+    pub const fn port_has(&self, flag: u16) -> bool {
+        self.port_flags & flag as u32 != 0
     }
 
     /// Ends the frame for `reason`.

@@ -5,6 +5,7 @@
 //! protocol with its place and ports, and which fragment it is. A payload whose ethertype says IP and whose bytes
 //! do not is carried as any other payload: it is the receiver's business.
 
+use crate::guard::bridge::is_bridge_group;
 use crate::{Fragment, Frame, Meta, Sink, Tables, Verdict, flow};
 use coax_tables::DropReason;
 use coax_wire::{EtherType, Ethernet, VlanTag, ip, words};
@@ -29,7 +30,8 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
 
 #[inline(never)]
 fn take_tags<F: Frame>(frame: &mut F, meta: &mut Meta) -> Verdict {
-    if !meta.is(Meta::TAGS_ALLOWED) {
+    // The guard looks behind the tags of what bridges send to each other.
+    if !meta.is(Meta::TAGS_ALLOWED) && !is_bridge_group(meta.ethernet.destination) {
         return meta.drop(DropReason::TaggedFrame);
     }
     for place in 0..Meta::TAGS {

@@ -97,7 +97,7 @@ fn hand_over<F: Frame, S: Sink>(
         network: meta.network,
         kind: kind as u32,
         length: 0,
-        vlan: 0,
+        vlan: meta.trunk_vlan.into(),
     };
     match frame.punt(&header) {
         Ok(()) => Verdict::Punt,

@@ -9,7 +9,8 @@ use crate::{
     Family, Frame, Meta, PathState, Refused, Repeat, Room, Sink, Tables, Verdict, deliver,
     encapsulate, underlay,
 };
-use coax_tables::{DropReason, FABRIC_SLOT, HostRow, ReplicaKey};
+use coax_tables::{DropReason, FABRIC_SLOT, HostRow, ReplicaKey, ReplicaRow};
+use coax_wire::VlanTag;
 
 /// Runs the stage.
 #[inline(always)]
@@ -65,12 +66,16 @@ impl<F: Frame, T: Tables, S: Sink> Repeat for ToPorts<'_, F, T, S> {
         let Some(replica) = self.tables.replica(&key(self.meta, index)) else {
             return true;
         };
-        if replica.ifindex == self.meta.ifindex {
+        let isolated = replica.has(ReplicaRow::ISOLATED) && self.meta.is(Meta::ISOLATED);
+        if replica.slot == self.meta.slot || isolated {
             return true;
         }
         self.meta.copies += 1;
-        let slot = replica.slot;
-        match self.frame.send_copy(replica.ifindex) {
+        let (slot, ifindex, vlan) = (replica.slot, replica.ifindex, replica.vlan);
+        if vlan != 0 {
+            return self.in_vlan(slot, ifindex, vlan);
+        }
+        match self.frame.send_copy(ifindex) {
             Ok(()) => self.sink.sent(slot, self.meta.bytes),
             Err(_) => self.sink.dropped(self.meta.slot, DropReason::CopyFailed),
         }
@@ -158,6 +163,21 @@ fn make_room<F: Frame>(frame: &mut F, meta: &mut Meta) -> Result<(), Refused> {
     }
     meta.flags |= Meta::OPEN;
     frame.open(room)
+}
+
+impl<F: Frame, T: Tables, S: Sink> ToPorts<'_, F, T, S> {
+    /// A copy for a trunk: with the tag that the network has there, which then comes off again.
+    #[inline(always)]
+    fn in_vlan(&mut self, slot: u32, ifindex: u32, vlan: u16) -> bool {
+        let pushed = self.frame.push_tag(VlanTag::of_vlan(vlan));
+        if pushed.is_ok() && self.frame.send_copy(ifindex).is_ok() {
+            self.sink.sent(slot, self.meta.bytes + VlanTag::LENGTH);
+        } else {
+            self.sink.dropped(self.meta.slot, DropReason::CopyFailed);
+        }
+        // With a tag that sticks, nobody else may get the frame.
+        pushed.is_ok() && self.frame.pop_tag().is_ok()
+    }
 }
 
 struct ToVteps<'a, F, T, S> {

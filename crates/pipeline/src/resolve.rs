@@ -6,6 +6,9 @@
 //! and announcements go to them, and only to them. Link-local IPv6 addresses that the manager
 //! does not know are asked of everybody: nobody assigns them.
 //!
+//! A shared address that nobody has announced yet is asked of everybody too, and an announcement of one
+//! goes to everybody.
+//!
 //! A host's own probes and announcements are never answered (RFC 5227, RFC 4862 section 5.4).
 
 use crate::{Frame, Meta, Sink, Tables, Verdict};
@@ -60,6 +63,9 @@ fn arp<F: Frame, T: Tables>(frame: &mut F, tables: &T, meta: &mut Meta) -> Verdi
     if !question.is_ipv4_over_ethernet() {
         return Verdict::Next;
     }
+    if meta.is(Meta::ANNOUNCES) {
+        return Verdict::Next;
+    }
     if question.operation != Arp::REQUEST {
         return if meta.ethernet.destination.is_group() {
             abroad(meta, DropReason::OwnAddress)
@@ -75,6 +81,9 @@ fn arp<F: Frame, T: Tables>(frame: &mut F, tables: &T, meta: &mut Meta) -> Verdi
         return abroad(meta, DropReason::UnknownAddress);
     };
     let owner = owner.mac;
+    if owner == MacAddress::default() {
+        return Verdict::Next;
+    }
     if owner == meta.ethernet.source {
         return abroad(meta, DropReason::OwnAddress);
     }
@@ -110,6 +119,9 @@ fn discovery<F: Frame, T: Tables>(frame: &mut F, tables: &T, meta: &mut Meta) ->
     if !read_genuine(frame, meta) {
         return meta.drop(DropReason::Malformed);
     }
+    if meta.is(Meta::ANNOUNCES) {
+        return Verdict::Next;
+    }
     let Ok((message, _)) = Discovery::mut_from_prefix(&mut meta.scratch) else {
         return Verdict::Next;
     };
@@ -126,6 +138,9 @@ fn discovery<F: Frame, T: Tables>(frame: &mut F, tables: &T, meta: &mut Meta) ->
         };
     };
     let owner = owner.mac;
+    if owner == MacAddress::default() {
+        return Verdict::Next;
+    }
     if owner == meta.ethernet.source || announcement {
         return abroad(meta, DropReason::OwnAddress);
     }

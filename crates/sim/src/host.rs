@@ -112,6 +112,7 @@ impl Host {
         let frame = frame.refusing(self.refused);
         let mut outcome = play(frame, (side, ifindex), tables, sink, meta);
         outcome.stages = sink.take_stages();
+        tables.take_notes();
         outcome
     }
 

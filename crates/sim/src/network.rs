@@ -70,7 +70,7 @@ impl Network {
         let tables = SimTables {
             rows,
             underlay: Underlay::everywhere(way),
-            now: 0,
+            ..SimTables::default()
         };
         let devices: BTreeSet<u32> = ports.into_iter().chain([UPLINK]).collect();
         self.hosts

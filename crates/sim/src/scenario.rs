@@ -110,7 +110,7 @@ impl Scenario {
         let tables = SimTables {
             rows: self.rows.clone(),
             underlay: stand.underlay(),
-            now: 0,
+            ..SimTables::default()
         };
         let host = Host::new(tables, stand.sending());
         for (slot, limit) in &self.exhausted {

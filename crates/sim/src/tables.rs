@@ -4,10 +4,11 @@ use crate::SimRows;
 use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Tables};
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+    ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use coax_wire::ip;
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
 /// One way to a VTEP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,6 +85,31 @@ pub struct SimTables {
     pub underlay: Underlay,
     /// The time, in nanoseconds.
     pub now: u64,
+    /// Ports that guards have shut, by their counters.
+    pub shut: RefCell<BTreeMap<u32, ShutRow>>,
+    /// What the pipeline has noted of shared addresses, until `take_notes` makes rows of it.
+    pub notes: RefCell<Vec<Note>>,
+}
+
+/// A row that the pipeline writes by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// The owner of a shared address.
+    Address(AddressKey, AddressRow),
+    /// Where a virtual MAC address lives.
+    Mac(MacKey, MacRow),
+}
+
+impl SimTables {
+    /// Makes rows of what was noted while the last frame was worked on.
+    pub fn take_notes(&mut self) {
+        for note in self.notes.take() {
+            match note {
+                Note::Address(key, row) => drop(self.rows.addresses.insert(key, row)),
+                Note::Mac(key, row) => drop(self.rows.macs.insert(key, row)),
+            }
+        }
+    }
 }
 
 impl Clock for SimTables {
@@ -119,6 +145,26 @@ impl Tables for SimTables {
 
     fn replica(&self, key: &ReplicaKey) -> Option<&ReplicaRow> {
         self.rows.replicas.get(key)
+    }
+
+    fn source(&self, key: &SourceKey) -> Option<&SourceRow> {
+        self.rows.sources.get(key)
+    }
+
+    fn shut(&self, slot: u32) -> ShutRow {
+        self.shut.borrow().get(&slot).copied().unwrap_or_default()
+    }
+
+    fn set_shut(&self, slot: u32, row: &ShutRow) {
+        self.shut.borrow_mut().insert(slot, *row);
+    }
+
+    fn set_address(&self, key: &AddressKey, row: &AddressRow) {
+        self.notes.borrow_mut().push(Note::Address(*key, *row));
+    }
+
+    fn set_mac(&self, key: &MacKey, row: &MacRow) {
+        self.notes.borrow_mut().push(Note::Mac(*key, *row));
     }
 
     fn path(&self, query: &PathQuery<'_>, path: &mut Path) -> PathState {

@@ -10,7 +10,8 @@ use crate::{Host, Outcome, Side, SimSink, SimTables};
 use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Sink, Stage, Tables};
 use coax_tables::{
     AddressKey, AddressRow, DropReason, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
-    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey,
+    TunnelRow,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +67,10 @@ pub enum Lookup {
     Tunnel(TunnelKey, Option<TunnelRow>),
     /// A receiver of copies.
     Replica(ReplicaKey, Option<ReplicaRow>),
+    /// An address that a port may send from.
+    Source(SourceKey, Option<SourceRow>),
+    /// Whether a guard has shut a port, by its counters; only looked up for ports that are shut.
+    Shut(u32, ShutRow),
     /// The way through the underlay, for a packet of so many bytes.
     Path {
         /// What was asked.
@@ -170,6 +175,7 @@ impl Tables for Recorder<'_> {
         address(AddressKey) -> AddressRow = Address;
         tunnel(TunnelKey) -> TunnelRow = Tunnel;
         replica(ReplicaKey) -> ReplicaRow = Replica;
+        source(SourceKey) -> SourceRow = Source;
     }
 
     fn path(&self, query: &PathQuery<'_>, path: &mut Path) -> PathState {
@@ -189,6 +195,21 @@ impl Tables for Recorder<'_> {
         });
         state
     }
+
+    fn shut(&self, slot: u32) -> ShutRow {
+        let row = self.tables.shut(slot);
+        if row.until != 0 {
+            self.note(Lookup::Shut(slot, row));
+        }
+        row
+    }
+
+    // A trace changes nothing.
+    fn set_shut(&self, _slot: u32, _row: &ShutRow) {}
+
+    fn set_address(&self, _key: &AddressKey, _row: &AddressRow) {}
+
+    fn set_mac(&self, _key: &MacKey, _row: &MacRow) {}
 
     fn repeat<R: Repeat>(&self, times: u32, steps: &mut R) {
         self.tables.repeat(times, steps);

@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 use std::collections::BTreeSet;
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    proptest::collection::vec(any::<u8>(), 0..400)
+    proptest::collection::vec(any::<u8>(), 0..700)
 }
 
 proptest! {
@@ -49,7 +49,7 @@ fn noise_reaches_every_stage_verdict_and_reason() {
     let mut runner = TestRunner::deterministic();
     let (mut stages, mut verdicts, mut reasons) =
         (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for _ in 0..5_000 {
+    for _ in 0..10_000 {
         let bytes = bytes().new_tree(&mut runner).unwrap().current();
         let (host, outcomes) = noise::scenario(&bytes, &Stand::default())
             .play(&Stand::default())

@@ -116,6 +116,15 @@ impl VlanTag {
     /// Bytes that a tag adds to a frame.
     pub const LENGTH: u32 = 4;
 
+    /// A customer tag of this VLAN, without priority.
+    #[inline(always)]
+    pub const fn of_vlan(vlan: u16) -> Self {
+        Self {
+            protocol: EtherType::VLAN,
+            control: vlan.to_be_bytes(),
+        }
+    }
+
     /// The VLAN identifier; 0 for a priority tag.
     pub const fn vlan(self) -> u16 {
         u16::from_be_bytes(self.control) & 0x0fff

@@ -129,7 +129,8 @@ fn member(vm: &Vm, ifindex: u32) -> [Row; 3] {
         slot: SLOT,
         mtu: MTU,
         mac: vm.mac,
-        flags: 0,
+        ipv4: vm.ipv4.octets(),
+        ipv6: vm.ipv6.octets(),
         ..PortRow::default()
     };
     let place = MacRow {

@@ -135,7 +135,7 @@ fn a_port_that_is_here_has_all_its_rows() {
             slot: 1,
             mtu: 1450,
             mac,
-            flags: 0,
+            flags: PortRow::ANY_ADDRESS,
             ..PortRow::default()
         }
     );

@@ -1,6 +1,6 @@
 //! Frames from noise: valid ones of all kinds, then damaged, tagged, cut, nested.
 
-use super::{GATEWAY, NETWORKS, Noise, ROUTER, VMS, ipv4, ipv6, link_local, mac};
+use super::{GATEWAY, NETWORKS, Noise, ROUTER, VMS, hostile, ipv4, ipv6, link_local, mac};
 use crate::craft::{self, Discovery, Ipv4, Ipv6, Tunnel};
 use crate::stand::Vtep;
 use crate::{Device, Enters, Side};
@@ -42,7 +42,7 @@ fn inside(noise: &mut Noise<'_>, depth: usize) -> Vec<u8> {
     let vm = noise.pick(1, &VMS);
     let from = mac(vm);
     let peer = noise.pick(2, &VMS);
-    let frame = match noise.below(14) {
+    let frame = match noise.below(18) {
         0..=2 => over_ipv4(noise, from, vm, peer),
         3..=5 => over_ipv6(noise, from, vm, peer),
         6 | 7 => arp(noise, from, vm, peer),
@@ -56,6 +56,7 @@ fn inside(noise: &mut Noise<'_>, depth: usize) -> Vec<u8> {
             craft::ethernet(to, from, ethertype, &payload(noise))
         }
         11 | 12 => request(noise, from, vm),
+        13..=16 => hostile::frame(noise, vm, peer),
         _ if depth < DEPTH => outside(noise, depth + 1),
         _ => craft::ethernet(mac(peer), from, craft::EXPERIMENT, &[]),
     };
@@ -149,7 +150,10 @@ fn over_ipv4(noise: &mut Noise<'_>, from: MacAddress, vm: u8, peer: u8) -> Vec<u
 }
 
 fn over_ipv6(noise: &mut Noise<'_>, from: MacAddress, vm: u8, peer: u8) -> Vec<u8> {
-    let source = noise.pick(ipv6(vm), &[link_local(vm)]);
+    let source = noise.pick(
+        ipv6(vm),
+        &[ipv6(vm), link_local(vm), super::own_link_local(vm)],
+    );
     let target = noise.pick(
         ipv6(peer),
         &[
@@ -201,7 +205,15 @@ fn arp(noise: &mut Noise<'_>, from: MacAddress, vm: u8, peer: u8) -> Vec<u8> {
 }
 
 fn discovery(noise: &mut Noise<'_>, from: MacAddress, vm: u8, peer: u8) -> Vec<u8> {
-    let own = noise.pick(ipv6(vm), &[link_local(vm), Ipv6Addr::UNSPECIFIED]);
+    let own = noise.pick(
+        ipv6(vm),
+        &[
+            ipv6(vm),
+            link_local(vm),
+            super::own_link_local(vm),
+            Ipv6Addr::UNSPECIFIED,
+        ],
+    );
     let target = noise.pick(ipv6(peer), &[link_local(peer), ipv6(5), ipv6(vm)]);
     let mut message = if noise.one_in(3) {
         let all = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);

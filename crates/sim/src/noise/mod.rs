@@ -7,6 +7,7 @@
 //! VTEPs, because noise that never meets a row would only ever be dropped at the door.
 
 mod frames;
+mod hostile;
 mod raw;
 mod rows;
 mod wire;
@@ -112,6 +113,21 @@ pub(crate) const ROUTER: u8 = 9;
 /// The gateway's MAC address.
 pub const GATEWAY: MacAddress = MacAddress([0x02, 0xc0, 0xa0, 0, 0, 1]);
 
+/// The VLAN of another network on a trunk.
+pub(crate) const VLAN: u16 = 5;
+
+/// The secret of the host's canaries.
+pub(crate) const CANARY: u64 = 0x00c0_a000_0000_0001;
+
+/// A MAC address that moves with an address (RFC 9568 section 7.3).
+pub(crate) const VIRTUAL: MacAddress = MacAddress([0, 0, 0x5e, 0, 1, 9]);
+
+/// An address that ports have beside their own, or share.
+pub(crate) const FURTHER4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
+
+/// The same over IPv6.
+pub(crate) const FURTHER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
+
 /// A VM's MAC address.
 pub const fn mac(vm: u8) -> MacAddress {
     MacAddress([0x02, 0, 0, 0, 0, vm])
@@ -125,6 +141,11 @@ pub const fn ipv4(vm: u8) -> Ipv4Addr {
 /// A VM's IPv6 address.
 pub const fn ipv6(vm: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, vm as u16)
+}
+
+/// The link-local address that is made of a VM's MAC address.
+pub fn own_link_local(vm: u8) -> Ipv6Addr {
+    coax_wire::ip::link_local(mac(vm)).into()
 }
 
 /// A VM's link-local address.

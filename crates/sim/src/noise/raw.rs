@@ -26,13 +26,13 @@ pub fn raw(bytes: &[u8], stand: &Stand) -> Scenario {
         enters = enters.of_segments(u32::from(choice) * 40);
     }
     Scenario {
-        rows: rows(choice & 2 != 0, stand),
+        rows: rows(choice & 2 != 0, choice & 8 != 0, stand),
         frames: vec![enters],
         exhausted: Vec::new(),
     }
 }
 
-fn rows(tags: bool, stand: &Stand) -> SimRows {
+fn rows(tags: bool, guarded: bool, stand: &Stand) -> SimRows {
     let network = NETWORKS[0];
     let mut rows = SimRows::new(host_row());
     let mut receivers = Vec::new();
@@ -44,7 +44,10 @@ fn rows(tags: bool, stand: &Stand) -> SimRows {
             slot,
             mtu: MTU,
             mac: mac(vm),
-            flags: tagged | PortRow::ANY_SOURCE,
+            flags: tagged | PortRow::ANY_SOURCE | if guarded { 0 } else { PortRow::ANY_ADDRESS },
+            ipv4: ipv4(vm).octets(),
+            ipv6: ipv6(vm).octets(),
+            shut_seconds: 1000,
             ..PortRow::default()
         };
         rows.port(ifindex, port);

@@ -1,13 +1,17 @@
 //! Rows from noise.
 
-use super::{GATEWAY, NETWORKS, Noise, ROUTER, VMS, ipv4, ipv6, link_local, mac};
+use super::{
+    CANARY, FURTHER4, FURTHER6, GATEWAY, NETWORKS, Noise, ROUTER, VIRTUAL, VLAN, VMS, ipv4, ipv6,
+    link_local, mac,
+};
 use crate::rows::Receiver;
 use crate::stand::{Vtep, host_row};
 use crate::{Device, SimRows, Stand};
 use coax_tables::{
-    AddressKey, AddressRow, HostRow, Limit, MacRow, NetworkId, NetworkRow, PortRow, TunnelRow,
+    AddressKey, AddressRow, HostRow, Limit, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
+    ReplicaRow, SourceRow, TunnelRow,
 };
-use coax_wire::ip;
+use coax_wire::{MacAddress, ip};
 
 const VTEPS: [Vtep; 6] = [
     Vtep::PEER,
@@ -28,6 +32,7 @@ pub(super) fn rows(noise: &mut Noise<'_>, stand: &Stand) -> SimRows {
         macs(noise, stand, &mut rows, id);
         addresses(noise, &mut rows, id);
         gateway(noise, &mut rows, id);
+        shared(noise, &mut rows, id);
         tunnels(noise, &mut rows, id);
     }
     rows
@@ -43,6 +48,7 @@ fn host(noise: &mut Noise<'_>) -> HostRow {
         other if other % 4 == 3 => row.flags = HostRow::PIPE_DSCP,
         _ => {}
     }
+    row.canary = CANARY;
     row
 }
 
@@ -73,10 +79,67 @@ fn ports(noise: &mut Noise<'_>, stand: &Stand, rows: &mut SimRows) {
             slot: u32::from(vm),
             mtu: noise.pick(1500, &MTUS),
             mac: mac(vm),
-            flags: flags | served,
+            flags: flags | served | guards(noise),
+            ipv4: noise.pick(ipv4(vm).octets(), &[ipv4(vm).octets(), [0; 4]]),
+            ipv6: noise.pick(ipv6(vm).octets(), &[ipv6(vm).octets(), [0; 16]]),
+            shut_seconds: noise.pick(1000, &[1000, 0]),
             ..PortRow::default()
         };
         rows.port(stand.index(device), row);
+        if row.has(PortRow::TRUNK) {
+            let key = PortKey {
+                ifindex: stand.index(device),
+                vlan: VLAN.into(),
+            };
+            let tagged = PortRow {
+                network: noise.pick(NETWORKS[1], &NETWORKS),
+                slot: trunk_slot(vm),
+                flags: row.flags & !PortRow::TRUNK,
+                ..row
+            };
+            rows.ports.insert(key, tagged);
+        }
+        sources(noise, rows, vm);
+    }
+}
+
+/// What the guards of a port let pass.
+fn guards(noise: &mut Noise<'_>) -> u16 {
+    let mut flags = noise.pick(0, &[PortRow::ANY_ADDRESS]);
+    for (flag, rarely) in [
+        (PortRow::SERVER, 4),
+        (PortRow::ISOLATED, 3),
+        (PortRow::TRUNK, 4),
+    ] {
+        if noise.one_in(rarely) {
+            flags |= flag;
+        }
+    }
+    flags
+}
+
+/// Counters of the VLAN of a VM's trunk.
+const fn trunk_slot(vm: u8) -> u32 {
+    vm as u32 + 3
+}
+
+/// Further addresses of a port, of which several ports may share some.
+fn sources(noise: &mut Noise<'_>, rows: &mut SimRows, vm: u8) {
+    for address in [ip::mapped(FURTHER4.octets()), FURTHER6.octets()] {
+        let row = SourceRow {
+            mac: noise.pick(mac(vm), &[mac(vm), VIRTUAL, mac(3)]),
+            flags: noise.pick(0, &[SourceRow::SHARED]),
+        };
+        if noise.one_in(2) {
+            rows.source(vm.into(), address, row);
+        }
+    }
+    if noise.one_in(3) {
+        let row = SourceRow {
+            mac: VIRTUAL,
+            flags: 0,
+        };
+        rows.source(vm.into(), ip::link_local(VIRTUAL), row);
     }
 }
 
@@ -85,11 +148,28 @@ fn network(noise: &mut Noise<'_>, stand: &Stand, rows: &mut SimRows, id: Network
         return;
     }
     let mut receivers = Vec::new();
-    for (vm, device) in (1..).zip([Device::Vm1, Device::Vm2, Device::Vm3, Device::Down]) {
+    for (vm, device) in (1u8..).zip([Device::Vm1, Device::Vm2, Device::Vm3, Device::Down]) {
         let rarely = !device.is_up();
         if noise.one_in(if rarely { 8 } else { 2 }) {
             let ifindex = stand.index(device);
-            receivers.push(Receiver::Port { ifindex, slot: vm });
+            receivers.push(match noise.below(8) {
+                6 => Receiver::Local(ReplicaRow {
+                    ifindex,
+                    slot: trunk_slot(vm),
+                    vlan: VLAN,
+                    ..ReplicaRow::default()
+                }),
+                7 => Receiver::Local(ReplicaRow {
+                    ifindex,
+                    slot: vm.into(),
+                    flags: ReplicaRow::ISOLATED,
+                    ..ReplicaRow::default()
+                }),
+                _ => Receiver::Port {
+                    ifindex,
+                    slot: vm.into(),
+                },
+            });
         }
     }
     for vtep in VTEPS {
@@ -152,6 +232,18 @@ fn macs(noise: &mut Noise<'_>, stand: &Stand, rows: &mut SimRows, id: NetworkId)
                 }
             }
         };
+        let row = match noise.below(12) {
+            9 if vm < 4 => MacRow {
+                slot: trunk_slot(vm),
+                vlan: VLAN.into(),
+                ..row
+            },
+            10 | 11 => MacRow {
+                flags: row.flags | MacRow::ISOLATED,
+                ..row
+            },
+            _ => row,
+        };
         rows.mac(id, mac(vm), row);
     }
 }
@@ -168,8 +260,28 @@ fn addresses(noise: &mut Noise<'_>, rows: &mut SimRows, id: NetworkId) {
         };
         rows.address(id, ip::mapped(ipv4(vm).octets()), owner);
         rows.address(id, ipv6(vm).octets(), owner);
+        if choice % 4 == 3 {
+            rows.address(id, ip::link_local(mac(vm)), owner);
+        }
         if choice >= 8 {
             rows.address(id, link_local(vm).octets(), owner);
+        }
+    }
+}
+
+/// Addresses that move by themselves.
+fn shared(noise: &mut Noise<'_>, rows: &mut SimRows, id: NetworkId) {
+    for address in [ip::mapped(FURTHER4.octets()), FURTHER6.octets()] {
+        let row = AddressRow {
+            mac: noise.pick(MacAddress::default(), &[mac(1), mac(4), VIRTUAL]),
+            flags: noise.pick(AddressRow::SHARED, &[0]),
+        };
+        if noise.one_in(2) {
+            let key = AddressKey {
+                address,
+                network: id,
+            };
+            rows.addresses.insert(key, row);
         }
     }
 }
@@ -219,7 +331,7 @@ pub(super) fn exhausted(noise: &mut Noise<'_>) -> Vec<(u32, Limit)> {
     let mut exhausted = Vec::new();
     for limit in Limit::ALL {
         for slot in 0..4 {
-            if noise.one_in(16) {
+            if noise.one_in(8) {
                 exhausted.push((slot, limit));
             }
         }

@@ -23,13 +23,14 @@ pub fn index(device: Device) -> u32 {
     Stand::default().index(device)
 }
 
+/// The row of a port that nobody guards: other stages are tested with it.
 pub fn port_row(vm: u8) -> PortRow {
     PortRow {
         network: NETWORK,
         slot: vm.into(),
         mtu: MTU,
         mac: mac(vm),
-        flags: 0,
+        flags: PortRow::ANY_ADDRESS | PortRow::SERVER,
         ..PortRow::default()
     }
 }

@@ -269,7 +269,7 @@ fn there_is_no_hidden_limit() {
     let tables = coax_sim::SimTables {
         rows,
         underlay: coax_sim::Underlay::everywhere(way),
-        now: 0,
+        ..coax_sim::SimTables::default()
     };
     let mut host = coax_sim::Host::new(tables, [index(Device::Up1)]);
     assert_eq!(

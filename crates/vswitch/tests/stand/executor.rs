@@ -38,7 +38,6 @@ pub struct Executor {
     pub stand: Stand,
     pub plane: KernelDataPlane,
     pins: PathBuf,
-    rows: Rows,
     meta: PerCpuArray<MapData, [u8; META_BYTES]>,
     counters: PerCpuArray<MapData, [u8; COUNTER_BYTES]>,
     limits: Array<MapData, u64>,
@@ -66,7 +65,6 @@ impl Executor {
         let counters = Map::PerCpuArray(pinned("COUNTERS"));
         let mut executor = Self {
             stand,
-            rows: plane.rows().unwrap(),
             punts: plane.take_punts().unwrap(),
             plane,
             meta: PerCpuArray::try_from(meta).unwrap(),
@@ -85,7 +83,9 @@ impl Executor {
     pub fn begin(&mut self, scenario: &Scenario) {
         let wanted = rows_of(&scenario.rows);
         let keys: std::collections::BTreeSet<_> = wanted.iter().map(|row| row.key()).collect();
-        let gone = self.rows.iter().filter(|row| !keys.contains(&row.key()));
+        // The programs write rows of their own, for addresses that are shared.
+        let there = self.plane.rows().unwrap();
+        let gone = there.iter().filter(|row| !keys.contains(&row.key()));
         let operations: Vec<RowOperation> = gone
             .map(|row| RowOperation::Delete(row.key()))
             .chain(wanted.iter().map(RowOperation::Put))
@@ -93,7 +93,6 @@ impl Executor {
         for operation in operations {
             self.plane.apply(&operation).unwrap();
         }
-        self.rows = wanted;
         for slot in 0..=SLOTS {
             self.plane.reset_counters(slot).unwrap();
         }
@@ -144,8 +143,13 @@ impl Executor {
         };
         let leaves = result.return_value == 7;
         // The kernel keeps the outermost tag beside the frame, where a test-run does not show it.
-        if matches!(verdict, Verdict::Deliver | Verdict::Answer) && meta.tag_count > 0 {
-            out.splice(12..12, meta.tag);
+        if matches!(verdict, Verdict::Deliver | Verdict::Answer) {
+            let [high, low] = meta.out_vlan.to_be_bytes();
+            if meta.out_vlan > 0 {
+                out.splice(12..12, [0x81, 0, high, low]);
+            } else if meta.tag_count > 0 {
+                out.splice(12..12, meta.tag);
+            }
         }
         Outcome {
             verdict,
@@ -205,6 +209,7 @@ impl Executor {
         let next_hop = std::mem::offset_of!(Meta, path)
             + std::mem::offset_of!(coax_pipeline::Path, destination);
         let tags = std::mem::offset_of!(Meta, tags);
+        let out_vlan = std::mem::offset_of!(Meta, out_vlan);
         MetaView {
             flags: word(std::mem::offset_of!(Meta, flags)),
             out_ifindex: word(std::mem::offset_of!(Meta, out_ifindex)),
@@ -212,6 +217,7 @@ impl Executor {
             reason: DropReason::ALL[reason as usize],
             next_hop: bytes[next_hop..next_hop + 6].try_into().unwrap(),
             tag: bytes[tags..tags + 4].try_into().unwrap(),
+            out_vlan: u16::from_ne_bytes(bytes[out_vlan..out_vlan + 2].try_into().unwrap()),
         }
     }
 }
@@ -224,6 +230,7 @@ struct MetaView {
     reason: DropReason,
     next_hop: [u8; 6],
     tag: [u8; 4],
+    out_vlan: u16,
 }
 
 impl Drop for Executor {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use coax_api::{TracePath, TraceRow};
 use coax_pipeline::PathState;
 use coax_sim::trace::Lookup;
-use coax_tables::{HostRow, MacRow, PortKey, PortRow};
+use coax_tables::{DropReason, HostRow, MacRow, PortKey, PortRow, ShutRow};
 use coax_vswitch::Table;
 use coax_wire::MacAddress;
 
@@ -13,6 +13,9 @@ use super::{HostView, is_passable, path_lookup};
 
 /// Routes are the host's, not a table of the vSwitch.
 const ROUTES: &str = "routes";
+
+/// What guards have shut, which is no table either.
+const SHUT: &str = "shut";
 
 /// An address as rows hold it.
 fn address(bytes: [u8; 16]) -> IpAddr {
@@ -70,6 +73,15 @@ pub(super) fn row(view: &HostView, lookup: &Lookup) -> TraceRow {
             };
             (Table::Replicas.name(), row.is_some(), text)
         }
+        Lookup::Source(key, row) => {
+            let ip = address(key.address);
+            let text = match row {
+                Some(row) => format!("the port may send from {ip} with MAC {}", row.mac),
+                None => format!("the port may not send from {ip}"),
+            };
+            (Table::Sources.name(), row.is_some(), text)
+        }
+        Lookup::Shut(_, row) => (SHUT, row.until != 0, shut(row)),
         Lookup::Path { state, .. } => {
             let text = path(view, lookup).map(|path| route(&path, state));
             (ROUTES, is_passable(state), text.unwrap_or_default())
@@ -80,6 +92,12 @@ pub(super) fn row(view: &HostView, lookup: &Lookup) -> TraceRow {
         found,
         text,
     }
+}
+
+fn shut(row: ShutRow) -> String {
+    let reason = DropReason::ALL.get(row.reason as usize);
+    let reason = reason.map_or("unknown", |reason| reason.name());
+    format!("a guard has shut the port ({reason}); it opens again by itself")
 }
 
 fn port(view: &HostView, key: PortKey, row: Option<PortRow>) -> String {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use coax_api::{Action, Plan, PlannedChange};
 use coax_model::{
-    Binding, Change, HostName, Name, Plan as ModelPlan, PortName, check_host, plan, plan_delete,
+    Binding, Change, HostName, Name, Plan as ModelPlan, PortName, check_host, enforced, plan,
+    plan_delete,
 };
 use coax_store::Revision;
 
@@ -41,13 +42,15 @@ impl Core {
         while self.pending.is_none() {
             if let Some((id, write)) = self.queue.pop_front() {
                 match write {
-                    Write::Apply { file, dry_run } => match plan(&file, &self.intent) {
-                        Ok(plan) => self.start(id, &plan, dry_run, now, out),
-                        Err(refusals) => out.push(Command::Reply {
-                            id,
-                            answer: Err(Box::new(problem::refusals(&refusals))),
-                        }),
-                    },
+                    Write::Apply { file, dry_run } => {
+                        match enforced::check(&file).and_then(|()| plan(&file, &self.intent)) {
+                            Ok(plan) => self.start(id, &plan, dry_run, now, out),
+                            Err(refusals) => out.push(Command::Reply {
+                                id,
+                                answer: Err(Box::new(problem::refusals(&refusals))),
+                            }),
+                        }
+                    }
                     Write::Destroy { project, dry_run } => {
                         self.start_destroy(id, &project, dry_run, now, out);
                     }

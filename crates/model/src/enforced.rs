@@ -1,0 +1,131 @@
+//! What the file format has words for and no vSwitch carries out yet. Such a file is refused as a whole:
+//! a rule that nobody enforces looks like protection, and a router that nobody runs like a fault.
+//! A line goes from here when the last stage of its way, from the file to the packet, is there.
+
+use crate::FieldPath;
+use crate::file::{NetworkEntry, PortEntry, StackFile};
+use crate::network::NetworkKind;
+use crate::rule::{Refusals, Rule};
+
+/// Refuses what this version does not carry out.
+///
+/// # Errors
+/// Every field that asks for something of the kind.
+pub fn check(file: &StackFile) -> Result<(), Refusals> {
+    let mut refusals = Refusals::default();
+    let mut refuse = |asked: bool, path: &[&str], what: &'static str| {
+        if asked {
+            refusals.push(FieldPath::keys(path), Rule::NotEnforced { what });
+        }
+    };
+    refuse(file.firewall.is_some(), &["firewall"], "firewalls");
+    refuse(!file.routers.is_empty(), &["routers"], "routers");
+    for (name, network) in &file.networks {
+        for (asked, field, what) in of_network(network) {
+            refuse(asked, &["networks", name.as_str(), field], what);
+        }
+    }
+    for (name, port) in &file.ports {
+        for (asked, field, what) in of_port(port) {
+            refuse(asked, &["ports", name.as_str(), field], what);
+        }
+    }
+    refusals.or(())
+}
+
+/// A field: whether it asks for something, its name, and what it asks for.
+type Asked = (bool, &'static str, &'static str);
+
+fn of_network(network: &NetworkEntry) -> [Asked; 8] {
+    let default = NetworkEntry::default();
+    [
+        (
+            network.kind != NetworkKind::default(),
+            "type",
+            "routed networks",
+        ),
+        (network.dhcp.is_some(), "dhcp", "DHCP settings"),
+        (
+            network.router_advertisements.is_some(),
+            "router_advertisements",
+            "router advertisements",
+        ),
+        (network.dns != default.dns, "dns", "DNS settings"),
+        (network.own_servers, "own_servers", "servers of one's own"),
+        (network.isolated, "isolated", "isolated networks"),
+        (
+            network.storm_control != default.storm_control,
+            "storm_control",
+            "storm limits",
+        ),
+        (
+            network.shut_time != default.shut_time,
+            "shut_time",
+            "shut times",
+        ),
+    ]
+}
+
+fn of_port(port: &PortEntry) -> [Asked; 6] {
+    [
+        (
+            !port.allowed_addresses.is_empty(),
+            "allowed_addresses",
+            "allowed addresses",
+        ),
+        (port.isolated.is_some(), "isolated", "isolated ports"),
+        (!port.trunk.is_empty(), "trunk", "trunk ports"),
+        (port.any_address, "any_address", "address rights"),
+        (port.any_mac, "any_mac", "address rights"),
+        (port.may_serve, "may_serve", "server rights"),
+    ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_carries_out_is_refused_with_its_field() {
+        let text = "
+version: 1
+project: shop
+networks:
+  web: { subnets: [10.10.1.0/24], type: routed, dhcp: true }
+  app: { subnets: [10.10.2.0/24] }
+ports:
+  web-1: { network: web, isolated: true }
+routers:
+  gw: { networks: [web, app] }
+firewall: { default: deny }
+";
+        let file = StackFile::parse(text).unwrap();
+        let refusals = check(&file).unwrap_err();
+        let paths: Vec<String> = refusals
+            .0
+            .iter()
+            .map(|refusal| refusal.path.to_string())
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                "firewall",
+                "routers",
+                "networks.web.type",
+                "networks.web.dhcp",
+                "ports.web-1.isolated",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_works_is_let_through() {
+        for text in [
+            include_str!("../../../examples/shop.yaml"),
+            include_str!("../../../examples/bank.yaml"),
+        ] {
+            assert_eq!(check(&StackFile::parse(text).unwrap()), Ok(()));
+        }
+    }
+}

@@ -86,7 +86,8 @@ pub fn rows(site: &Site) -> Vec<Row> {
                 slot: SLOT,
                 mtu: site.mtu,
                 mac: site.local.mac,
-                flags: chosen(site.vlan_transparent, PortRow::VLAN_TRANSPARENT),
+                flags: PortRow::ANY_ADDRESS
+                    | chosen(site.vlan_transparent, PortRow::VLAN_TRANSPARENT),
                 ipv4: site.local.ipv4.octets(),
                 ipv6: site.local.ipv6.octets(),
                 ..PortRow::default()

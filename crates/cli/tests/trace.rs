@@ -136,7 +136,7 @@ fn devices_and_programs(lab: &Lab) {
 
     let alias = "ip link set";
     lab.at("hv1", &format!("{alias} {device} alias nobody"));
-    lab.names(THERE, "port-down", &["shop/web-1", "no device on hv1"]);
+    lab.names(THERE, "port-unbound", &["shop/web-1", "is on no host"]);
     lab.at("hv1", &format!("{alias} {device} alias coax:shop/web-1"));
     lab.names(THERE, "", &["delivered"]);
 }

@@ -98,11 +98,13 @@ fn load<T: FromBytes>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
 }
 
 /// A number of bytes, if a `T` has as many. The compiler is kept from knowing what it was before, so
-/// that the number which the verifier sees compared is the one that it sees used.
+/// that the number which the verifier sees compared is the one that it sees used. One less than the
+/// number is compared, because Linux 6.1 learns from a comparison with zero that a number is not zero,
+/// but not that it is at least one.
 #[inline(always)]
 fn within<T>(length: u32) -> Option<u32> {
-    let length = core::hint::black_box(length);
-    (length > 0 && length <= size_of::<T>() as u32).then_some(length)
+    let less_one = core::hint::black_box(length.wrapping_sub(1));
+    (less_one < size_of::<T>() as u32).then_some(less_one + 1)
 }
 
 impl Frame for SkbFrame {

@@ -215,7 +215,7 @@ fn halves(address: &[u8; 16]) -> [u64; 2] {
 pub struct Question([u64; size_of::<FibLookup>() / 8]);
 
 /// Asks the kernel for the way, and for the MTU of it.
-#[inline(never)]
+#[inline(always)]
 fn ask(skb: *mut __sk_buff, query: &PathQuery<'_>, path: &mut Path, mtu: &mut u32) -> PathState {
     let Some(lookup) = QUESTION.get_ptr_mut(0) else {
         return PathState::Missing;

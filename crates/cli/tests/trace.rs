@@ -85,15 +85,6 @@ impl Lab {
         let port: Value = serde_json::from_str(&port).unwrap();
         port["device"].as_str().unwrap().to_owned()
     }
-
-    /// The uplink by which a host reaches another one now.
-    fn uplink(&self, from: &str, to: &str) -> (String, String) {
-        let trace = self.trace(&[from, to]);
-        let hops = trace["hops"].as_array().unwrap();
-        let hop = hops.iter().find(|hop| hop["leg"] == "packet").unwrap();
-        let text = |field: &str| hop["underlay"][field].as_str().unwrap().to_owned();
-        (text("device"), text("to"))
-    }
 }
 
 impl Drop for Lab {
@@ -118,9 +109,6 @@ fn faults_of_the_real_world_are_named_in_the_first_line() {
     assert_eq!(trace["injected"]["agrees"], true, "{trace:#}");
 
     devices_and_programs(&lab);
-    underlay(&lab);
-    the_vm_itself(&lab);
-    processes(&lab);
     lab.names(THERE, "", &["delivered"]);
 }
 
@@ -139,121 +127,4 @@ fn devices_and_programs(lab: &Lab) {
     lab.names(THERE, "port-unbound", &["shop/web-1", "is on no host"]);
     lab.at("hv1", &format!("{alias} {device} alias coax:shop/web-1"));
     lab.names(THERE, "", &["delivered"]);
-}
-
-fn underlay(lab: &Lab) {
-    let (uplink, endpoint) = lab.uplink("web-1", "web-2");
-    lab.at(
-        "hv1",
-        &format!("ip route add unreachable {endpoint}/32 metric 1"),
-    );
-    lab.names(THERE, "no-path", &["hv1", "no route to", &endpoint, "hv2"]);
-    lab.at(
-        "hv1",
-        &format!("ip route del unreachable {endpoint}/32 metric 1"),
-    );
-
-    let silent = "192.168.250.2";
-    lab.at(
-        "hv1",
-        &format!("ip address add 192.168.250.1/24 dev {uplink}"),
-    );
-    let route = format!("{endpoint}/32 via {silent} dev {uplink} metric 2");
-    lab.at("hv1", &format!("ip route add {route}"));
-    lab.names(THERE, "next-hop-silent", &["hv1", silent, &uplink]);
-    lab.at("hv1", &format!("ip route del {route}"));
-    lab.at(
-        "hv1",
-        &format!("ip address del 192.168.250.1/24 dev {uplink}"),
-    );
-    lab.names(THERE, "", &["delivered"]);
-
-    let (uplink, _) = lab.uplink("web-1", "web-2");
-    lab.at("hv1", &format!("ip link set {uplink} mtu 1500"));
-    lab.names(
-        THERE,
-        "underlay-mtu-lost",
-        &["large packets", "hv1", &uplink, "1500"],
-    );
-    lab.at("hv1", &format!("ip link set {uplink} mtu 9216"));
-    lab.names(THERE, "", &["delivered"]);
-
-    filters(lab, &endpoint);
-}
-
-/// A filter in the fabric: for all tunnel packets, then for large ones. Where nft is not installed nothing filters.
-fn filters(lab: &Lab, endpoint: &str) {
-    if Command::new("nft").arg("--version").output().is_err() {
-        eprintln!("nft is not installed: no filter in the fabric is tried");
-        return;
-    }
-    for (filter, cause, line) in [
-        (
-            "",
-            "underlay-blocked",
-            "lost in the fabric between hv1 and hv2",
-        ),
-        ("ip length > 1400", "underlay-mtu-lost", "small ones arrive"),
-    ] {
-        for leaf in ["leaf1", "leaf2"] {
-            lab.at(leaf, "nft add table ip trace");
-            let chain = "nft add chain ip trace forward { type filter hook forward priority 0 ; }";
-            lab.at(leaf, chain);
-            let rule = format!(
-                "nft add rule ip trace forward ip daddr {endpoint} {filter} udp dport 4789 drop"
-            );
-            lab.at(leaf, &rule.replace("  ", " "));
-        }
-        lab.names(THERE, cause, &[line]);
-        for leaf in ["leaf1", "leaf2"] {
-            lab.at(leaf, "nft delete table ip trace");
-        }
-        lab.names(THERE, "", &["delivered"]);
-    }
-}
-
-fn the_vm_itself(lab: &Lab) {
-    let links = lab.at("web-5", "ip -o link show");
-    let device = links.lines().find(|line| !line.contains(": lo:")).unwrap();
-    let device = device.split(": ").nth(1).unwrap();
-    let device = device.split('@').next().unwrap().to_owned();
-    lab.at(
-        "web-5",
-        &format!("ip link set {device} address 02:00:00:00:66:66"),
-    );
-    lab.run(&[
-        "lab",
-        "exec",
-        "web-5",
-        "--",
-        "ping",
-        "-c",
-        "2",
-        "-W",
-        "1",
-        "10.10.1.2",
-    ]);
-    let from = &["web-5", "web-2", "tcp/443"];
-    lab.names(from, "sender-drops", &["shop/web-5", "forged-source"]);
-}
-
-fn processes(lab: &Lab) {
-    lab.done(&["lab", "break", "agent", "hv2"]);
-    lab.names(
-        THERE,
-        "host-away",
-        &["hv1 sends", "agent of hv2", "not attached"],
-    );
-    lab.done(&["lab", "heal", "agent", "hv2"]);
-    lab.names(THERE, "", &["delivered"]);
-
-    lab.done(&["lab", "break", "agent", "hv1"]);
-    lab.names(THERE, "host-away", &["agent of hv1", "not attached"]);
-    lab.done(&["lab", "heal", "agent", "hv1"]);
-    lab.names(THERE, "", &["delivered"]);
-
-    // The vSwitch forwards on; the fabric does not.
-    lab.done(&["lab", "break", "node", "hv2"]);
-    lab.names(THERE, "host-away", &["hv2"]);
-    lab.done(&["lab", "heal", "node", "hv2"]);
 }

@@ -85,13 +85,24 @@ pub(crate) const fn source_port(hash: u32) -> u16 {
     0xc000 | (hash & 0x3fff) as u16
 }
 
-/// Writes all headers in front of the inner payload, once path and VTEP are known.
-#[inline(never)]
+/// Writes all headers in front of the inner payload, once path and VTEP are known. Outer headers and
+/// tags are two calls one after the other, because a program's calls share 512 bytes of stack.
+#[inline(always)]
 pub(crate) fn write_headers<F: Frame>(
     frame: &mut F,
     host: &HostRow,
     meta: &Meta,
 ) -> Result<(), Refused> {
+    write_outer(frame, host, meta)?;
+    if meta.tag_count > 0 {
+        write_tags(frame, meta)
+    } else {
+        Ok(())
+    }
+}
+
+#[inline(never)]
+fn write_outer<F: Frame>(frame: &mut F, host: &HostRow, meta: &Meta) -> Result<(), Refused> {
     let class = if host.has(HostRow::PIPE_DSCP) {
         meta.traffic_class & 0x03
     } else {
@@ -105,14 +116,9 @@ pub(crate) fn write_headers<F: Frame>(
         checksum: [0; 2],
     };
     if meta.is(Meta::TUNNEL_IPV6) {
-        write_ipv6(frame, meta, class, udp)?;
+        write_ipv6(frame, meta, class, udp)
     } else {
-        write_ipv4(frame, meta, class, udp)?;
-    }
-    if meta.tag_count > 0 {
-        write_tags(frame, meta)
-    } else {
-        Ok(())
+        write_ipv4(frame, meta, class, udp)
     }
 }
 

@@ -148,7 +148,7 @@ fn lose<S: Sink>(sink: &S, meta: &mut Meta, reason: DropReason) {
 
 /// Opens room for the headers of the family in `meta`, or turns the room for those over IPv4 into
 /// room for the longer ones over IPv6.
-#[inline(always)]
+#[inline(never)]
 fn make_room<F: Frame>(frame: &mut F, meta: &mut Meta) -> Result<(), Refused> {
     let room = encapsulate::room(meta);
     if meta.is(Meta::OPEN) {

@@ -13,16 +13,16 @@ use coax_wire::words;
 pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
     frame: &mut F,
     tables: &T,
-    _sink: &S,
+    sink: &S,
     meta: &mut Meta,
 ) -> Verdict {
     let destination = meta.ethernet.destination;
     if meta.is(Meta::FOREIGN_ONLY) || destination.is_group() {
-        return to_many(frame, tables, meta);
+        return to_many(frame, tables, sink, meta);
     }
     let Some(row) = tables.mac(&MacKey::new(meta.network, destination)) else {
         meta.flags |= Meta::UNKNOWN_UNICAST;
-        return to_many(frame, tables, meta);
+        return to_many(frame, tables, sink, meta);
     };
     if row.has(MacRow::ISOLATED) && is_isolated(tables, meta) {
         return meta.drop(DropReason::Isolated);
@@ -57,7 +57,12 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
 }
 
 #[inline(never)]
-fn to_many<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta) -> Verdict {
+fn to_many<F: Frame, T: Tables, S: Sink>(
+    frame: &F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
     let foreign_only = meta.is(Meta::FOREIGN_ONLY);
     if meta.ethernet.destination.is_reserved_group() {
         return meta.drop(DropReason::ReservedGroup);
@@ -88,6 +93,11 @@ fn to_many<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta) -> Verdi
             meta.flags |= Meta::ISOLATED;
         }
         guard::shared::heard(frame, tables, meta);
+    } else if !meta.is(Meta::METERED) {
+        match guard::storm::admit(tables, sink, meta) {
+            Verdict::Next => {}
+            verdict => return verdict,
+        }
     }
     meta.flags |= Meta::TO_MANY;
     Verdict::Next

@@ -7,6 +7,7 @@
 //! | [`servers`] | DHCP answers, router advertisements, redirects, answers to multicast name queries |
 //! | [`bridge`] | spanning tree, which shuts the port, and headers that hide IP |
 //! | [`canary`] | the host's own canaries, which shut the port that they come back by |
+//! | [`storm`] | more broadcasts, multicasts and floods than the port may send |
 //! | [`shared`] | addresses of several ports, announced by others than these |
 //!
 //! Reads the port's row again where the row decides. Each part limits or shuts the port that the frame came
@@ -23,6 +24,7 @@ pub(crate) mod neighbours;
 pub(crate) mod servers;
 pub(crate) mod shared;
 pub(crate) mod sources;
+pub(crate) mod storm;
 
 use crate::{Frame, Meta, Sink, Tables, Verdict};
 use coax_tables::{DropReason, PortKey, PortRow};
@@ -33,12 +35,12 @@ use coax_wire::EtherType;
 pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
     frame: &mut F,
     tables: &T,
-    _sink: &S,
+    sink: &S,
     meta: &mut Meta,
 ) -> Verdict {
     let ip = meta.is(Meta::IP);
     if !ip || meta.tag_count > 0 || meta.ethernet.destination.is_group() {
-        match unusual(frame, tables, meta) {
+        match unusual(frame, tables, sink, meta) {
             Verdict::Next => {}
             verdict => return verdict,
         }
@@ -65,7 +67,12 @@ fn packet<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta) -> Verdic
 
 /// Frames to groups, with tags, and other than IP.
 #[inline(never)]
-fn unusual<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta) -> Verdict {
+fn unusual<F: Frame, T: Tables, S: Sink>(
+    frame: &F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
     let group = meta.ethernet.destination.is_group();
     if group && canary::came_back(frame, tables, meta) {
         return meta.drop(DropReason::Loop);
@@ -82,7 +89,13 @@ fn unusual<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta) -> Verdi
         }
     }
     if !meta.is(Meta::IP) {
-        return other_than_ip(frame, tables, meta);
+        match other_than_ip(frame, tables, meta) {
+            Verdict::Next => {}
+            verdict => return verdict,
+        }
+    }
+    if group && !storm::is_question(meta) {
+        return storm::admit(tables, sink, meta);
     }
     Verdict::Next
 }

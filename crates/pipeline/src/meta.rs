@@ -129,6 +129,8 @@ impl Meta {
     pub const ISOLATED: u32 = 8192;
     /// The frame announces a shared address: everybody is to hear of it.
     pub const ANNOUNCES: u32 = 16_384;
+    /// The frame counts against the limit of its kind already.
+    pub const METERED: u32 = 32_768;
 
     /// A value for one frame that entered by the device `ifindex`.
     pub const fn new(ifindex: u32) -> Self {

@@ -53,8 +53,8 @@ stages! {
         drops: [Truncated, Malformed, TunnelFragment, NoVni, NotMember, TaggedFrame, TooManyTags, CongestionMark, RewriteFailed];
     Parse = parse, "Takes VLAN tags off and finds the frame's flow.",
         drops: [Truncated, TaggedFrame, TooManyTags, RewriteFailed];
-    Guard = guard, "Keeps forged senders, servers that nobody asked for, bridges and loops at their port.",
-        drops: [Truncated, Malformed, TaggedFrame, ForgedAddress, ForgedArp, ForgedNeighbour, RogueServer, HeaderChain, Bpdu, Loop];
+    Guard = guard, "Keeps forged senders, servers that nobody asked for, bridges, loops and storms at their port.",
+        drops: [Truncated, Malformed, TaggedFrame, ForgedAddress, ForgedArp, ForgedNeighbour, RogueServer, HeaderChain, Bpdu, Loop, Storm];
     Mtu = mtu, "Refuses what is larger than the network's MTU and tells the sender.",
         drops: [TooBig, RewriteFailed];
     Resolve = resolve, "Answers ARP and neighbour discovery at the edge.",
@@ -62,7 +62,7 @@ stages! {
     Punt = punt, "Hands DHCP, router solicitations and DNS queries to the agent, which answers them.",
         drops: [PuntLimit];
     Forward = forward, "Finds where the destination MAC address lives.",
-        drops: [ReservedGroup, UnknownUnicast, Hairpin, Isolated, NotHere, NoReceiver];
+        drops: [ReservedGroup, UnknownUnicast, Hairpin, Isolated, Storm, NotHere, NoReceiver];
     Replicate = replicate, "Sends a copy to every receiver of a broadcast, multicast or unknown unicast.",
         drops: [NoReceiver, NoTunnelAddress, NoPath, PathTooSmall, CopyFailed, RewriteFailed];
     Encapsulate = encapsulate, "Puts the frame into a tunnel packet for the destination's VTEP.",

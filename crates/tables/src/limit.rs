@@ -15,6 +15,12 @@ pub enum Limit {
     IcmpError = 1,
     /// Answers to ARP requests and neighbour solicitations.
     Answer = 2,
+    /// Frames to everybody.
+    Broadcast = 3,
+    /// Frames to groups.
+    Multicast = 4,
+    /// Frames to MAC addresses that nobody has, where they are flooded.
+    Unknown = 5,
 }
 
 impl Limit {
@@ -22,7 +28,14 @@ impl Limit {
     pub const COUNT: u32 = 8;
 
     /// All kinds, by their numbers.
-    pub const ALL: [Self; 3] = [Self::Punt, Self::IcmpError, Self::Answer];
+    pub const ALL: [Self; 6] = [
+        Self::Punt,
+        Self::IcmpError,
+        Self::Answer,
+        Self::Broadcast,
+        Self::Multicast,
+        Self::Unknown,
+    ];
 
     /// The name in golden files.
     pub const fn name(self) -> &'static str {
@@ -30,6 +43,9 @@ impl Limit {
             Self::Punt => "punt",
             Self::IcmpError => "icmp-error",
             Self::Answer => "answer",
+            Self::Broadcast => "broadcast",
+            Self::Multicast => "multicast",
+            Self::Unknown => "unknown",
         }
     }
 

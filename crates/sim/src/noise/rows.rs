@@ -83,6 +83,9 @@ fn ports(noise: &mut Noise<'_>, stand: &Stand, rows: &mut SimRows) {
             ipv4: noise.pick(ipv4(vm).octets(), &[ipv4(vm).octets(), [0; 4]]),
             ipv6: noise.pick(ipv6(vm).octets(), &[ipv6(vm).octets(), [0; 16]]),
             shut_seconds: noise.pick(1000, &[1000, 0]),
+            broadcast_rate: noise.pick(0, &[RATE, 0, 0]),
+            multicast_rate: noise.pick(0, &[RATE, 0, 0]),
+            unknown_rate: noise.pick(0, &[RATE, 0, 0]),
             ..PortRow::default()
         };
         rows.port(stand.index(device), row);
@@ -102,6 +105,10 @@ fn ports(noise: &mut Noise<'_>, stand: &Stand, rows: &mut SimRows) {
         sources(noise, rows, vm);
     }
 }
+
+/// A rate that no scenario reaches, however fast it is played: only limits that are exhausted from the
+/// beginning are met, because time passes in the kernel and stands still in the simulator.
+const RATE: u32 = 1_000;
 
 /// What the guards of a port let pass.
 fn guards(noise: &mut Noise<'_>) -> u16 {

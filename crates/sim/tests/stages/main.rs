@@ -12,6 +12,7 @@ mod guard_bridge;
 mod guard_neighbours;
 mod guard_servers;
 mod guard_sources;
+mod guard_storm;
 mod isolated;
 mod judge;
 mod mtu;

@@ -56,6 +56,7 @@ fn core(members: u32) -> Core {
         uplinks: Vec::new(),
         most_ports: 1000,
         prefer_ipv6: false,
+        canary: 1,
     };
     let cache = CacheContents {
         slices: [(NETWORK, Arc::new(slice(members)))].into(),

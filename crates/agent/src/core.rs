@@ -27,6 +27,7 @@ use coax_tables::NetworkId;
 use coax_vswitch::{Attachment, Rows};
 
 use crate::cache::CacheContents;
+use crate::canary::{self, Sending};
 use crate::claims::{ClaimChange, Claims};
 use crate::input::{Batch, Command, Config, Device, Input, Moment};
 use crate::mirror::Mirror;
@@ -186,6 +187,12 @@ impl Core {
         self.tell_claims();
         self.tell_realised();
         std::mem::take(&mut self.commands)
+    }
+
+    /// The canaries that are due once in [`crate::canary::PERIOD`]: one for each port in the tables whose guards may
+    /// shut it.
+    pub(crate) fn canaries(&self) -> Vec<Sending> {
+        canary::canaries(self.config.canary, self.mirror.ports.iter())
     }
 
     /// When [`Input::Tick`] is due, if nothing else happens before.

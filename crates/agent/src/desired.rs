@@ -13,6 +13,7 @@ pub fn host_row(config: &Config) -> HostRow {
         vtep_ipv4: config.vtep_ipv4.map_or([0; 4], |address| address.octets()),
         udp_port: Vxlan::PORT.to_be_bytes(),
         flags: 0,
+        canary: config.canary,
         ..HostRow::default()
     }
 }

@@ -28,6 +28,8 @@ pub struct Config {
     pub most_ports: u32,
     /// Prefer IPv6 between hosts that have both families.
     pub prefer_ipv6: bool,
+    /// What marks this host's canaries.
+    pub canary: u64,
 }
 
 /// A network device as the core sees it.

@@ -10,6 +10,7 @@
 //! | `cache` | what survives a reboot |
 //! | [`trace`] | what would become of a frame here; `tracer` asks the kernel what that takes, `probe`, `inject`, `capture` and `packet_socket` send and watch |
 //! | `tasks`, `links`, `stream`, `plane`, `cache_thread` | the shell: tasks and channels around the core |
+//! | `canary` | what is sent to find VMs that bridge two ports |
 //! | `args`, `run` | the command line, starting and stopping |
 //!
 //! Invariants:
@@ -21,6 +22,7 @@
 mod args;
 mod cache;
 mod cache_thread;
+mod canary;
 mod capture;
 mod claims;
 mod core;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::args::{AgentCommand, Args, RunArgs, Underlay};
 use crate::cache::Cache;
 use crate::cache_thread::CacheThread;
+use crate::canary::CanaryThread;
 use crate::core::{Core, Found};
 use crate::error::Error;
 use crate::input::Config;
@@ -73,6 +74,7 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
         plane,
         cache,
         tracer,
+        canary: CanaryThread::start()?,
     };
     let outcome = run_core(core, channels, endpoint, stop).await;
     tracing::info!("the agent stops; forwarding goes on");
@@ -148,6 +150,7 @@ async fn config(args: &RunArgs, netlink: &Netlink) -> Result<Config, Error> {
         uplinks: args.uplinks.clone(),
         most_ports: args.capacity.ports,
         prefer_ipv6: args.underlay == Underlay::Ipv6,
+        canary: crate::canary::secret(&args.host),
     })
 }
 

@@ -23,6 +23,9 @@
 //! Beside them, one task per question of a trace (`tracer`, at most [`QUESTIONS`] at once): it asks `plane` for a copy of the
 //! rows and netlink for routes, sends and watches packets, and puts its answer into `RESULTS`.
 //!
+//! And one OS thread, `canary`, that sends a frame out of every port once in [`PERIOD`]; while it is at it, the next round is
+//! left out.
+//!
 //! The core waits for nobody: what does not fit into `OUTGOING` ends the stream (the agent attaches again and says what matters),
 //! a report that does not fit into `PLANE` is not made (the controller stops waiting), the cache keeps the newest contents only.
 //! It takes results and devices before words of the controller, because a device may be a VM that arrives.
@@ -30,8 +33,10 @@
 use std::time::Instant;
 
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use crate::cache_thread::CacheThread;
+use crate::canary::{CanaryThread, PERIOD};
 use crate::core::Core;
 use crate::error::Error;
 use crate::input::{Command, Input};
@@ -62,6 +67,8 @@ pub(crate) struct Channels {
     pub(crate) plane: PlaneThread,
     /// To `cache`.
     pub(crate) cache: CacheThread,
+    /// To `canary`.
+    pub(crate) canary: CanaryThread,
     /// To `tracer`.
     pub(crate) tracer: Tracer,
 }
@@ -77,11 +84,17 @@ pub(crate) async fn run_core(
     let (incoming_sender, mut incoming) = mpsc::channel(INCOMING);
     let mut streams = StreamTasks::new(controller, incoming_sender);
     let mut stop = std::pin::pin!(stop);
+    let mut canary = tokio::time::interval(PERIOD);
+    canary.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let deadline = core.deadline().map(|moment| started + moment);
         let input = tokio::select! {
             biased;
             () = &mut stop => break,
+            _ = canary.tick() => {
+                channels.canary.send(core.canaries());
+                continue;
+            }
             Some(input) = channels.results.recv() => input,
             device = channels.devices.recv() => match device {
                 Some(Ok(input)) => input,

@@ -17,13 +17,13 @@ const SECOND: u64 = 1_000_000_000;
 #[inline(always)]
 pub(crate) const fn rate(per_second: u32) -> Rate {
     let burst = if per_second < 10 { 1 } else { per_second / 10 };
-    let spread = if per_second > burst {
-        per_second - burst
-    } else {
-        1
+    // One in a second at least; and no division that could panic, which no kernel program may.
+    let interval = match SECOND.checked_div(per_second.saturating_sub(burst) as u64) {
+        Some(interval) => interval,
+        None => SECOND,
     };
     Rate {
-        interval: SECOND / spread as u64,
+        interval,
         burst: burst as u64,
     }
 }

@@ -72,8 +72,8 @@ impl<'a> Noise<'a> {
 /// A scenario of random rows and up to eight random frames on a stand.
 pub fn scenario(bytes: &[u8], stand: &Stand) -> Scenario {
     let mut noise = Noise::new(bytes);
-    let rows = rows::rows(&mut noise, stand);
     let exhausted = rows::exhausted(&mut noise);
+    let rows = rows::rows(&mut noise, stand);
     let count = 1 + noise.below(8);
     let frames = (0..count).map(|_| frames::enters(&mut noise)).collect();
     Scenario {

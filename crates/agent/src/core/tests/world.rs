@@ -48,6 +48,7 @@ pub(super) fn config() -> Config {
         uplinks: vec!["eth0".into()],
         most_ports: MOST_PORTS,
         prefer_ipv6: false,
+        canary: 1,
     }
 }
 

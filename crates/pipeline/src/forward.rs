@@ -105,7 +105,7 @@ fn to_many<F: Frame, T: Tables, S: Sink>(
 
 /// The sender is an isolated port: its own host knows it by its port row, others by where its MAC
 /// address lives.
-#[inline(always)]
+#[inline(never)]
 fn is_isolated<T: Tables>(tables: &T, meta: &Meta) -> bool {
     if !meta.is(Meta::FROM_TUNNEL) {
         return meta.is(Meta::ISOLATED);

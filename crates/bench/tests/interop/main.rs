@@ -15,6 +15,8 @@ mod capture;
 mod congestion;
 mod counters;
 mod foreign;
+mod guard;
+mod guarded;
 mod hostile;
 mod kernel;
 mod mtu;

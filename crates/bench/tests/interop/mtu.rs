@@ -3,6 +3,7 @@
 
 use crate::capture::Capture;
 use crate::counters::{assert_accounted, port_drops, wait_until};
+use crate::guarded::lift_guards;
 use crate::traffic::{self, command, must};
 use crate::{raw, tshark};
 use coax_bench::pair::Pair;
@@ -112,6 +113,7 @@ async fn the_message_is_as_the_standards_want_it() {
 #[tokio::test]
 async fn nothing_is_said_about_errors_groups_and_other_protocols() {
     let mut pair = believers("bigmute", false).await;
+    lift_guards(&mut pair);
     let (vm1, vm2) = (Vm::number(1), Vm::number(2));
     let payload = traffic::noise(2000, 6);
     let with = |change: &dyn Fn(&mut etherparse::Ipv4Header)| {

@@ -3,6 +3,7 @@
 
 use crate::capture::Capture;
 use crate::counters::{assert_accounted, port_drops, since, wait_until};
+use crate::guarded::lift_guards;
 use crate::raw::{self, About};
 use crate::traffic::must;
 use crate::tshark;
@@ -241,6 +242,7 @@ async fn false_solicitations_are_refused() {
 #[tokio::test]
 async fn questions_in_other_languages_are_carried() {
     let mut pair = alone("babel").await;
+    lift_guards(&mut pair);
     let (vm, other) = (Vm::number(1), Vm::number(2));
     let arp = arp(1, vm.ipv4, other.ipv4);
     let with = |at: usize, value: u8| {

@@ -2,6 +2,7 @@
 
 use crate::capture::Capture;
 use crate::counters::assert_accounted;
+use crate::guarded::lift_guards;
 use crate::raw::{self, About, IPV4_HEADERS, IPV6_HEADERS, VXLAN};
 use crate::traffic::{self, must};
 use crate::tshark::{self, Fields};
@@ -211,6 +212,7 @@ fn between(from: &Vm, to: &Vm) -> String {
 
 async fn any_frame(label: &str, over_ipv6: bool) {
     let mut pair = build(label, over_ipv6).await;
+    lift_guards(&mut pair);
     let (vm1, vm2) = (Vm::number(1), Vm::number(2));
     let filter = between(&vm1, &vm2);
     let uplink = Capture::of_uplink(&pair, TUNNELS);

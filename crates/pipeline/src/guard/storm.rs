@@ -89,7 +89,9 @@ mod tests {
             };
             let most = sent.iter().map(in_second).max().unwrap_or_default();
             assert!(most <= per_second.max(2), "{most} of {per_second}");
-            assert!(sent.len() as u32 >= per_second * 2, "{per_second}");
+            let spread = per_second - (per_second / 10).max(1);
+            // It tries at fixed moments, so a little is lost between them.
+            assert!(sent.len() as u32 * 10 >= 27 * spread.max(1), "{per_second}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Rows from maps, and the host's routes.
 
-use crate::maps::{ADDRESSES, HOST, MACS, NETWORKS, PATHS, PORTS, QUESTION, REPLICAS, TUNNELS, SHUT, SOURCES};
+use crate::maps::{
+    ADDRESSES, HOST, MACS, NETWORKS, PATHS, PORTS, QUESTION, REPLICAS, SHUT, SOURCES, TUNNELS,
+};
 use aya_ebpf::bindings::{
     __sk_buff, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
     bpf_fib_lookup as FibLookup,

@@ -3,11 +3,12 @@
 use crate::tables::{KnownPath, Question};
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
 use coax_pipeline::Meta;
 use coax_tables::{
     AddressKey, AddressRow, Counters, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
-    PortKey, PortRow, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    PortKey, PortRow, ReplicaKey, ReplicaRow, RouteRow, ShutRow, SourceKey, SourceRow, TunnelKey,
+    TunnelRow,
 };
 
 /// Version of the layout that these maps have; written by the loader.
@@ -42,6 +43,9 @@ pub static REPLICAS: HashMap<ReplicaKey, ReplicaRow> =
 #[map]
 pub static SOURCES: HashMap<SourceKey, SourceRow> =
     HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+#[map]
+static ROUTES: LpmTrie<[u8; 20], RouteRow> = LpmTrie::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
 #[map]
 pub static SHUT: Array<ShutRow> = Array::with_max_entries(4097, 0);

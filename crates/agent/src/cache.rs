@@ -10,8 +10,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use coax_compile::NetworkSlice;
+use coax_compile::{NetworkSlice, RouterSlice};
 use prost::Message;
+
+use crate::slots::Owner;
 
 /// First bytes of the file.
 const MARK: &[u8; 8] = b"coaxrows";
@@ -31,8 +33,10 @@ pub struct CacheContents {
     pub revision: u64,
     /// The slices, by network. Shared with the core, which goes on while they are written.
     pub slices: BTreeMap<u32, Arc<NetworkSlice>>,
+    /// The slices of routers, by number.
+    pub routers: BTreeMap<u32, Arc<RouterSlice>>,
     /// Slots of ports.
-    pub slots: BTreeMap<String, u32>,
+    pub slots: BTreeMap<Owner, u32>,
 }
 
 /// The file's form of [`CacheContents`].
@@ -46,6 +50,8 @@ struct Stored {
     slices: Vec<NetworkSlice>,
     #[prost(btree_map = "string, uint32", tag = "4")]
     slots: BTreeMap<String, u32>,
+    #[prost(message, repeated, tag = "5")]
+    routers: Vec<RouterSlice>,
 }
 
 /// Why a cache could not be read or written.
@@ -168,7 +174,16 @@ fn encode(contents: &CacheContents) -> Vec<u8> {
             .values()
             .map(|slice| NetworkSlice::clone(slice))
             .collect(),
-        slots: contents.slots.clone(),
+        slots: contents
+            .slots
+            .iter()
+            .map(|(owner, slot)| (owner.to_string(), *slot))
+            .collect(),
+        routers: contents
+            .routers
+            .values()
+            .map(|slice| RouterSlice::clone(slice))
+            .collect(),
     };
     let body = stored.encode_to_vec();
     let mut bytes = Vec::with_capacity(HEADER + body.len());
@@ -202,11 +217,20 @@ fn decode(bytes: &[u8]) -> Result<CacheContents, Damage> {
         .slices
         .into_iter()
         .map(|slice| (slice.network_id, Arc::new(slice)));
+    let routers = stored
+        .routers
+        .into_iter()
+        .map(|slice| (slice.router, Arc::new(slice)));
+    let slots = stored
+        .slots
+        .iter()
+        .map(|(owner, slot)| (Owner::parse(owner), *slot));
     Ok(CacheContents {
         generation: stored.generation,
         revision: stored.revision,
         slices: slices.collect(),
-        slots: stored.slots,
+        routers: routers.collect(),
+        slots: slots.collect(),
     })
 }
 
@@ -228,11 +252,18 @@ mod tests {
             members: vec![member],
             ..NetworkSlice::default()
         };
+        let router = RouterSlice {
+            router: 1,
+            revision: 8,
+            networks: vec![4096],
+            ..RouterSlice::default()
+        };
         CacheContents {
             generation: 3,
             revision: 12,
             slices: BTreeMap::from([(4096, Arc::new(slice))]),
-            slots: BTreeMap::from([("p/a".to_owned(), 1)]),
+            routers: BTreeMap::from([(1, Arc::new(router))]),
+            slots: BTreeMap::from([(Owner::new("p/a", 0), 1), (Owner::new("p/a", 7), 2)]),
         }
     }
 

@@ -10,6 +10,7 @@
 //! - a failed step is a problem that is reported and tried again, never forgotten.
 
 mod capture;
+mod guards;
 mod inquiry;
 mod problems;
 mod reconcile;
@@ -23,19 +24,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use coax_api::agent::Problem;
-use coax_tables::NetworkId;
+use coax_tables::{MacKey, NetworkId};
 use coax_vswitch::{Attachment, Rows};
 
 use crate::cache::CacheContents;
 use crate::canary::{self, Sending};
 use crate::claims::{ClaimChange, Claims};
-use crate::input::{Batch, Command, Config, Device, Input, Moment};
+use crate::input::{Batch, Command, Config, Device, Input, Moment, ShutPort};
 use crate::mirror::Mirror;
 use crate::session::Session;
-use crate::slices::Slices;
-use crate::slots::Slots;
+use crate::slices::{Part, Slices};
+use crate::slots::{Owner, Slots};
 use reconcile::{Failing, Subject};
-use touched::Touched;
 
 /// Rows from before the start are left alone for this time if no controller speaks.
 const GRACE: Duration = Duration::from_secs(5);
@@ -74,12 +74,14 @@ pub struct Core {
     attached_now: BTreeSet<(u32, Attachment)>,
     /// Ports whose claim the controller refuses, and why.
     refused: BTreeMap<String, String>,
-    /// Networks whose rows may be newer than the cache.
-    held_back: BTreeSet<u32>,
+    /// Networks and routers whose rows may be newer than the cache.
+    held_back: BTreeSet<Subject>,
     held_until: Moment,
     urgent: BTreeSet<Subject>,
-    /// Members whose rows can be worked on alone, before anything else of their network.
-    touched: BTreeMap<u32, Touched>,
+    /// Parts of networks that can be worked on alone, before anything else of their network.
+    touched: BTreeMap<u32, Part>,
+    /// MAC addresses, by network, whose place the data plane notes by itself.
+    learnable: BTreeMap<u32, BTreeSet<MacKey>>,
     /// Programs that are attached look up other tables (of another layout), and the present ones are empty: they must not be
     /// replaced before the controller has filled the tables.
     devices_wait: bool,
@@ -93,14 +95,19 @@ pub struct Core {
     batches: u64,
     /// Networks of which the controller has to send the whole again.
     needs_snapshot: BTreeSet<u32>,
-    /// Networks of which the controller offered something older than what is here.
-    behind: BTreeMap<u32, String>,
+    /// Networks and routers of which the controller offered something older than what is here.
+    behind: BTreeMap<Subject, String>,
     /// What could not be made into rows, by network.
     row_problems: BTreeMap<u32, Vec<String>>,
     owes_realised: bool,
     told_problems: Vec<Problem>,
     told_claims: BTreeMap<String, (String, u32)>,
     told_mtu: u32,
+    /// Ports that a guard has shut.
+    shut: BTreeMap<Owner, ShutPort>,
+    /// The data plane is being asked for them.
+    looking: bool,
+    next_look: Moment,
     cache_problem: Option<String>,
     unsaved_since: Option<Moment>,
     commands: Vec<Command>,
@@ -115,8 +122,8 @@ impl Core {
             slots.reserve(row.slot);
         }
         let cache = found.cache.unwrap_or_default();
-        for (port, slot) in &cache.slots {
-            slots.adopt_unless_reserved(port, *slot);
+        for (owner, slot) in &cache.slots {
+            slots.adopt_unless_reserved(owner, *slot);
         }
         let mut core = Self {
             config,
@@ -136,6 +143,7 @@ impl Core {
             urgent: BTreeSet::new(),
             // In this order: rows are there before programs look them up.
             dirty: BTreeSet::from([Subject::Host]),
+            learnable: BTreeMap::new(),
             devices_wait: false,
             captured: BTreeMap::new(),
             without_slot: BTreeSet::new(),
@@ -149,17 +157,28 @@ impl Core {
             told_problems: Vec::new(),
             told_claims: BTreeMap::new(),
             told_mtu: 0,
+            shut: BTreeMap::new(),
+            looking: false,
+            next_look: now,
             cache_problem: found.cache_problem,
             unsaved_since: None,
             commands: Vec::new(),
         };
         for (network, slice) in cache.slices {
             core.slices.replace(slice);
-            if core.has_rows(network) {
-                core.held_back.insert(network);
-            } else {
-                core.dirty.insert(Subject::Network(network));
-            }
+            let subject = Subject::Network(network);
+            match core.has_rows(network) {
+                true => core.held_back.insert(subject),
+                false => core.dirty.insert(subject),
+            };
+        }
+        for (number, slice) in cache.routers {
+            core.slices.replace_router(slice);
+            let subject = Subject::Router(number);
+            match core.mirror.routes.contains_key(&number) {
+                true => core.held_back.insert(subject),
+                false => core.dirty.insert(subject),
+            };
         }
         let nothing_to_look_up = core.mirror.networks.is_empty() && core.slices.all().is_empty();
         core.devices_wait = nothing_to_look_up && !core.mirror.attached.is_empty();
@@ -179,6 +198,7 @@ impl Core {
             Input::Applied { batch, failures } => self.applied(batch, &failures, now),
             Input::Reported { request_id, json } => self.reported(request_id, json),
             Input::Answered { question_id, json } => self.answered(question_id, json),
+            Input::GuardsSeen { shut } => self.guards_seen(&shut, now),
             Input::Tick => {}
         }
         self.notice_mtu(now);
@@ -186,6 +206,7 @@ impl Core {
         self.flush();
         self.tell_claims();
         self.tell_realised();
+        self.look_at_guards(now);
         std::mem::take(&mut self.commands)
     }
 
@@ -204,11 +225,17 @@ impl Core {
             .min();
         let held = self.is_holding_back().then_some(self.held_until);
         let save = self.unsaved_since.map(|since| since + SAVE_DELAY);
-        let captured = self.captured.values().min().copied();
-        [self.session.deadline(), retry, held, save, captured]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.session.deadline(),
+            retry,
+            held,
+            save,
+            self.guards_due(),
+            self.captured.values().min().copied(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// What is worth keeping across a reboot.
@@ -217,10 +244,11 @@ impl Core {
             generation: self.generation,
             revision: self.revision,
             slices: self.slices.all().clone(),
+            routers: self.slices.routers().clone(),
             slots: self
                 .slots
                 .iter()
-                .map(|(port, slot)| (port.to_owned(), slot))
+                .map(|(owner, slot)| (owner.clone(), slot))
                 .collect(),
         }
     }
@@ -280,10 +308,13 @@ impl Core {
     fn claims_changed(&mut self, change: ClaimChange) {
         for port in change.plugged.iter().chain(&change.unplugged) {
             // Before all devices are known, a new device says nothing new: see `devices_listed`.
-            if let Some(network) = self.slices.network_of(port).filter(|_| self.listed) {
-                self.held_back.remove(&network);
+            let networks = self.slices.networks_of(port);
+            let networks: Vec<u32> = networks.filter(|_| self.listed).collect();
+            for network in networks {
+                if self.held_back.remove(&Subject::Network(network)) {
+                    self.dirty.insert(Subject::Network(network));
+                }
                 self.touch_port(network, port);
-                self.urgent.insert(Subject::Network(network));
             }
             self.dirty.insert(Subject::Devices);
         }
@@ -300,7 +331,7 @@ impl Core {
         if !change.unplugged.is_empty() {
             // Its slot may serve a port that waits for one.
             let waiting = self.without_slot.iter();
-            let networks = waiting.filter_map(|port| self.slices.network_of(port));
+            let networks = waiting.flat_map(|port| self.slices.networks_of(port));
             self.dirty.extend(networks.map(Subject::Network));
         }
     }
@@ -319,29 +350,32 @@ impl Core {
             .map(|(port, ifindex)| (port.to_owned(), ifindex))
             .collect();
         for (port, ifindex) in &claimants {
-            // The device that had the port before the start has it still.
-            if self.adopt_slot(port, *ifindex) {
-                self.claims.prefer(*ifindex);
+            let networks: Vec<u32> = self.slices.networks_of(port).collect();
+            for network in networks {
+                // The device that had the port before the start has it still.
+                if self.adopt_slot(network, port, *ifindex) {
+                    self.claims.prefer(*ifindex);
+                }
             }
         }
         let gone: Vec<String> = self
             .slots
             .iter()
-            .filter(|(port, _)| self.claims.device_of(port).is_none())
-            .map(|(port, _)| port.to_owned())
+            .filter(|(owner, _)| self.claims.device_of(&owner.port).is_none())
+            .map(|(owner, _)| owner.port.clone())
             .collect();
         for port in gone {
             self.slots.retire(&port);
         }
-        let moved: Vec<u32> = self
-            .held_back
-            .iter()
-            .copied()
-            .filter(|network| !self.local_ports_are_as_in_rows(*network))
-            .collect();
-        for network in moved {
-            self.held_back.remove(&network);
-            self.urgent.insert(Subject::Network(network));
+        let as_in_rows = |subject: &Subject| match subject {
+            Subject::Network(network) => self.local_ports_are_as_in_rows(*network),
+            _ => true,
+        };
+        let held = self.held_back.iter().copied();
+        let moved: Vec<Subject> = held.filter(|subject| !as_in_rows(subject)).collect();
+        for subject in moved {
+            self.held_back.remove(&subject);
+            self.urgent.insert(subject);
         }
     }
 
@@ -363,7 +397,7 @@ impl Core {
             self.dirty.insert(Subject::Devices);
         }
         let held = std::mem::take(&mut self.held_back);
-        self.dirty.extend(held.into_iter().map(Subject::Network));
+        self.dirty.extend(held);
     }
 
     fn has_rows(&self, network: u32) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use coax_api::agent::{ControllerMessage, agent_message};
 use coax_api::question::HostQuestion;
+use coax_tables::ShutRow;
 use coax_vswitch::{Attachment, RowOperation, Table};
 
 use crate::cache::CacheContents;
@@ -99,6 +100,11 @@ pub enum Input {
         /// A [`coax_api::question::HostAnswer`] as JSON.
         json: Vec<u8>,
     },
+    /// The answer to [`Command::LookAtGuards`].
+    GuardsSeen {
+        /// The ports that are shut now.
+        shut: Vec<ShutPort>,
+    },
     /// The time that [`crate::Core::deadline`] named has come.
     Tick,
 }
@@ -133,6 +139,22 @@ pub enum Command {
     Report(ReportRequest),
     /// Find something out for a trace, and answer with [`Input::Answered`].
     Answer(Inquiry),
+    /// See which ports are shut, and answer with [`Input::GuardsSeen`].
+    LookAtGuards {
+        /// The slots of the ports that are here.
+        slots: Vec<u32>,
+    },
+}
+
+/// A port that a guard has shut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShutPort {
+    /// The slot of the port.
+    pub slot: u32,
+    /// Why, and until when by the kernel's monotonic clock.
+    pub row: ShutRow,
+    /// The same moment by the clock on the wall, in seconds since 1970.
+    pub until_clock: u64,
 }
 
 /// Steps to be carried out in order, see [`crate::execute`].

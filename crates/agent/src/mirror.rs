@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    ReplicaKey, ReplicaRow, RouteKey, RouteRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use coax_vswitch::{Attachment, Row, RowKey, RowOperation, Rows};
 
@@ -42,8 +42,10 @@ pub struct Mirror {
     pub networks: BTreeMap<NetworkId, HeldNetwork>,
     /// Port rows of all networks.
     pub ports: BTreeMap<PortKey, PortRow>,
-    /// Addresses that the ports of all networks may send from, by the ports' counters.
-    pub sources: BTreeMap<SourceKey, SourceRow>,
+    /// Addresses that ports may send from, by the ports' slots.
+    pub sources: BTreeMap<u32, BTreeMap<SourceKey, SourceRow>>,
+    /// Routes, by router.
+    pub routes: BTreeMap<u32, BTreeMap<RouteKey, RouteRow>>,
     /// Devices with a program.
     pub attached: BTreeSet<(u32, Attachment)>,
     tunnel_networks: BTreeMap<TunnelKey, NetworkId>,
@@ -85,6 +87,11 @@ impl Mirror {
             .filter(move |(_, row)| row.network == network)
     }
 
+    /// What the port with this slot may send from.
+    pub fn sources_of(&self, slot: u32) -> impl Iterator<Item = (&SourceKey, &SourceRow)> {
+        self.sources.get(&slot).into_iter().flatten()
+    }
+
     fn put(&mut self, row: Row) {
         match row {
             Row::Host(row) => self.host = row,
@@ -98,7 +105,13 @@ impl Mirror {
             Row::Replica(key, row) => drop(self.held(key.network).replicas.insert(key, row)),
             Row::Network(network, row) => self.held(network).network = Some(row),
             Row::Port(key, row) => drop(self.ports.insert(key, row)),
-            Row::Source(key, row) => drop(self.sources.insert(key, row)),
+            Row::Source(key, row) => {
+                self.sources.entry(key.slot).or_default().insert(key, row);
+            }
+            Row::Route(key, row) => {
+                let router = u32::from_be_bytes(key.router);
+                self.routes.entry(router).or_default().insert(key, row);
+            }
         }
     }
 
@@ -113,7 +126,11 @@ impl Mirror {
                 return;
             }
             RowKey::Source(key) => {
-                self.sources.remove(key);
+                remove_from(&mut self.sources, key.slot, key);
+                return;
+            }
+            RowKey::Route(key) => {
+                remove_from(&mut self.routes, u32::from_be_bytes(key.router), key);
                 return;
             }
             RowKey::Tunnel(key) => match self.tunnel_networks.remove(key) {
@@ -134,7 +151,7 @@ impl Mirror {
             RowKey::Address(key) => drop(held.addresses.remove(key)),
             RowKey::Replica(key) => drop(held.replicas.remove(key)),
             RowKey::Network(_) => held.network = None,
-            RowKey::Host | RowKey::Port(_) | RowKey::Source(_) => {}
+            RowKey::Host | RowKey::Port(_) | RowKey::Source(_) | RowKey::Route(_) => {}
         }
         if held.is_empty() {
             self.networks.remove(&network);
@@ -143,5 +160,15 @@ impl Mirror {
 
     fn held(&mut self, network: NetworkId) -> &mut HeldNetwork {
         self.networks.entry(network).or_default()
+    }
+}
+
+/// Removes a row from its group, and the group when it is empty.
+fn remove_from<K: Ord, V>(groups: &mut BTreeMap<u32, BTreeMap<K, V>>, group: u32, key: &K) {
+    if let Some(rows) = groups.get_mut(&group) {
+        rows.remove(key);
+        if rows.is_empty() {
+            groups.remove(&group);
+        }
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use coax_api::{DropCount, HostReport, PortReport, ReportedProblem, TableUsage};
 use coax_tables::FABRIC_SLOT;
 use coax_vswitch::{Attachment, DataPlane, DataPlaneError, Rows, SlotCounters};
+use nix::time::ClockId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Error;
 use crate::execute::execute;
-use crate::input::{Batch, Input, ReportRequest};
+use crate::input::{Batch, Input, ReportRequest, ShutPort};
 use crate::tasks::PLANE;
 
 /// What the thread is asked to do.
@@ -23,6 +24,8 @@ pub(crate) enum PlaneRequest {
     Copy(oneshot::Sender<Result<PlaneCopy, DataPlaneError>>),
     /// Let frames enter the vSwitch that are sent by this device.
     PrepareInjection(String, oneshot::Sender<Result<(), DataPlaneError>>),
+    /// See which of the ports with these slots are shut.
+    Guards(Vec<u32>),
 }
 
 /// Everything that is in the kernel at one moment.
@@ -69,6 +72,7 @@ impl PlaneThread {
                         let _ = reply.send(plane.prepare_injection(&device));
                         continue;
                     }
+                    PlaneRequest::Guards(slots) => guards(plane.as_ref(), &slots),
                 };
                 if results.blocking_send(answer).is_err() {
                     return;
@@ -91,9 +95,16 @@ impl PlaneThread {
         sent.map_err(|_| Error::TaskEnded { task: "plane" })
     }
 
+    /// Asks which ports are shut. The core asks again only after the answer.
+    pub(crate) fn look_at_guards(&self, slots: Vec<u32>) -> Result<(), Error> {
+        let sent = self.requests.try_send(PlaneRequest::Guards(slots));
+        sent.map_err(|_| Error::TaskEnded { task: "plane" })
+    }
+
     /// Asks for a report, unless too many are being made already.
     pub(crate) fn report(&self, request: PlaneRequest) -> Result<(), Error> {
-        if self.requests.capacity() <= 1 {
+        // One place is for a batch, one for the guards.
+        if self.requests.capacity() <= 2 {
             tracing::warn!("too many reports are asked for at once; one is left out");
             return Ok(());
         }
@@ -167,6 +178,7 @@ fn report(host: &str, plane: &dyn DataPlane, request: &ReportRequest) -> Input {
             problems: vec![ReportedProblem {
                 object: "counters".into(),
                 reason: error.to_string(),
+                code: ReportedProblem::HOST_PROBLEM.into(),
             }],
             ..HostReport::default()
         },
@@ -179,27 +191,61 @@ fn report(host: &str, plane: &dyn DataPlane, request: &ReportRequest) -> Input {
     }
 }
 
+fn guards(plane: &dyn DataPlane, slots: &[u32]) -> Input {
+    let now = seconds(ClockId::CLOCK_MONOTONIC);
+    let clock = seconds(ClockId::CLOCK_REALTIME);
+    let shut = slots.iter().filter_map(|slot| {
+        let row = match plane.shut(*slot) {
+            Ok(row) => row,
+            Err(error) => {
+                tracing::error!(slot, %error, "whether the port is shut cannot be read");
+                return None;
+            }
+        };
+        let left = u64::from(row.until)
+            .checked_sub(now)
+            .filter(|left| *left > 0)?;
+        Some(ShutPort {
+            slot: *slot,
+            row,
+            until_clock: clock + left,
+        })
+    });
+    Input::GuardsSeen {
+        shut: shut.collect(),
+    }
+}
+
+/// What a clock shows. One that cannot be read shows zero: then nothing counts as shut for long.
+fn seconds(clock: ClockId) -> u64 {
+    let time = clock.now().map_or(0, |time| time.tv_sec());
+    u64::try_from(time).unwrap_or(0)
+}
+
 fn host_report(
     host: &str,
     plane: &dyn DataPlane,
     request: &ReportRequest,
 ) -> Result<HostReport, DataPlaneError> {
-    let mut ports = Vec::new();
+    // A trunk counts in one slot for each of its networks.
+    let mut ports: BTreeMap<&str, PortReport> = BTreeMap::new();
     for (slot, port) in &request.slots {
-        ports.push(port_report(port, &plane.counters(*slot)?));
+        let report = port_report(port, &plane.counters(*slot)?);
+        match ports.get_mut(port.as_str()) {
+            Some(sum) => *sum += report,
+            None => drop(ports.insert(port, report)),
+        }
     }
     let tables = plane.usage()?.into_iter().map(|usage| TableUsage {
         name: usage.table.name().to_owned(),
         entries: usage.entries.into(),
         capacity: usage.capacity.into(),
     });
-    let problems = request.problems.iter().map(|problem| ReportedProblem {
-        object: problem.object.clone(),
-        reason: problem.reason.clone(),
-    });
+    let problems = request.problems.iter().cloned();
+    let problems = problems.map(ReportedProblem::said);
     Ok(HostReport {
         host: host.to_owned(),
-        ports,
+        ports: ports.into_values().collect(),
         underlay: port_report("fabric", &plane.counters(FABRIC_SLOT)?),
         tables: tables.collect(),
         revision: request.revision,

@@ -131,6 +131,7 @@ fn carry_out(
         }
         Command::Apply(batch) => channels.plane.apply(batch)?,
         Command::Report(request) => channels.plane.report(PlaneRequest::Report(request))?,
+        Command::LookAtGuards { slots } => channels.plane.look_at_guards(slots)?,
         Command::Save(contents) => channels.cache.save(contents),
         Command::Answer(inquiry) => channels.tracer.answer(inquiry),
     }

@@ -64,6 +64,7 @@ fn devices_become_ports_survive_the_agent_and_go_with_detach() {
             .await;
         let snapshot = Snapshot {
             slice: slice().encode_to_vec().into(),
+            ..Snapshot::default()
         };
         controller.say(Answer::Snapshot(snapshot)).await;
         controller

@@ -184,6 +184,12 @@ impl Client {
         self.get("/v1/hosts").await
     }
 
+    /// `DELETE /v1/hosts/{name}`: forgets a host that does not come back, and tells what was known of it.
+    pub async fn remove_host(&self, name: &str) -> Answer<Host> {
+        let path = format!("/v1/hosts/{name}");
+        self.send(Method::DELETE, &path, None::<&()>).await
+    }
+
     /// `GET /v1/hosts/{name}`.
     pub async fn host(&self, name: &str) -> Answer<Host> {
         self.get(&format!("/v1/hosts/{name}")).await

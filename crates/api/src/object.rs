@@ -24,7 +24,7 @@ pub struct ObjectStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Condition {
     /// Stable name: `host-away`, `host-behind`, `host-problem`, `claim-refused`, `claim-unknown`,
-    /// `underlay-mtu`.
+    /// `underlay-mtu`, `port-shut`.
     pub code: String,
     /// The host that it is about, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

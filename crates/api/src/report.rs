@@ -41,6 +41,39 @@ pub struct PortReport {
     pub drops: Vec<DropCount>,
 }
 
+/// Sums up what a port has in several networks.
+impl std::ops::AddAssign for PortReport {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            port: _,
+            rx_frames,
+            rx_bytes,
+            tx_frames,
+            tx_bytes,
+            answered,
+            flooded,
+            copies,
+            punted,
+            drops,
+        } = other;
+        self.rx_frames += rx_frames;
+        self.rx_bytes += rx_bytes;
+        self.tx_frames += tx_frames;
+        self.tx_bytes += tx_bytes;
+        self.answered += answered;
+        self.flooded += flooded;
+        self.copies += copies;
+        self.punted += punted;
+        for drop in drops {
+            let mut same = self.drops.iter_mut();
+            match same.find(|known| known.reason == drop.reason) {
+                Some(known) => known.count += drop.count,
+                None => self.drops.push(drop),
+            }
+        }
+    }
+}
+
 /// How full one table of the vSwitch is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TableUsage {
@@ -59,6 +92,37 @@ pub struct ReportedProblem {
     pub object: String,
     /// What is wrong with it.
     pub reason: String,
+    /// Stable name: `host-problem` (something could not be done), `port-shut` (a guard shut the port).
+    #[serde(default = "host_problem")]
+    pub code: String,
+}
+
+fn host_problem() -> String {
+    ReportedProblem::HOST_PROBLEM.to_owned()
+}
+
+impl ReportedProblem {
+    /// The code of a problem that has no other.
+    pub const HOST_PROBLEM: &'static str = "host-problem";
+
+    /// What an agent said.
+    pub fn said(problem: crate::agent::Problem) -> Self {
+        let crate::agent::Problem {
+            object,
+            reason,
+            code,
+        } = problem;
+        let code = if code.is_empty() {
+            host_problem()
+        } else {
+            code
+        };
+        Self {
+            object,
+            reason,
+            code,
+        }
+    }
 }
 
 /// Everything that an agent reports when it is asked.

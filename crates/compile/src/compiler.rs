@@ -1,22 +1,25 @@
-//! Intent to slices, change by change. The compiler keeps what it needs indexed by network and by host,
-//! so that a change costs what it touches and nothing for networks that it does not.
+//! Intent to slices, change by change. The compiler keeps what it needs indexed by network, router and
+//! host, so that a change costs what it touches and nothing for networks that it does not.
 //!
 //! A batch of changes is taken as one step: everything a change might have made different is noted
 //! with its state before, and at the end one delta for each network is made of what really is
 //! different. So the order of changes inside a batch does not matter, intermediate states never
 //! leave the compiler, and a batch that changes nothing sends nothing.
 
+mod members;
+mod routers;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use coax_model::{
     Binding, Change, Host, HostName, Intent, Name, Network, NetworkName, ObjectName, Port,
-    PortName, Vtep, VtepName,
+    PortName, Router, RouterName, Vtep, VtepName,
 };
 
 use crate::message;
-use crate::slice::SliceDelta;
+use crate::reach::{Needed, Reach, Turn};
+use crate::slice::{RouterSlice, SliceDelta};
 use crate::touched::Touched;
 
 /// What is known of one network. It may be there before its network is, and stay after it.
@@ -24,9 +27,15 @@ use crate::touched::Touched;
 struct State {
     network: Option<Network>,
     members: BTreeSet<PortName>,
-    /// How many roles (has, gets, had) members give to each host.
-    hosts: BTreeMap<HostName, usize>,
     foreign: BTreeSet<VtepName>,
+    /// Under which number and revision subscribers know it.
+    published: Option<(u32, u64)>,
+}
+
+/// What is known of one router.
+#[derive(Debug)]
+struct RouterState {
+    router: Option<Router>,
     /// Under which number and revision subscribers know it.
     published: Option<(u32, u64)>,
 }
@@ -38,20 +47,52 @@ struct Station {
     binding: Binding,
 }
 
-/// Holds the slices of all networks and turns changes of the intent into steps of slices.
+/// What a batch of changes made different.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Steps {
+    /// Networks: deletions first.
+    pub networks: Vec<NetworkStep>,
+    /// Routers: deletions first.
+    pub routers: Vec<RouterStep>,
+    /// Hosts that start or cease to need a network or a router.
+    pub turns: Vec<Turn>,
+}
+
+/// A network that became different.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkStep {
+    /// The network.
+    pub name: NetworkName,
+    /// From what subscribers have to what they need.
+    pub delta: SliceDelta,
+}
+
+/// A router that became different.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouterStep {
+    /// The router.
+    pub name: RouterName,
+    /// The number by which slices call it.
+    pub number: u32,
+    /// What it is now; nothing: it is gone.
+    pub slice: Option<RouterSlice>,
+}
+
+/// Holds the slices of all networks and routers and turns changes of the intent into steps of slices.
 #[derive(Debug, Default)]
 pub struct Compiler {
     networks: HashMap<NetworkName, State>,
+    routers: HashMap<RouterName, RouterState>,
     stations: HashMap<PortName, Station>,
     vteps: HashMap<VtepName, Vtep>,
     hosts: HashMap<HostName, Host>,
-    /// The networks whose members name a host.
-    reach: HashMap<HostName, BTreeSet<NetworkName>>,
+    reach: Reach,
     names: HashMap<u32, NetworkName>,
+    router_names: HashMap<u32, RouterName>,
 }
 
 impl Compiler {
-    /// Compiles a whole intent, every network at this revision.
+    /// Compiles a whole intent, every network and router at this revision.
     pub fn full(intent: &Intent, revision: u64) -> Self {
         let mut compiler = Self::default();
         let mut touched = Touched::default();
@@ -60,6 +101,9 @@ impl Compiler {
         }
         for (name, network) in &intent.networks {
             compiler.set_network(name, Some(network), &mut touched);
+        }
+        for (name, router) in &intent.routers {
+            compiler.set_router(name, Some(router), &mut touched);
         }
         for (name, binding) in &intent.bindings {
             compiler.stations.entry(name.clone()).or_default().binding = binding.clone();
@@ -73,58 +117,75 @@ impl Compiler {
         for name in intent.networks.keys() {
             compiler.publish(name, revision);
         }
+        for name in intent.routers.keys() {
+            compiler.publish_router(name, revision);
+        }
         compiler
     }
 
-    /// Takes the changes of one revision and gives the steps of the networks that become different:
-    /// deletions first, then the rest. The revision must be higher than that of any earlier call,
-    /// and all changes of a revision belong into one call.
-    pub fn apply(&mut self, revision: u64, changes: &[Change]) -> Vec<SliceDelta> {
+    /// Takes the changes of one revision and gives the steps of what becomes different by them. The
+    /// revision must be higher than that of any earlier call, and all changes of a revision belong
+    /// into one call.
+    pub fn apply(&mut self, revision: u64, changes: &[Change]) -> Steps {
         let mut touched = Touched::default();
         for change in changes {
             self.take(change, &mut touched);
         }
-        let (mut deletions, mut steps) = (Vec::new(), Vec::new());
+        let mut steps = Steps::default();
+        for ((host, what), needed) in touched.needs {
+            let needs = self.reach.needs(&host, &what);
+            if needs != needed {
+                steps.turns.push(Turn { host, what, needs });
+            }
+        }
+        let (mut deletions, mut rest) = (Vec::new(), Vec::new());
         for (name, parts) in touched.networks {
+            let step = |delta| NetworkStep {
+                name: name.clone(),
+                delta,
+            };
             let Some(state) = self.networks.get(&name) else {
                 continue;
             };
             let vni = state.network.as_ref().map(|network| network.vni.get());
             match state.published {
                 Some((id, from)) if vni == Some(id) => {
-                    let step = self.difference(&name, parts);
-                    if step != SliceDelta::default() {
+                    let delta = self.difference(&name, parts);
+                    if delta != SliceDelta::default() {
                         self.publish(&name, revision);
-                        let (network_id, from_revision, to_revision) = (id, from, revision);
-                        steps.push(SliceDelta {
-                            network_id,
-                            from_revision,
-                            to_revision,
-                            ..step
-                        });
+                        rest.push(step(SliceDelta {
+                            network_id: id,
+                            from_revision: from,
+                            to_revision: revision,
+                            ..delta
+                        }));
                     }
                 }
                 published => {
                     if let Some((id, from)) = published {
-                        deletions.push(message::deleted(id, from, revision));
+                        deletions.push(step(message::deleted(id, from, revision)));
                         self.withdraw(&name, id);
                     }
                     if vni.is_some() {
                         self.publish(&name, revision);
-                        steps.push(message::complete(self.build(&name)));
+                        rest.push(step(message::complete(self.build(&name))));
                     }
                 }
             }
             self.forget_empty_network(&name);
         }
-        deletions.append(&mut steps);
-        deletions
+        deletions.append(&mut rest);
+        steps.networks = deletions;
+        steps.routers = self.router_steps(touched.routers, revision);
+        steps
     }
 
     fn take(&mut self, change: &Change, touched: &mut Touched) {
         match change {
             Change::PutNetwork { name, network } => self.set_network(name, Some(network), touched),
             Change::DeleteNetwork { name } => self.set_network(name, None, touched),
+            Change::PutRouter { name, router } => self.set_router(name, Some(router), touched),
+            Change::DeleteRouter { name } => self.set_router(name, None, touched),
             Change::PutPort { name, port } => self.set_port(name, Some(port), touched),
             Change::DeletePort { name } => {
                 self.set_binding(name, &Binding::default(), touched);
@@ -142,8 +203,6 @@ impl Compiler {
             | Change::DeleteGroup { .. }
             | Change::PutAddressGroup { .. }
             | Change::DeleteAddressGroup { .. }
-            | Change::PutRouter { .. }
-            | Change::DeleteRouter { .. }
             | Change::PutRule { .. }
             | Change::DeleteRule { .. }
             | Change::PutFirewall { .. }
@@ -157,91 +216,9 @@ impl Compiler {
         network: Option<&Network>,
         touched: &mut Touched,
     ) {
-        let state = self.networks.entry(name.clone()).or_default();
-        touched.of(name).params(|| {
-            let network = state.network.as_ref()?;
-            Some(message::params(name, network))
-        });
-        state.network = network.cloned();
-    }
-
-    fn set_port(&mut self, name: &PortName, port: Option<&Port>, touched: &mut Touched) {
-        self.leave(name, touched);
-        self.stations.entry(name.clone()).or_default().port = port.cloned();
-        self.join(name, touched);
-        self.forget_empty_station(name);
-    }
-
-    fn set_binding(&mut self, name: &PortName, binding: &Binding, touched: &mut Touched) {
-        self.leave(name, touched);
-        self.stations.entry(name.clone()).or_default().binding = binding.clone();
-        self.join(name, touched);
-        self.forget_empty_station(name);
-    }
-
-    fn forget_empty_station(&mut self, name: &PortName) {
-        let empty =
-            |station: &Station| station.port.is_none() && station.binding == Binding::default();
-        if self.stations.get(name).is_some_and(empty) {
-            self.stations.remove(name);
-        }
-    }
-
-    /// Takes a port, as it is, out of its network.
-    fn leave(&mut self, name: &PortName, touched: &mut Touched) {
-        let Some(Station {
-            port: Some(port),
-            binding,
-        }) = self.stations.get(name)
-        else {
-            return;
-        };
-        let network = sibling(name, &port.network);
-        let parts = touched.of(&network);
-        parts.member(name, || Some(message::member(name, port, binding)));
-        let Some(state) = self.networks.get_mut(&network) else {
-            return;
-        };
-        state.members.remove(name);
-        for host in binding.hosts() {
-            parts.host(host, || Some(message::host(host, self.hosts.get(host)?)));
-            let Some(roles) = state.hosts.get_mut(host) else {
-                continue;
-            };
-            *roles -= 1;
-            if *roles == 0 {
-                state.hosts.remove(host);
-                forget(&mut self.reach, host, &network);
-            }
-        }
-    }
-
-    /// Puts a port, as it is, into its network.
-    fn join(&mut self, name: &PortName, touched: &mut Touched) {
-        let Some(Station {
-            port: Some(port),
-            binding,
-        }) = self.stations.get(name)
-        else {
-            return;
-        };
-        let network = sibling(name, &port.network);
-        let parts = touched.of(&network);
-        parts.member(name, || None);
-        let state = self.networks.entry(network.clone()).or_default();
-        state.members.insert(name.clone());
-        for host in binding.hosts() {
-            let roles = state.hosts.entry(host.clone()).or_default();
-            let seen = self.hosts.get(host).filter(|_| *roles > 0);
-            parts.host(host, || seen.map(|seen| message::host(host, seen)));
-            *roles += 1;
-            if *roles == 1 {
-                self.reach
-                    .entry(host.clone())
-                    .or_default()
-                    .insert(network.clone());
-            }
-        }
+        touched.of(name).params(|| self.params(name));
+        self.touch_routers_of(name, touched);
+        self.networks.entry(name.clone()).or_default().network = network.cloned();
     }
 
     fn set_vtep(&mut self, name: &VtepName, vtep: Option<&Vtep>, touched: &mut Touched) {
@@ -274,10 +251,23 @@ impl Compiler {
             Some(host) => self.hosts.insert(name.clone(), host.clone()),
             None => self.hosts.remove(name),
         };
-        for network in self.reach.get(name).into_iter().flatten() {
+        for network in self.reach.networks(name) {
             touched
                 .of(network)
                 .host(name, || old.as_ref().map(|old| message::host(name, old)));
+        }
+    }
+
+    /// Notes what turned in the slices: whom frames of a network come from.
+    fn turned(&mut self, turns: Vec<Turn>, touched: &mut Touched) {
+        for turn in turns {
+            if let Needed::Network(network) = &turn.what {
+                let before = self.hosts.get(&turn.host).filter(|_| !turn.needs);
+                touched.of(network).host(&turn.host, || {
+                    before.map(|before| message::host(&turn.host, before))
+                });
+            }
+            touched.turn(turn);
         }
     }
 
@@ -313,24 +303,9 @@ impl Compiler {
     }
 }
 
-/// The full name of what a port or VTEP calls by its short name.
+/// The full name of what a port, router or VTEP calls by its short name.
 fn sibling(object: &ObjectName, name: &Name) -> ObjectName {
     ObjectName::new(object.project.clone(), name.clone())
-}
-
-/// Takes a network out of those that a host is named by.
-fn forget(
-    reach: &mut HashMap<HostName, BTreeSet<NetworkName>>,
-    host: &HostName,
-    network: &NetworkName,
-) {
-    let Some(reached) = reach.get_mut(host) else {
-        return;
-    };
-    reached.remove(network);
-    if reached.is_empty() {
-        reach.remove(host);
-    }
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 mod compiler;
 mod message;
 pub mod policy;
+pub mod reach;
 pub mod rows;
 pub mod slice;
 mod touched;
 
-pub use compiler::Compiler;
+pub use compiler::{Compiler, NetworkStep, RouterStep, Steps};
 pub use rows::{Here, LocalPort, NetworkRows, RowProblem, Underlay};
 pub use slice::{
-    DeltaError, ForeignVtep, HostVtep, Member, NetworkParams, NetworkSlice, SliceDelta,
+    DeltaError, ForeignVtep, HostVtep, Member, NetworkParams, NetworkSlice, RouterSlice, SliceDelta,
 };

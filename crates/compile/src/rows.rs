@@ -14,16 +14,23 @@
 //!
 //! An address is answered for as long as its owner has a MAC row. Copies of broadcasts go to every
 //! host that has or gets a member, so that a VM misses none while it moves. Frames are taken from every
-//! address of every host that the slice names, because each host chooses its family itself.
+//! address of every host that the slice names, because each host chooses its family itself: also from
+//! hosts that have no member, but send through a router.
+//!
+//! | module | makes |
+//! | --- | --- |
+//! | [`mod@copies`] | the list of those who get copies, and the network's row |
+//! | `guard` | the port's row, and what its guards let it send |
+//! | [`mod@router`] | gateways, and the routes of a router |
 
+pub mod copies;
+mod guard;
+pub mod router;
 mod values;
 
 use std::collections::{BTreeSet, HashMap};
 
-use coax_tables::{
-    AddressKey, AddressRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow, ReplicaRow,
-    TunnelKey, TunnelRow,
-};
+use coax_tables::{AddressKey, AddressRow, MacKey, MacRow, NetworkId, TunnelKey, TunnelRow};
 use coax_wire::{MacAddress, ip};
 
 pub use values::{Here, LocalPort, NetworkRows, RowProblem, Underlay};
@@ -35,42 +42,54 @@ pub fn network(slice: &NetworkSlice, here: &Here, local: &[LocalPort]) -> Networ
     let Some(params) = &slice.params else {
         return NetworkRows::default();
     };
-    let devices = local
-        .iter()
-        .map(|device| (device.port.as_str(), device))
+    let mut making = Making::new(slice.network_id, params, here, local);
+    making.hosts(&slice.hosts);
+    making.members(&slice.members);
+    making.foreign(&slice.foreign);
+    making.gateways();
+    let members = slice.members.iter();
+    let hosts: BTreeSet<&str> = members
+        .flat_map(|member| [member.host.as_str(), member.moving_to.as_str()])
         .collect();
-    let mut making = Making {
-        id: NetworkId(slice.network_id),
-        params,
-        here,
-        devices,
-        reached: HashMap::new(),
-        rows: NetworkRows::default(),
+    let named = hosts.iter().filter_map(|host| slice.host(host));
+    let ports = &making.rows.ports;
+    let copies = copies::copies(params, here, ports, named, &slice.foreign);
+    let mut rows = making.rows;
+    rows.replicas = copies.replicas;
+    rows.network = Some(copies.network);
+    rows
+}
+
+/// Makes the rows of some members of a network, as far as they follow from these members and the hosts
+/// that they name: no copies, no row of the network, no endpoints but those of `hosts`.
+pub fn some_members<'a>(
+    slice: &'a NetworkSlice,
+    here: &'a Here,
+    local: &'a [LocalPort],
+    members: impl IntoIterator<Item = &'a Member>,
+    hosts: impl IntoIterator<Item = &'a HostVtep>,
+) -> NetworkRows {
+    let Some(params) = &slice.params else {
+        return NetworkRows::default();
     };
-    making.hosts(slice);
-    for member in &slice.members {
-        making.member(member);
-    }
-    let replicas = making.replicas(slice);
-    making.network(replicas);
+    let mut making = Making::new(slice.network_id, params, here, local);
+    making.hosts(hosts);
+    making.members(members);
     making.rows
 }
 
 /// An endpoint as tables name it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Endpoint {
     ipv6: bool,
     address: [u8; 16],
 }
 
-/// Replicas by the runs in which the network row counts them.
-#[derive(Default)]
-struct Replicas {
-    local: Vec<ReplicaRow>,
-    coax_ipv4: Vec<ReplicaRow>,
-    foreign_ipv4: Vec<ReplicaRow>,
-    foreign_ipv6: Vec<ReplicaRow>,
-    coax_ipv6: Vec<ReplicaRow>,
+impl Endpoint {
+    fn ipv4(&self) -> Option<[u8; 4]> {
+        let [.., a, b, c, d] = self.address;
+        (!self.ipv6).then_some([a, b, c, d])
+    }
 }
 
 struct Making<'a> {
@@ -91,25 +110,35 @@ enum Location<'a> {
 }
 
 impl<'a> Making<'a> {
+    fn new(
+        network_id: u32,
+        params: &'a NetworkParams,
+        here: &'a Here,
+        local: &'a [LocalPort],
+    ) -> Self {
+        let devices = local.iter().map(|device| (device.port.as_str(), device));
+        Self {
+            id: NetworkId(network_id),
+            params,
+            here,
+            devices: devices.collect(),
+            reached: HashMap::new(),
+            rows: NetworkRows::default(),
+        }
+    }
+
     /// Takes in the other hosts: frames from any of their addresses, to the one that suits both.
-    fn hosts(&mut self, slice: &'a NetworkSlice) {
-        for host in slice
-            .hosts
-            .iter()
-            .filter(|host| host.host != self.here.host)
-        {
-            let (ipv4, ipv6) = (endpoint(&host.ipv4), endpoint(&host.ipv6));
+    fn hosts(&mut self, hosts: impl IntoIterator<Item = &'a HostVtep>) {
+        let others = hosts.into_iter();
+        for host in others.filter(|host| host.host != self.here.host) {
             self.check_lengths(host);
-            for endpoint in [ipv4, ipv6].into_iter().flatten() {
+            for endpoint in [&host.ipv4, &host.ipv6]
+                .into_iter()
+                .filter_map(|at| endpoint(at))
+            {
                 self.tunnel(endpoint, 0);
             }
-            let ipv4 = ipv4.filter(|_| self.here.ipv4);
-            let ipv6 = ipv6.filter(|_| self.here.ipv6);
-            let chosen = match self.here.prefer {
-                Underlay::Ipv4 => ipv4.or(ipv6),
-                Underlay::Ipv6 => ipv6.or(ipv4),
-            };
-            match chosen {
+            match reached(host, self.here) {
                 Some(endpoint) => drop(self.reached.insert(&host.host, endpoint)),
                 None => self.problem(RowProblem::Unreachable {
                     host: host.host.clone(),
@@ -140,31 +169,64 @@ impl<'a> Making<'a> {
         self.rows.tunnels.insert(key, row);
     }
 
-    fn member(&mut self, member: &'a Member) {
-        let Some(mac) = mac(&member.mac) else {
-            return self.problem(RowProblem::BadAddress {
-                object: member.port.clone(),
+    /// Takes in the members. An address belongs to whom it was given; one that several may use belongs to
+    /// whom announced it last, which the data plane notes by itself.
+    fn members(&mut self, members: impl IntoIterator<Item = &'a Member>) {
+        let mut sharing = Vec::new();
+        for member in members {
+            if self.member(member).is_some() && !member.allowed.is_empty() {
+                sharing.push(member);
+            }
+        }
+        for (member, allowed) in sharing
+            .into_iter()
+            .flat_map(|member| member.allowed.iter().map(move |allowed| (member, allowed)))
+        {
+            let Some(endpoint) = endpoint(&allowed.address) else {
+                self.bad_address(&member.port);
+                continue;
+            };
+            let key = AddressKey {
+                address: endpoint.address,
+                network: self.id,
+            };
+            self.rows.addresses.entry(key).or_insert(AddressRow {
+                mac: MacAddress([0; 6]),
+                flags: AddressRow::SHARED,
             });
+            match mac(&allowed.mac) {
+                Some(mac) => drop(self.rows.learnable.insert(MacKey::new(self.id, mac))),
+                None if allowed.mac.is_empty() => {}
+                None => self.bad_address(&member.port),
+            }
+        }
+    }
+
+    /// A member's own rows; answers where it lives, if it lives anywhere.
+    fn member(&mut self, member: &'a Member) -> Option<MacRow> {
+        let Some(mac) = mac(&member.mac) else {
+            self.bad_address(&member.port);
+            return None;
         };
+        let isolated = flag(member.isolated, MacRow::ISOLATED);
         let row = match self.locate(member) {
-            Location::Nowhere => return,
+            Location::Nowhere => return None,
             Location::Local(device) => {
-                self.port(device, mac);
+                self.port(member, device, mac);
                 MacRow {
-                    vtep: [0; 16],
                     ifindex: device.ifindex,
                     slot: device.slot,
                     mtu: self.params.mtu,
-                    flags: MacRow::LOCAL | flag(device.peer_redirect, MacRow::TO_PEER),
+                    flags: MacRow::LOCAL | isolated | flag(device.peer_redirect, MacRow::TO_PEER),
+                    scope: self.params.scope(),
+                    vlan: member.vlan,
                     ..MacRow::default()
                 }
             }
             Location::Remote { host, forward } => {
                 // A host that cannot be reached has been reported, once.
-                let Some(&endpoint) = self.reached.get(host) else {
-                    return;
-                };
-                self.remote(endpoint, flag(forward, MacRow::FORWARD))
+                let endpoint = self.reached.get(host).copied()?;
+                self.remote(endpoint, flag(forward, MacRow::FORWARD) | isolated)
             }
         };
         self.rows.macs.insert(MacKey::new(self.id, mac), row);
@@ -177,11 +239,10 @@ impl<'a> Making<'a> {
                     };
                     self.rows.addresses.insert(key, AddressRow::new(mac));
                 }
-                None => self.problem(RowProblem::BadAddress {
-                    object: member.port.clone(),
-                }),
+                None => self.bad_address(&member.port),
             }
         }
+        Some(row)
     }
 
     fn locate(&self, member: &'a Member) -> Location<'a> {
@@ -214,120 +275,45 @@ impl<'a> Making<'a> {
         Location::Nowhere
     }
 
-    fn port(&mut self, device: &LocalPort, mac: MacAddress) {
-        let flags = if self.params.vlan_transparent {
-            PortRow::VLAN_TRANSPARENT | PortRow::ANY_ADDRESS
-        } else {
-            PortRow::ANY_ADDRESS
-        };
-        let row = PortRow {
-            network: self.id,
-            slot: device.slot,
-            mtu: self.params.mtu,
-            mac,
-            flags,
-            ..PortRow::default()
-        };
-        self.rows.ports.insert(
-            PortKey {
-                ifindex: device.ifindex,
-                vlan: 0,
-            },
-            row,
-        );
-    }
-
     fn remote(&self, endpoint: Endpoint, flags: u32) -> MacRow {
         MacRow {
             vtep: endpoint.address,
-            ifindex: 0,
-            slot: 0,
             mtu: self.params.mtu,
             flags: flags | flag(endpoint.ipv6, MacRow::IPV6),
             ..MacRow::default()
         }
     }
 
-    /// Who gets copies. Takes in the foreign endpoints on the way.
-    fn replicas(&mut self, slice: &'a NetworkSlice) -> Replicas {
-        let mut replicas = Replicas::default();
-        for (key, row) in &self.rows.ports {
-            let vtep = [0; 16];
-            replicas.local.push(ReplicaRow {
-                vtep,
-                ifindex: key.ifindex,
-                slot: row.slot,
-                ..ReplicaRow::default()
-            });
-        }
-        let hosts: BTreeSet<&str> = slice
-            .members
-            .iter()
-            .flat_map(|member| [member.host.as_str(), member.moving_to.as_str()])
-            .collect();
-        for endpoint in hosts.iter().filter_map(|host| self.reached.get(host)) {
-            let list = match endpoint.ipv6 {
-                false => &mut replicas.coax_ipv4,
-                true => &mut replicas.coax_ipv6,
-            };
-            list.push(replica(*endpoint));
-        }
-        for foreign in &slice.foreign {
-            let object = || foreign.name.clone();
-            let Some(endpoint) = endpoint(&foreign.address) else {
-                self.problem(RowProblem::BadAddress { object: object() });
+    /// Takes in the endpoints that no agent runs.
+    fn foreign(&mut self, foreign: &'a [crate::ForeignVtep]) {
+        for vtep in foreign {
+            let Some(endpoint) = endpoint(&vtep.address) else {
+                self.bad_address(&vtep.name);
                 continue;
             };
-            let possible = if endpoint.ipv6 {
-                self.here.ipv6
-            } else {
-                self.here.ipv4
-            };
-            if !possible {
-                self.problem(RowProblem::NoFamily { vtep: object() });
+            if !self.here.has(endpoint.ipv6) {
+                self.problem(RowProblem::NoFamily {
+                    vtep: vtep.name.clone(),
+                });
                 continue;
             }
             self.tunnel(endpoint, TunnelRow::FOREIGN);
-            let list = match endpoint.ipv6 {
-                false => &mut replicas.foreign_ipv4,
-                true => &mut replicas.foreign_ipv6,
-            };
-            list.push(replica(endpoint));
-            for bytes in &foreign.macs {
+            for bytes in &vtep.macs {
                 match mac(bytes) {
                     Some(mac) => {
                         let row = self.remote(endpoint, 0);
                         self.rows.macs.insert(MacKey::new(self.id, mac), row);
                     }
-                    None => self.problem(RowProblem::BadAddress { object: object() }),
+                    None => self.bad_address(&vtep.name),
                 }
             }
         }
-        replicas
     }
 
-    fn network(&mut self, replicas: Replicas) {
-        let Replicas {
-            local,
-            coax_ipv4,
-            foreign_ipv4,
-            foreign_ipv6,
-            coax_ipv6,
-        } = replicas;
-        let transparent = flag(self.params.vlan_transparent, NetworkRow::VLAN_TRANSPARENT);
-        let flood = flag(self.params.flood_unknown, NetworkRow::FLOOD_UNKNOWN);
-        self.rows.network = Some(NetworkRow {
-            generation: 0,
-            local: count(&local),
-            coax_ipv4: count(&coax_ipv4),
-            foreign_ipv4: count(&foreign_ipv4),
-            foreign_ipv6: count(&foreign_ipv6),
-            coax_ipv6: count(&coax_ipv6),
-            mtu: self.params.mtu,
-            flags: transparent | flood,
-            ..NetworkRow::default()
+    fn bad_address(&mut self, object: &str) {
+        self.problem(RowProblem::BadAddress {
+            object: object.to_owned(),
         });
-        self.rows.replicas = [local, coax_ipv4, foreign_ipv4, foreign_ipv6, coax_ipv6].concat();
     }
 
     fn problem(&mut self, problem: RowProblem) {
@@ -335,21 +321,18 @@ impl<'a> Making<'a> {
     }
 }
 
+/// The endpoint at which another host is reached: of the family that this one prefers, if both have it.
+fn reached(host: &HostVtep, here: &Here) -> Option<Endpoint> {
+    let ipv4 = endpoint(&host.ipv4).filter(|_| here.ipv4);
+    let ipv6 = endpoint(&host.ipv6).filter(|_| here.ipv6);
+    match here.prefer {
+        Underlay::Ipv4 => ipv4.or(ipv6),
+        Underlay::Ipv6 => ipv6.or(ipv4),
+    }
+}
+
 fn flag(set: bool, bit: u32) -> u32 {
     if set { bit } else { 0 }
-}
-
-fn count(list: &[ReplicaRow]) -> u32 {
-    u32::try_from(list.len()).unwrap_or(u32::MAX)
-}
-
-fn replica(endpoint: Endpoint) -> ReplicaRow {
-    ReplicaRow {
-        vtep: endpoint.address,
-        ifindex: 0,
-        slot: 0,
-        ..ReplicaRow::default()
-    }
 }
 
 fn mac(bytes: &[u8]) -> Option<MacAddress> {

@@ -1,85 +1,20 @@
-//! Slices: what a host has to know of one network, the same bytes for every host that asks.
+//! Slices: what a host has to know of one network or router, the same bytes for every host that asks.
 //!
-//! A [`NetworkSlice`] is the whole, a [`SliceDelta`] the step from one revision to a later one.
+//! A [`NetworkSlice`] is the whole, a [`SliceDelta`] the step from one revision to a later one. A
+//! [`RouterSlice`] is always whole.
 //! Both are protobuf messages derived in place, so that encoding needs no generated code. Addresses
 //! travel as 4 or 16 bytes, MAC addresses as 6.
+
+mod member;
+mod params;
+mod router;
 
 use prost::Message;
 use thiserror::Error;
 
-/// What all members of a network share.
-#[derive(Clone, PartialEq, Eq, Message)]
-pub struct NetworkParams {
-    /// The number in the tunnel header.
-    #[prost(uint32, tag = "1")]
-    pub vni: u32,
-    /// The project that owns the network.
-    #[prost(string, tag = "2")]
-    pub project: String,
-    /// The network's name in its project.
-    #[prost(string, tag = "3")]
-    pub name: String,
-    /// The largest IP packet that ports may send.
-    #[prost(uint32, tag = "4")]
-    pub mtu: u32,
-    /// Frames with VLAN tags are carried.
-    #[prost(bool, tag = "5")]
-    pub vlan_transparent: bool,
-    /// Frames to unknown unicast addresses are copied to all members.
-    #[prost(bool, tag = "6")]
-    pub flood_unknown: bool,
-}
-
-/// A port of the network.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Message)]
-pub struct Member {
-    /// Its full name, `shop/web-1`.
-    #[prost(string, tag = "1")]
-    pub port: String,
-    /// Its MAC address.
-    #[prost(bytes = "vec", tag = "2")]
-    pub mac: Vec<u8>,
-    /// Its IP addresses.
-    #[prost(bytes = "vec", repeated, tag = "3")]
-    pub addresses: Vec<Vec<u8>>,
-    /// The host that has it; empty when it is nowhere.
-    #[prost(string, tag = "4")]
-    pub host: String,
-    /// The host that prepares to take it over, or empty.
-    #[prost(string, tag = "5")]
-    pub moving_to: String,
-    /// The host that had it and still forwards stragglers, or empty.
-    #[prost(string, tag = "6")]
-    pub moved_from: String,
-}
-
-/// A host on which the network has, gets or had a member.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Message)]
-pub struct HostVtep {
-    /// Its name.
-    #[prost(string, tag = "1")]
-    pub host: String,
-    /// Its IPv4 tunnel address, or nothing.
-    #[prost(bytes = "vec", tag = "2")]
-    pub ipv4: Vec<u8>,
-    /// Its IPv6 tunnel address, or nothing.
-    #[prost(bytes = "vec", tag = "3")]
-    pub ipv6: Vec<u8>,
-}
-
-/// A tunnel endpoint that no agent runs.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Message)]
-pub struct ForeignVtep {
-    /// Its full name, `shop/legacy`.
-    #[prost(string, tag = "1")]
-    pub name: String,
-    /// Its underlay address.
-    #[prost(bytes = "vec", tag = "2")]
-    pub address: Vec<u8>,
-    /// MAC addresses known to live behind it.
-    #[prost(bytes = "vec", repeated, tag = "3")]
-    pub macs: Vec<Vec<u8>>,
-}
+pub use member::{AllowedAddress, ForeignVtep, HostVtep, Member};
+pub use params::{DhcpParams, DhcpRoute, NetworkParams, SubnetParams};
+pub use router::{Route, RouterSlice};
 
 /// One network, whole.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -96,7 +31,8 @@ pub struct NetworkSlice {
     /// Its ports, sorted by name.
     #[prost(message, repeated, tag = "4")]
     pub members: Vec<Member>,
-    /// The hosts that its members name, sorted.
+    /// The hosts that frames come from, sorted: those that its members name, and those that members of
+    /// the other networks of its router name.
     #[prost(message, repeated, tag = "5")]
     pub hosts: Vec<HostVtep>,
     /// The foreign tunnel endpoints that are members, sorted by name.
@@ -129,7 +65,7 @@ pub struct SliceDelta {
     /// New and changed hosts, sorted by name.
     #[prost(message, repeated, tag = "7")]
     pub upsert_hosts: Vec<HostVtep>,
-    /// Names of hosts that no member names any more.
+    /// Names of hosts that frames do not come from any more.
     #[prost(string, repeated, tag = "8")]
     pub remove_hosts: Vec<String>,
     /// New and changed foreign tunnel endpoints, sorted by name.

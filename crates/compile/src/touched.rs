@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use coax_model::{HostName, NetworkName, PortName, VtepName};
+use coax_model::{HostName, NetworkName, PortName, RouterName, VtepName};
 
-use crate::slice::{ForeignVtep, HostVtep, Member, NetworkParams};
+use crate::reach::{Needed, Turn};
+use crate::slice::{ForeignVtep, HostVtep, Member, NetworkParams, RouterSlice};
 
-/// All networks that a batch touched.
+/// Everything that a batch touched. The first note of a thing counts: it is the state that subscribers
+/// know.
 #[derive(Default)]
 pub(crate) struct Touched {
     pub(crate) networks: BTreeMap<NetworkName, Parts>,
+    pub(crate) routers: BTreeMap<RouterName, Option<RouterSlice>>,
+    /// Whether a host needed something.
+    pub(crate) needs: BTreeMap<(HostName, Needed), bool>,
 }
 
-/// The parts of one network that a batch touched. The first note of a part counts: it is the state
-/// that subscribers know.
+/// The parts of one network that a batch touched.
 #[derive(Default)]
 pub(crate) struct Parts {
     pub(crate) params: Option<Option<NetworkParams>>,
@@ -25,6 +29,19 @@ pub(crate) struct Parts {
 impl Touched {
     pub(crate) fn of(&mut self, network: &NetworkName) -> &mut Parts {
         self.networks.entry(network.clone()).or_default()
+    }
+
+    pub(crate) fn router(
+        &mut self,
+        router: &RouterName,
+        before: impl FnOnce() -> Option<RouterSlice>,
+    ) {
+        self.routers.entry(router.clone()).or_insert_with(before);
+    }
+
+    pub(crate) fn turn(&mut self, turn: Turn) {
+        let Turn { host, what, needs } = turn;
+        self.needs.entry((host, what)).or_insert(!needs);
     }
 }
 

@@ -22,12 +22,12 @@
 //! | `requests` | waiting for hosts, collecting reports |
 //! | `inquiries` | questions to one agent |
 //! | [`binding`] | where a port is to be |
-//! | [`subscription`] | which host needs which network |
 //! | `view` | the objects as users see them |
 //!
 //! Invariants:
 //! - At most one commit is under way; nothing is decided on state that it would change.
-//! - A host is sent a network's changes exactly while a port of that network names the host.
+//! - A host is sent what changes of a network or router exactly while it needs that: see
+//!   [`coax_compile::reach`].
 //! - Everything sent to a host is followed by a `Current` of that revision.
 
 mod agents;
@@ -40,7 +40,6 @@ mod problem;
 mod publish;
 mod refusals;
 mod requests;
-pub mod subscription;
 mod view;
 mod writes;
 
@@ -48,7 +47,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use coax_compile::Compiler;
-use coax_model::{Host, HostName, Intent, NetworkName, PortName};
+use coax_compile::reach::Reach;
+use coax_model::{Host, HostName, Intent, PortName};
 use coax_store::Revision;
 
 use self::host::{HostState, Session};
@@ -56,11 +56,10 @@ use self::inquiries::Inquiry;
 use self::message::{Command, Input, Request, RequestId, SessionId, Write};
 use self::publish::Snapshots;
 use self::requests::{Collection, Wait};
-use self::subscription::Subscriptions;
 use self::writes::Pending;
 use crate::records::ObjectRevisions;
 
-pub use self::problem::no_such;
+pub use self::problem::{no_such, refusals};
 pub use self::view::Listing;
 
 /// How long a host that is not attached still counts as one that will be back at once.
@@ -84,11 +83,8 @@ pub struct Core {
     revision: Revision,
     intent: Intent,
     compiler: Compiler,
-    /// Names of networks by their number in messages.
-    names: BTreeMap<u32, NetworkName>,
     /// When each object last changed.
     revisions: ObjectRevisions,
-    subscriptions: Subscriptions,
     snapshots: Snapshots,
     hosts: BTreeMap<HostName, HostState>,
     sessions: BTreeMap<SessionId, Session>,
@@ -125,22 +121,16 @@ impl Core {
         now: Instant,
     ) -> Self {
         let compiler = Compiler::full(&intent, revision);
-        let names = intent
-            .networks
-            .iter()
-            .map(|(name, network)| (network.vni.get(), name.clone()));
         let hosts = intent.hosts.keys();
         let mut core = Self {
             generation,
             revision,
-            names: names.collect(),
             hosts: hosts
                 .map(|name| (name.clone(), HostState::away(now, revision)))
                 .collect(),
             intent,
             compiler,
             revisions,
-            subscriptions: Subscriptions::default(),
             snapshots: Snapshots::default(),
             sessions: BTreeMap::new(),
             claimants: BTreeMap::new(),
@@ -160,7 +150,6 @@ impl Core {
         };
         let ports: Vec<PortName> = core.intent.ports.keys().cloned().collect();
         for port in ports {
-            core.subscribe(&port);
             core.watch_move(&port, revision);
         }
         core
@@ -239,8 +228,8 @@ impl Core {
         &self.compiler
     }
 
-    /// The networks that a host needs.
-    pub fn needed_by<'a>(&'a self, host: &HostName) -> impl Iterator<Item = &'a NetworkName> {
-        self.subscriptions.networks(host)
+    /// Who needs what.
+    pub(crate) fn reach(&self) -> &Reach {
+        self.compiler.reach()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use coax_api::question::{HostAnswer, HostQuestion};
 use coax_api::{Condition, HostReport, PortState};
-use coax_controller::core::message::{Answer, Request};
+use coax_controller::core::message::{Answer, Request, Write};
 use coax_controller::core::{LOST_AFTER, Listing, QUESTION_DEADLINE, REPORT_DEADLINE};
 use world::World;
 
@@ -329,7 +329,7 @@ fn a_question_to_one_host_is_answered_by_it_or_by_the_deadline() {
             world.replies.remove(&request)
         });
         match answer {
-            Some(Ok(Answer::Host(answer))) => answer,
+            Some(Ok(Answer::Told(answer))) => answer,
             other => panic!("{other:?}"),
         }
     };
@@ -404,4 +404,130 @@ fn a_silent_stream_is_asked_and_then_ended() {
     assert_eq!(world.core.status().hosts.connected, 0);
     let away = |condition: &Condition| condition.code == "host-away";
     assert!(world.core.status().conditions.iter().any(away));
+}
+
+const JOINED: &str = "
+version: 1
+project: shop
+networks:
+  web: { subnets: [10.10.1.0/24] }
+  db: { subnets: [10.10.2.0/24] }
+  lab: { subnets: [10.10.3.0/24] }
+routers:
+  gw: { networks: [web, db] }
+ports:
+  web-1: { network: web }
+  db-1: { network: db }
+  lab-1: { network: lab }
+";
+
+#[test]
+fn a_host_gets_what_the_routers_of_its_networks_join() {
+    let mut world = World::attached(3, 1);
+    world.apply(JOINED);
+    world.plug(HV1, "shop/web-1");
+    world.plug(HV2, "shop/db-1");
+    world.plug(HV3, "shop/lab-1");
+    world.settle();
+    assert_eq!(held(&world, HV1), ["shop/db", "shop/web"]);
+    assert_eq!(held(&world, HV2), ["shop/db", "shop/web"]);
+    assert_eq!(held(&world, HV3), ["shop/lab"]);
+    let router = world.agents[HV1].routers.values().next().unwrap();
+    assert_eq!(
+        (router.full_name(), router.networks.len()),
+        ("shop/gw".into(), 2)
+    );
+    assert!(world.agents[HV3].routers.is_empty());
+    // Each accepts frames of both networks from the other.
+    for slice in world.agents[HV1].slices.values() {
+        let hosts: Vec<&str> = slice.hosts.iter().map(|host| host.host.as_str()).collect();
+        assert_eq!(hosts, ["hv1", "hv2"]);
+    }
+    world.check();
+
+    world.apply(&JOINED.replace("[web, db]", "[web, db, lab]"));
+    world.settle();
+    assert_eq!(held(&world, HV3).len(), 3);
+    world.check();
+    world.apply(&JOINED.replace("routers:\n  gw: { networks: [web, db] }\n", ""));
+    world.settle();
+    assert_eq!(held(&world, HV1), ["shop/web"]);
+    assert!(world.agents.iter().all(|agent| agent.routers.is_empty()));
+    world.check();
+}
+
+#[test]
+fn a_move_waits_for_hosts_that_only_send_through_a_router() {
+    let mut world = World::attached(3, 1);
+    world.apply(JOINED);
+    world.plug(HV1, "shop/web-1");
+    world.plug(HV2, "shop/db-1");
+    world.settle();
+    world.move_port("shop/web-1", "hv3").unwrap();
+    world.settle();
+    assert_eq!(
+        held(&world, HV3).len(),
+        2,
+        "the target has everything before"
+    );
+    world.detach(HV2);
+    world.plug(HV3, "shop/web-1");
+    world.settle();
+    world.unplug(HV1, "shop/web-1");
+    world.settle();
+    let (_, _, from) = place(&world, "shop/web-1");
+    assert_eq!(
+        from.as_deref(),
+        Some("hv1"),
+        "hv2 may still send to the old host"
+    );
+    world.attach(HV2);
+    world.settle();
+    assert_eq!(place(&world, "shop/web-1"), at("hv3"));
+    world.check();
+}
+
+#[test]
+fn a_host_that_never_comes_back_is_removed_and_not_waited_for() {
+    let mut world = world();
+    world.plug(HV1, "shop/web-2");
+    world.plug(HV3, "shop/db-1");
+    world.settle();
+    let attached = world.write(Write::RemoveHost {
+        host: "hv1".parse().unwrap(),
+    });
+    assert_eq!(attached.unwrap_err().code, "host-attached");
+    world.move_port("shop/web-2", "hv2").unwrap();
+    world.settle();
+    world.plug(HV2, "shop/web-2");
+    // The old host burns down before it heard of the end of the move.
+    world.detach(HV1);
+    world.settle();
+    let (host, _, from) = place(&world, "shop/web-2");
+    assert_eq!(
+        (host.as_deref(), from.as_deref()),
+        (Some("hv2"), Some("hv1"))
+    );
+    world.detach(HV3);
+    for host in ["hv1", "hv3"] {
+        let host = host.parse().unwrap();
+        let Ok(Answer::Host(host)) = world.write(Write::RemoveHost { host }) else {
+            panic!("a host that is away is removed");
+        };
+        assert!(!host.connected);
+    }
+    world.settle();
+    assert_eq!(place(&world, "shop/web-2"), at("hv2"));
+    assert_eq!(port(&world, "shop/db-1").state, PortState::Unbound);
+    assert_eq!(world.core.status().hosts.total, 1);
+    let unknown = world.write(Write::RemoveHost {
+        host: "hv1".parse().unwrap(),
+    });
+    assert_eq!(unknown.unwrap_err().code, "no-such-host");
+    // It was only a cut cable: everything is as before.
+    world.attach(HV3);
+    world.attach(HV1);
+    world.settle();
+    assert_eq!(place(&world, "shop/db-1"), at("hv3"));
+    assert_eq!(world.core.status().hosts.total, 3);
 }

@@ -27,6 +27,13 @@ fn stack(project: &str, hosts: usize, dice: &mut Dice) -> StackFile {
         }
         yaml += " }\n";
     }
+    if dice.one_in(2) {
+        let joined: Vec<String> = (0..networks)
+            .filter(|_| !dice.one_in(3))
+            .map(|network| format!("n{network}"))
+            .collect();
+        yaml += &format!("routers:\n  gw: {{ networks: [{}] }}\n", joined.join(", "));
+    }
     yaml += "ports:\n  always: { network: n0 }\n";
     for port in 0..6 {
         if dice.one_in(3) {
@@ -35,6 +42,9 @@ fn stack(project: &str, hosts: usize, dice: &mut Dice) -> StackFile {
         yaml += &format!("  p{port}: {{ network: n{}", dice.below(networks));
         if dice.one_in(3) {
             yaml += &format!(", host: hv{}", 1 + dice.below(hosts));
+        }
+        if networks > 1 && dice.one_in(4) {
+            yaml += &format!(", trunk: {{ 7: n{} }}", dice.below(networks));
         }
         yaml += " }\n";
     }
@@ -99,6 +109,12 @@ fn act(world: &mut World) {
             // The agent is installed anew: it remembers nothing.
             world.detach(agent);
             world.agents[agent].slices.clear();
+            world.agents[agent].routers.clear();
+        }
+        15 if world.dice.one_in(3) => {
+            // Refused while its agent is attached; if not, it presents itself again some day.
+            let host = world.agents[agent].name.parse().unwrap();
+            let _ = world.write(Write::RemoveHost { host });
         }
         _ if world.dice.one_in(4) => world.crash_controller(),
         _ => {

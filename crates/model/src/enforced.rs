@@ -3,7 +3,7 @@
 //! A line goes from here when the last stage of its way, from the file to the packet, is there.
 
 use crate::FieldPath;
-use crate::file::{NetworkEntry, PortEntry, StackFile};
+use crate::file::{NetworkEntry, StackFile};
 use crate::network::NetworkKind;
 use crate::rule::{Refusals, Rule};
 
@@ -25,18 +25,13 @@ pub fn check(file: &StackFile) -> Result<(), Refusals> {
             refuse(asked, &["networks", name.as_str(), field], what);
         }
     }
-    for (name, port) in &file.ports {
-        for (asked, field, what) in of_port(port) {
-            refuse(asked, &["ports", name.as_str(), field], what);
-        }
-    }
     refusals.or(())
 }
 
 /// A field: whether it asks for something, its name, and what it asks for.
 type Asked = (bool, &'static str, &'static str);
 
-fn of_network(network: &NetworkEntry) -> [Asked; 8] {
+fn of_network(network: &NetworkEntry) -> [Asked; 4] {
     let default = NetworkEntry::default();
     [
         (
@@ -51,33 +46,6 @@ fn of_network(network: &NetworkEntry) -> [Asked; 8] {
             "router advertisements",
         ),
         (network.dns != default.dns, "dns", "DNS settings"),
-        (network.own_servers, "own_servers", "servers of one's own"),
-        (network.isolated, "isolated", "isolated networks"),
-        (
-            network.storm_control != default.storm_control,
-            "storm_control",
-            "storm limits",
-        ),
-        (
-            network.shut_time != default.shut_time,
-            "shut_time",
-            "shut times",
-        ),
-    ]
-}
-
-fn of_port(port: &PortEntry) -> [Asked; 6] {
-    [
-        (
-            !port.allowed_addresses.is_empty(),
-            "allowed_addresses",
-            "allowed addresses",
-        ),
-        (port.isolated.is_some(), "isolated", "isolated ports"),
-        (!port.trunk.is_empty(), "trunk", "trunk ports"),
-        (port.any_address, "any_address", "address rights"),
-        (port.any_mac, "any_mac", "address rights"),
-        (port.may_serve, "may_serve", "server rights"),
     ]
 }
 
@@ -114,7 +82,6 @@ firewall: { default: deny }
                 "routers",
                 "networks.web.type",
                 "networks.web.dhcp",
-                "ports.web-1.isolated",
             ]
         );
     }

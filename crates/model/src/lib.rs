@@ -56,7 +56,7 @@ pub use network::{Dhcp, Dns, NetworkKind, StormControl, Subnet};
 pub use plan::{Action, Kind, Plan, Step, plan, plan_delete, plan_file, plan_rails};
 pub use port::{AllowedAddress, TrunkVlan};
 pub use quantity::{LeaseTime, PacketRate, ShutTime};
-pub use router::{GATEWAY_MAC, Route, Router};
+pub use router::{GATEWAY_MAC, Route, Router, RouterNumber};
 pub use rule::{Refusal, Refusals, Rule};
 pub use service::{IcmpKind, PortRange, Service, ServiceMatch};
 pub use suggest::nearest;

@@ -19,7 +19,7 @@ use crate::group::{AddressGroup, Group};
 use crate::intent::{Intent, Network, Port, Vtep};
 use crate::name::{Name, NetworkName, ObjectName, PortName, RouterName, RuleName, VtepName};
 use crate::order;
-use crate::router::Router;
+use crate::router::{Router, RouterNumber};
 use crate::rule::{Refusals, Rule};
 use crate::suggest::nearest;
 
@@ -60,7 +60,7 @@ pub fn resolve(file: &StackFile, intent: &Intent, refusals: &mut Refusals) -> Re
         networks: networks(file, intent, refusals),
         ports: ports::ports(file, intent, refusals),
         vteps: named(project, &file.vteps, vtep),
-        routers: named(project, &file.routers, router),
+        routers: routers(file, intent),
         groups: named(project, &file.groups, group),
         address_groups: named(project, &file.address_groups, AddressGroup::clone),
         firewall: file.firewall.as_ref().map(|firewall| Firewall {
@@ -200,8 +200,31 @@ fn vtep(entry: &VtepEntry) -> Vtep {
     }
 }
 
-fn router(entry: &RouterEntry) -> Router {
+/// A router keeps its number; a new one gets the lowest that is free.
+fn routers(file: &StackFile, intent: &Intent) -> BTreeMap<RouterName, Router> {
+    let stored = intent.routers.values().map(|router| router.number);
+    let mut taken: BTreeSet<RouterNumber> = stored.collect();
+    let mut number = |name: &RouterName| match intent.routers.get(name) {
+        Some(stored) => stored.number,
+        None => {
+            let mut number = RouterNumber::LEAST;
+            while !taken.insert(number) {
+                number = number.next();
+            }
+            number
+        }
+    };
+    let routers = file.routers.iter().map(|(name, entry)| {
+        let name = ObjectName::new(file.project.clone(), name.clone());
+        let number = number(&name);
+        (name, router(entry, number))
+    });
+    routers.collect()
+}
+
+fn router(entry: &RouterEntry, number: RouterNumber) -> Router {
     Router {
+        number,
         networks: entry.networks.iter().cloned().collect(),
         routes: entry.routes.iter().copied().collect(),
     }

@@ -23,6 +23,8 @@ pub struct Capacity {
     pub replicas: u32,
     /// Addresses that ports may send from, beyond one of each family.
     pub sources: u32,
+    /// Prefixes that routers know.
+    pub routes: u32,
 }
 
 impl Default for Capacity {
@@ -35,6 +37,7 @@ impl Default for Capacity {
             tunnels: 262_144,
             replicas: 524_288,
             sources: 65_536,
+            routes: 65_536,
         }
     }
 }
@@ -44,7 +47,7 @@ impl Default for Capacity {
 pub enum ParseCapacityError {
     /// There is no such table.
     #[error(
-        "no table `{0}`: write ports, networks, macs, addresses, tunnels, replicas or sources, as in `macs=500000,ports=200`"
+        "no table `{0}`: write ports, networks, macs, addresses, tunnels, replicas, sources or routes, as in `macs=500000,ports=200`"
     )]
     Table(String),
     /// The number is missing, no number, zero or above 16 million.
@@ -66,6 +69,7 @@ impl Capacity {
             Table::Tunnels => self.tunnels,
             Table::Replicas => self.replicas,
             Table::Sources => self.sources,
+            Table::Routes => self.routes,
         }
     }
 
@@ -78,6 +82,7 @@ impl Capacity {
             "tunnels" => &mut self.tunnels,
             "replicas" => &mut self.replicas,
             "sources" => &mut self.sources,
+            "routes" => &mut self.routes,
             _ => return None,
         })
     }
@@ -114,10 +119,11 @@ impl fmt::Display for Capacity {
             tunnels,
             replicas,
             sources,
+            routes,
         } = self;
         write!(
             f,
-            "ports={ports},networks={networks},macs={macs},addresses={addresses},tunnels={tunnels},replicas={replicas},sources={sources}"
+            "ports={ports},networks={networks},macs={macs},addresses={addresses},tunnels={tunnels},replicas={replicas},sources={sources},routes={routes}"
         )
     }
 }

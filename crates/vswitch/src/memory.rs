@@ -59,6 +59,7 @@ impl MemoryDataPlane {
             Row::Address(key, _) => self.rows.addresses.contains_key(key),
             Row::Replica(key, _) => self.rows.replicas.contains_key(key),
             Row::Source(key, _) => self.rows.sources.contains_key(key),
+            Row::Route(key, _) => self.rows.routes.contains_key(key),
             Row::Network(key, _) => self.rows.networks.contains_key(key),
             Row::Port(key, _) => self.rows.ports.contains_key(key),
         }

@@ -2,7 +2,7 @@
 
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    ReplicaKey, ReplicaRow, RouteKey, RouteRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +22,8 @@ pub enum Table {
     Replicas,
     /// Addresses that ports may send from.
     Sources,
+    /// Where routers send packets.
+    Routes,
     /// Networks.
     Networks,
     /// Local ports.
@@ -30,13 +32,14 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Host,
         Self::Tunnels,
         Self::Macs,
         Self::Addresses,
         Self::Replicas,
         Self::Sources,
+        Self::Routes,
         Self::Networks,
         Self::Ports,
     ];
@@ -50,6 +53,7 @@ impl Table {
             Self::Addresses => "addresses",
             Self::Replicas => "replicas",
             Self::Sources => "sources",
+            Self::Routes => "routes",
             Self::Networks => "networks",
             Self::Ports => "ports",
         }
@@ -77,6 +81,8 @@ pub enum RowKey {
     Replica(ReplicaKey),
     /// Key of the source table.
     Source(SourceKey),
+    /// A prefix of a router.
+    Route(RouteKey),
     /// Key of the network table.
     Network(NetworkId),
     /// Key of the port table.
@@ -93,6 +99,7 @@ impl RowKey {
             Self::Address(_) => Table::Addresses,
             Self::Replica(_) => Table::Replicas,
             Self::Source(_) => Table::Sources,
+            Self::Route(_) => Table::Routes,
             Self::Network(_) => Table::Networks,
             Self::Port(_) => Table::Ports,
         }
@@ -114,6 +121,8 @@ pub enum Row {
     Replica(ReplicaKey, ReplicaRow),
     /// An address that a port may send from.
     Source(SourceKey, SourceRow),
+    /// Where packets of a prefix go.
+    Route(RouteKey, RouteRow),
     /// A network.
     Network(NetworkId, NetworkRow),
     /// A local port.
@@ -130,6 +139,7 @@ impl Row {
             Self::Address(key, _) => RowKey::Address(key),
             Self::Replica(key, _) => RowKey::Replica(key),
             Self::Source(key, _) => RowKey::Source(key),
+            Self::Route(key, _) => RowKey::Route(key),
             Self::Network(key, _) => RowKey::Network(key),
             Self::Port(key, _) => RowKey::Port(key),
         }
@@ -160,6 +170,8 @@ pub struct Rows {
     pub replicas: BTreeMap<ReplicaKey, ReplicaRow>,
     /// Addresses that ports may send from.
     pub sources: BTreeMap<SourceKey, SourceRow>,
+    /// Routes.
+    pub routes: BTreeMap<RouteKey, RouteRow>,
     /// Networks.
     pub networks: BTreeMap<NetworkId, NetworkRow>,
     /// Local ports.
@@ -176,6 +188,7 @@ impl Rows {
             Row::Address(key, row) => drop(self.addresses.insert(key, row)),
             Row::Replica(key, row) => drop(self.replicas.insert(key, row)),
             Row::Source(key, row) => drop(self.sources.insert(key, row)),
+            Row::Route(key, row) => drop(self.routes.insert(key, row)),
             Row::Network(key, row) => drop(self.networks.insert(key, row)),
             Row::Port(key, row) => drop(self.ports.insert(key, row)),
         }
@@ -193,6 +206,7 @@ impl Rows {
             RowKey::Address(key) => self.addresses.remove(key).is_some(),
             RowKey::Replica(key) => self.replicas.remove(key).is_some(),
             RowKey::Source(key) => self.sources.remove(key).is_some(),
+            RowKey::Route(key) => self.routes.remove(key).is_some(),
             RowKey::Network(key) => self.networks.remove(key).is_some(),
             RowKey::Port(key) => self.ports.remove(key).is_some(),
         }
@@ -215,6 +229,7 @@ impl Rows {
             Table::Addresses => self.addresses.len(),
             Table::Replicas => self.replicas.len(),
             Table::Sources => self.sources.len(),
+            Table::Routes => self.routes.len(),
             Table::Networks => self.networks.len(),
             Table::Ports => self.ports.len(),
         }
@@ -244,6 +259,7 @@ impl Rows {
                     .iter()
                     .map(|(key, row)| Row::Source(*key, *row)),
             )
+            .chain(self.routes.iter().map(|(key, row)| Row::Route(*key, *row)))
             .chain(
                 self.networks
                     .iter()

@@ -46,6 +46,7 @@ const SMALL: Capacity = Capacity {
     tunnels: 4,
     replicas: 8,
     sources: 4,
+    routes: 4,
 };
 
 fn mac(last: u8) -> RowOperation {

@@ -33,7 +33,8 @@ impl Core {
     }
 
     fn make_rows_again(&mut self, port: &str) {
-        if let Some(network) = self.slices.network_of(port) {
+        let networks: Vec<u32> = self.slices.networks_of(port).collect();
+        for network in networks {
             self.touch_port(network, port);
         }
     }

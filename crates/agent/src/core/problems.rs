@@ -3,6 +3,7 @@
 use coax_api::agent::Problem;
 
 use super::Core;
+use super::guards::PORT_SHUT;
 use super::reconcile::Subject;
 
 impl Core {
@@ -36,11 +37,8 @@ impl Core {
                     .map(|reason| (object.clone(), reason.clone())),
             );
         }
-        for (network, reason) in &self.behind {
-            problems.push((
-                self.subject_name(Subject::Network(*network)),
-                reason.clone(),
-            ));
+        for (subject, reason) in &self.behind {
+            problems.push((self.subject_name(*subject), reason.clone()));
         }
         for name in &self.config.uplinks {
             if self.claims.device_named(name).is_none() {
@@ -52,17 +50,25 @@ impl Core {
         }
         problems.extend(self.small_devices());
         problems.sort();
-        problems
-            .into_iter()
-            .map(|(object, reason)| Problem { object, reason })
-            .collect()
+        let shut = self.shut_problems().map(|(object, reason)| Problem {
+            object,
+            reason,
+            code: PORT_SHUT.into(),
+        });
+        let problems = problems.into_iter().map(|(object, reason)| Problem {
+            object,
+            reason,
+            code: String::new(),
+        });
+        shut.chain(problems).collect()
     }
 
     /// Devices that cannot take the largest packet of their network.
     fn small_devices(&self) -> impl Iterator<Item = (String, String)> + '_ {
         self.claims.iter().filter_map(|(port, device)| {
-            let network = self.slices.network_of(port)?;
-            let wanted = self.slices.get(network)?.params.as_ref()?.mtu;
+            let networks = self.slices.networks_of(port);
+            let params = networks.filter_map(|network| self.slices.get(network)?.params.as_ref());
+            let wanted = params.map(|params| params.mtu).max()?;
             (device.mtu < wanted).then(|| {
                 let reason = format!(
                     "device {} has an MTU of {}, the network's is {wanted}: larger packets to this port are lost; \
@@ -74,7 +80,7 @@ impl Core {
         })
     }
 
-    fn subject_name(&self, subject: Subject) -> String {
+    pub(super) fn subject_name(&self, subject: Subject) -> String {
         match subject {
             Subject::Host => "host".into(),
             Subject::Devices => "devices".into(),
@@ -82,6 +88,10 @@ impl Core {
             {
                 Some(slice) => slice.full_name(),
                 None => format!("network {network}"),
+            },
+            Subject::Router(number) => match self.slices.router(number) {
+                Some(slice) => slice.full_name(),
+                None => format!("router {number}"),
             },
         }
     }

@@ -1,8 +1,9 @@
 //! From what should be to steps, one subject at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use coax_compile::rows::router::routes;
 use coax_compile::rows::{self, LocalPort};
 use coax_tables::{NetworkId, PortKey};
 use coax_vswitch::{Attachment, Row, RowKey, RowOperation};
@@ -10,7 +11,8 @@ use coax_vswitch::{Attachment, Row, RowKey, RowOperation};
 use super::Core;
 use crate::desired::{here, host_row};
 use crate::input::{Batch, Command, Failure, Moment, Step, StepError};
-use crate::plan::plan;
+use crate::plan::{plan, plan_routes};
+use crate::slots::Owner;
 
 /// First pause before failed steps are tried again; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -26,6 +28,8 @@ pub(super) enum Subject {
     Members(u32),
     /// The rows of one network and its ports.
     Network(u32),
+    /// The routes of one router: after the networks that they lead into.
+    Router(u32),
     /// Programs on uplinks, and what is left of devices that are gone.
     Devices,
 }
@@ -52,6 +56,7 @@ impl Core {
                 Subject::Host => self.host_steps(),
                 Subject::Members(network) => self.member_steps(network),
                 Subject::Network(network) => self.network_steps(network),
+                Subject::Router(number) => self.router_steps(number),
                 Subject::Devices => self.device_steps(),
             };
             if steps.is_empty() {
@@ -164,9 +169,7 @@ impl Core {
 
     fn network_steps(&mut self, network: u32) -> Vec<Step> {
         let mut steps = Vec::new();
-        let locals = self.local_ports(&mut steps, |core, port| {
-            core.slices.network_of(port) == Some(network)
-        });
+        let locals = self.local_ports(&mut steps, network, |_| true);
         self.touched.remove(&network);
         let desired = match self.slices.get(network) {
             Some(slice) => rows::network(slice, &here(&self.config), &locals),
@@ -181,6 +184,7 @@ impl Core {
         let new = ports.filter(|device| !self.attached_now.contains(device));
         steps.extend(new.map(|(ifindex, side)| Step::Attach(ifindex, side)));
         steps.extend(plan.break_.into_iter().map(Step::Row));
+        steps.extend(self.forget_learned(network, &desired));
         let problems: Vec<String> = desired.problems.iter().map(ToString::to_string).collect();
         match problems.is_empty() {
             true => drop(self.row_problems.remove(&network)),
@@ -189,26 +193,56 @@ impl Core {
         steps
     }
 
-    /// The devices on this host that are wanted ports, each with its slot.
+    /// Rows that the data plane may have noted by itself and that are not its to note any more. The agent does not see them
+    /// come, so they go unseen, too.
+    fn forget_learned(&mut self, network: u32, desired: &rows::NetworkRows) -> Vec<Step> {
+        let before = match desired.learnable.is_empty() {
+            true => self.learnable.remove(&network),
+            false => self.learnable.insert(network, desired.learnable.clone()),
+        };
+        let gone = before.into_iter().flatten();
+        let gone =
+            gone.filter(|key| !desired.learnable.contains(key) && !desired.macs.contains_key(key));
+        gone.map(|key| Step::Row(RowOperation::Delete(RowKey::Mac(key))))
+            .collect()
+    }
+
+    fn router_steps(&self, number: u32) -> Vec<Step> {
+        let desired = match self.slices.router(number) {
+            Some(slice) => routes(slice),
+            // The routes of a network that is its own router come and go with it.
+            None if self.slices.get(number).is_some() => return Vec::new(),
+            None => BTreeMap::new(),
+        };
+        let plan = plan_routes(&self.mirror, number, &desired);
+        let operations = plan.make.into_iter().chain(plan.break_);
+        operations.map(Step::Row).collect()
+    }
+
+    /// The devices on this host that are ports of a network and wanted, each with its slot.
     pub(super) fn local_ports(
         &mut self,
         steps: &mut Vec<Step>,
-        wanted: impl Fn(&Self, &str) -> bool,
+        network: u32,
+        wanted: impl Fn(&str) -> bool,
     ) -> Vec<LocalPort> {
-        let mut locals: Vec<LocalPort> = self
-            .claims
-            .iter()
-            .filter(|(port, _)| wanted(self, port) && !self.refused.contains_key(*port))
-            .map(|(port, device)| LocalPort {
-                port: port.to_owned(),
-                ifindex: device.ifindex,
-                slot: 0,
-                peer_redirect: device.veth_into_namespace && !self.captured.contains_key(port),
+        let claimed = self.claims.iter();
+        let claimed = claimed.filter(|(port, _)| wanted(port) && !self.refused.contains_key(*port));
+        let mut locals: Vec<(LocalPort, Owner)> = claimed
+            .filter_map(|(port, device)| {
+                let member = self.slices.member(network, port)?;
+                let local = LocalPort {
+                    port: port.to_owned(),
+                    ifindex: device.ifindex,
+                    slot: 0,
+                    peer_redirect: device.veth_into_namespace && !self.captured.contains_key(port),
+                };
+                Some((local, Owner::new(port, member.vlan)))
             })
             .collect();
-        locals.retain_mut(|local| {
-            self.adopt_slot(&local.port, local.ifindex);
-            let Some((slot, from_zero)) = self.slots.assign(&local.port) else {
+        locals.retain_mut(|(local, owner)| {
+            self.adopt_slot(network, &local.port, local.ifindex);
+            let Some((slot, from_zero)) = self.slots.assign(owner) else {
                 self.without_slot.insert(local.port.clone());
                 return false;
             };
@@ -219,20 +253,21 @@ impl Core {
             }
             true
         });
-        locals
+        locals.into_iter().map(|(local, _)| local).collect()
     }
 
-    /// A port row that is there says which slot the port has. True if there is one.
-    pub(super) fn adopt_slot(&mut self, port: &str, ifindex: u32) -> bool {
-        let Some(row) = self.mirror.ports.get(&PortKey { ifindex, vlan: 0 }) else {
+    /// A port row that is there says which slot the port has in a network. True if there is one.
+    pub(super) fn adopt_slot(&mut self, network: u32, port: &str, ifindex: u32) -> bool {
+        let Some(member) = self.slices.member(network, port) else {
             return false;
         };
-        let network = self.slices.network_of(port).map(NetworkId);
-        let member = self.slices.member(port);
-        let fits =
-            Some(row.network) == network && member.is_some_and(|member| member.mac == row.mac.0);
+        let vlan = member.vlan;
+        let Some(row) = self.mirror.ports.get(&PortKey { ifindex, vlan }) else {
+            return false;
+        };
+        let fits = row.network == NetworkId(network) && member.mac == row.mac.0;
         if fits {
-            self.slots.adopt(port, row.slot);
+            self.slots.adopt(&Owner::new(port, vlan), row.slot);
         }
         fits
     }
@@ -242,19 +277,15 @@ impl Core {
         let Some(slice) = self.slices.get(network) else {
             return true;
         };
-        let mut claimed: Vec<(u32, &[u8])> = self
-            .claims
-            .iter()
-            .filter_map(|(port, device)| {
-                slice
-                    .member(port)
-                    .map(|member| (device.ifindex, member.mac.as_slice()))
-            })
-            .collect();
-        claimed.sort_unstable();
+        let claimed = self.claims.iter().filter_map(|(port, device)| {
+            let member = slice.member(port)?;
+            let (ifindex, vlan) = (device.ifindex, member.vlan);
+            Some((PortKey { ifindex, vlan }, member.mac.as_slice()))
+        });
+        let claimed: BTreeMap<PortKey, &[u8]> = claimed.collect();
         let rows = self.mirror.ports_of(NetworkId(network));
-        rows.map(|(key, row)| (key.ifindex, row.mac.0.as_slice()))
-            .eq(claimed)
+        rows.map(|(key, row)| (key, row.mac.0.as_slice()))
+            .eq(claimed.iter().map(|(key, mac)| (key, *mac)))
     }
 
     fn device_steps(&self) -> Vec<Step> {
@@ -271,6 +302,17 @@ impl Core {
         for key in self.mirror.ports.keys() {
             if !self.claims.holds_port(key.ifindex) {
                 steps.push(Step::Row(RowOperation::Delete(RowKey::Port(*key))));
+            }
+        }
+        let held = self.mirror.ports.iter();
+        let kept = held.filter(|(key, _)| self.claims.holds_port(key.ifindex));
+        let slots: BTreeSet<u32> = kept.map(|(_, row)| row.slot).collect();
+        for (slot, sources) in &self.mirror.sources {
+            if !slots.contains(slot) {
+                let deletes = sources
+                    .keys()
+                    .map(|key| RowOperation::Delete(RowKey::Source(*key)));
+                steps.extend(deletes.map(Step::Row));
             }
         }
         for (ifindex, side) in &self.mirror.attached {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use coax_api::agent::{
-    Claims, ControllerMessage, Current, Forget, Held, Hello, Plugged, Realised, Refused, Report,
-    Welcome, agent_message, controller_message,
+    Claims, ControllerMessage, Current, Held, Hello, Plugged, Realised, Refused, Report, SliceKind,
+    Snapshot, Welcome, agent_message, controller_message,
 };
 use coax_api::sequence::Arrival;
-use coax_compile::{DeltaError, NetworkSlice, SliceDelta};
-use prost::Message;
+use coax_compile::{DeltaError, NetworkSlice, RouterSlice, SliceDelta};
+use prost::{DecodeError, Message};
 
 use super::Core;
 use super::reconcile::Subject;
@@ -33,14 +33,17 @@ impl Core {
         }
         self.session.opened(now);
         self.told_mtu = self.underlay_mtu();
-        let have = self
-            .slices
-            .all()
-            .values()
-            .filter(|slice| !self.needs_snapshot.contains(&slice.network_id));
-        let have = have.map(|slice| Held {
-            network_id: slice.network_id,
+        let networks = self.slices.all().values();
+        let networks = networks.filter(|slice| !self.needs_snapshot.contains(&slice.network_id));
+        let networks = networks.map(|slice| Held {
+            number: slice.network_id,
             revision: slice.revision,
+            kind: SliceKind::Network.into(),
+        });
+        let routers = self.slices.routers().values().map(|slice| Held {
+            number: slice.router,
+            revision: slice.revision,
+            kind: SliceKind::Router.into(),
         });
         let hello = Hello {
             host: self.config.host.clone(),
@@ -55,7 +58,7 @@ impl Core {
                 .map_or_else(Bytes::new, |a| a.octets().to_vec().into()),
             underlay_mtu: self.told_mtu,
             generation: self.generation,
-            have: have.collect(),
+            have: networks.chain(routers).collect(),
         };
         self.send(agent_message::Body::Hello(hello));
         self.told_claims = self.claims_to_tell();
@@ -110,16 +113,21 @@ impl Core {
             _ if !self.session.is_welcome() => {
                 Verdict::Reattach("the controller did not introduce itself".into())
             }
-            Some(Body::Snapshot(snapshot)) => match NetworkSlice::decode(snapshot.slice) {
-                Ok(slice) => self.snapshot(slice, now),
+            Some(Body::Snapshot(snapshot)) => match self.whole(snapshot, now) {
+                Ok(verdict) => verdict,
                 Err(error) => Verdict::Reattach(format!("an unreadable snapshot: {error}")),
             },
             Some(Body::Delta(delta)) => match SliceDelta::decode(delta.delta) {
                 Ok(delta) => self.delta(&delta, now),
                 Err(error) => Verdict::Reattach(format!("an unreadable change: {error}")),
             },
-            Some(Body::Forget(Forget { network_id })) => {
-                self.forget(network_id, now);
+            Some(Body::Forget(forget)) => {
+                match SliceKind::try_from(forget.kind) {
+                    Ok(SliceKind::Network) => self.forget(forget.number, now),
+                    Ok(SliceKind::Router) => self.forget_router(forget.number, now),
+                    // A kind of slice that a newer controller knows.
+                    Err(_) => {}
+                }
                 Verdict::Keep
             }
             Some(Body::Current(Current { revision })) => self.current(revision, now),
@@ -129,7 +137,7 @@ impl Core {
                     slots: self
                         .slots
                         .iter()
-                        .map(|(port, slot)| (slot, port.to_owned()))
+                        .map(|(owner, slot)| (slot, owner.port.clone()))
                         .collect(),
                     revision: self.revision,
                     problems: self.problems(),
@@ -169,30 +177,61 @@ impl Core {
             reason = refused.reason,
             "the controller refuses a port"
         );
-        if let Some(network) = self.slices.network_of(&refused.port) {
-            self.urgent.insert(Subject::Network(network));
-        }
+        let networks = self.slices.networks_of(&refused.port);
+        self.urgent.extend(networks.map(Subject::Network));
         self.refused.insert(refused.port, refused.reason);
         Verdict::Keep
     }
 
-    fn snapshot(&mut self, slice: NetworkSlice, now: Moment) -> Verdict {
+    /// Takes a slice as a whole.
+    fn whole(&mut self, snapshot: Snapshot, now: Moment) -> Result<Verdict, DecodeError> {
+        match SliceKind::try_from(snapshot.kind) {
+            Ok(SliceKind::Network) => {
+                let slice = NetworkSlice::decode(snapshot.slice)?;
+                self.network_snapshot(slice, now);
+            }
+            Ok(SliceKind::Router) => {
+                let slice = RouterSlice::decode(snapshot.slice)?;
+                self.router_snapshot(slice, now);
+            }
+            // A kind of slice that a newer controller knows.
+            Err(_) => {}
+        }
+        Ok(Verdict::Keep)
+    }
+
+    fn network_snapshot(&mut self, slice: NetworkSlice, now: Moment) {
         let network = slice.network_id;
-        if let Some(held) = self.slices.get(network)
-            && held.revision > slice.revision
-        {
-            let reason = format!(
-                "the controller offers revision {}, but revision {} is here; nothing is changed",
-                slice.revision, held.revision
-            );
-            tracing::error!(network = held.full_name(), reason);
-            self.behind.insert(network, reason);
-            return Verdict::Keep;
+        let held = self.slices.get(network).map(|held| held.revision);
+        if self.is_behind(Subject::Network(network), held, slice.revision) {
+            return;
         }
         self.slices.replace(Arc::new(slice));
         self.needs_snapshot.remove(&network);
         self.slice_changed(network, now);
-        Verdict::Keep
+    }
+
+    fn router_snapshot(&mut self, slice: RouterSlice, now: Moment) {
+        let number = slice.router;
+        let held = self.slices.router(number).map(|held| held.revision);
+        if self.is_behind(Subject::Router(number), held, slice.revision) {
+            return;
+        }
+        self.slices.replace_router(Arc::new(slice));
+        self.router_changed(number, now);
+    }
+
+    /// The controller offers something older than what is here: noted, and not taken.
+    fn is_behind(&mut self, subject: Subject, held: Option<u64>, offered: u64) -> bool {
+        let Some(held) = held.filter(|held| *held > offered) else {
+            return false;
+        };
+        let reason = format!(
+            "the controller offers revision {offered}, but revision {held} is here; nothing is changed"
+        );
+        tracing::error!(object = self.subject_name(subject), reason);
+        self.behind.insert(subject, reason);
+        true
     }
 
     fn delta(&mut self, delta: &SliceDelta, now: Moment) -> Verdict {
@@ -205,10 +244,10 @@ impl Core {
             return Verdict::Keep;
         }
         match self.slices.apply(delta) {
-            Ok(Effect::Members(former, present)) if !self.held_back.contains(&network) => {
-                self.touch_members(network, &former, present);
+            Ok(Effect::Part(part)) if !self.held_back.contains(&Subject::Network(network)) => {
+                self.touch(network, part);
                 self.end_refusals(network);
-                self.behind.remove(&network);
+                self.behind.remove(&Subject::Network(network));
                 self.save_soon(now);
                 Verdict::Keep
             }
@@ -226,10 +265,18 @@ impl Core {
 
     /// A slice has another content: refusals that it overrules end, and its rows are worked on.
     fn slice_changed(&mut self, network: u32, now: Moment) {
-        self.behind.remove(&network);
-        self.held_back.remove(&network);
+        self.behind.remove(&Subject::Network(network));
+        self.held_back.remove(&Subject::Network(network));
         self.end_refusals(network);
         self.dirty.insert(Subject::Network(network));
+        self.save_soon(now);
+    }
+
+    fn router_changed(&mut self, number: u32, now: Moment) {
+        let subject = Subject::Router(number);
+        self.behind.remove(&subject);
+        self.held_back.remove(&subject);
+        self.dirty.insert(subject);
         self.save_soon(now);
     }
 
@@ -261,6 +308,11 @@ impl Core {
         self.slice_changed(network, now);
     }
 
+    fn forget_router(&mut self, number: u32, now: Moment) {
+        self.slices.remove_router(number);
+        self.router_changed(number, now);
+    }
+
     fn current(&mut self, revision: u64, now: Moment) -> Verdict {
         if !self.session.is_current() {
             self.session.became_current();
@@ -285,6 +337,9 @@ impl Core {
                 .filter(|network| !known(network))
                 .collect();
             self.dirty.extend(unknown.into_iter().map(Subject::Network));
+            let routers = self.mirror.routes.keys();
+            let unknown = routers.filter(|number| self.slices.router(**number).is_none());
+            self.dirty.extend(unknown.copied().map(Subject::Router));
         }
         if self.revision != revision {
             self.revision = revision;

@@ -6,6 +6,7 @@ mod faults;
 mod moves;
 mod property;
 mod restart;
+mod routers;
 mod world;
 
 use coax_api::agent::agent_message::Body;

@@ -140,6 +140,7 @@ fn sim_rows(rows: &Rows) -> SimRows {
         sources,
         networks,
         ports,
+        routes: _,
     } = rows;
     SimRows {
         host: *host,

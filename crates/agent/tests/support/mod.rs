@@ -245,6 +245,7 @@ impl Controller {
         .await;
         self.say(Answer::Snapshot(Snapshot {
             slice: slice.encode_to_vec().into(),
+            ..Snapshot::default()
         }))
         .await;
         self.say(Answer::Current(Current { revision: 5 })).await;

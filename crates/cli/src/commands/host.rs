@@ -1,11 +1,12 @@
-//! `coax host list|show`.
+//! `coax host list|show|remove`.
 
 use coax_api::Host;
 
 use super::noun::status_properties;
 use super::noun::{ListAllArgs, ShowAnyArgs, find, names_of, or_dash, print_list, print_object};
 use crate::commands::Outcome;
-use crate::output::{Listed, Output, Shown};
+use crate::exit::Exit;
+use crate::output::{Format, Listed, Output, Shown};
 
 /// `coax host …`
 #[derive(Debug, clap::Subcommand)]
@@ -14,6 +15,8 @@ pub enum HostCommand {
     List(ListAllArgs),
     /// Show one host
     Show(ShowAnyArgs),
+    /// Forget a host that does not come back
+    Remove(ShowAnyArgs),
 }
 
 /// Runs it.
@@ -34,7 +37,37 @@ pub async fn run(command: &HostCommand, output: &Output) -> Outcome {
             .await?;
             print_object(&host, output)
         }
+        HostCommand::Remove(args) => remove(args, output).await,
     }
+}
+
+async fn remove(args: &ShowAnyArgs, output: &Output) -> Outcome {
+    let client = args.connection.client()?;
+    let host = find(
+        &args.wanted(),
+        "host",
+        async || {
+            let hosts = client.hosts().await?;
+            Ok(names_of(hosts, |host| (String::new(), host.name)))
+        },
+        async |_, name| client.remove_host(&name).await,
+    )
+    .await?;
+    output.say(&match host.ports {
+        0 => format!("{} is forgotten", host.name),
+        1 => format!(
+            "{} is forgotten; the port that was there is nowhere now",
+            host.name
+        ),
+        ports => format!(
+            "{} is forgotten; the {ports} ports that were there are nowhere now",
+            host.name
+        ),
+    });
+    if matches!(output.format, Format::Table) {
+        return Ok(Exit::Done);
+    }
+    print_object(&host, output)
 }
 
 /// What the host is doing, in a word.

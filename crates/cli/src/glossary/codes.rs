@@ -201,6 +201,11 @@ pub(super) const CODES: &[Entry] = &[
         "coax vtep list",
     ),
     code_with("no-such-host", "No host has that name.", "coax host list"),
+    code_with(
+        "host-attached",
+        "The host is to be forgotten, but its agent is attached and would present it again.",
+        "coax host show NAME",
+    ),
     code(
         "ambiguous-name",
         "Objects of several projects have that name; say which is meant.",

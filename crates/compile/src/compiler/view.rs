@@ -1,10 +1,13 @@
 //! Reading the compiler: whole slices, what is different since a batch began, and who is where.
 
-use coax_model::{HostName, NetworkName, PortName, VtepName};
+use coax_model::{HostName, NetworkName, PortName, RouterName, VtepName};
 
 use super::{Compiler, sibling};
 use crate::message;
-use crate::slice::{ForeignVtep, HostVtep, Member, NetworkParams, NetworkSlice, SliceDelta};
+use crate::reach::{Needed, Reach};
+use crate::slice::{
+    ForeignVtep, HostVtep, Member, NetworkParams, NetworkSlice, RouterSlice, SliceDelta,
+};
 use crate::touched::{Parts, sort_out};
 
 impl Compiler {
@@ -29,16 +32,48 @@ impl Compiler {
         self.networks.get(name)?.published.map(|(id, _)| id)
     }
 
-    /// The network of a port.
-    pub fn network_of(&self, port: &PortName) -> Option<u32> {
-        let network = &self.stations.get(port)?.port.as_ref()?.network;
-        self.network_id(&sibling(port, network))
+    /// The whole slice of a router.
+    pub fn router(&self, number: u32) -> Option<RouterSlice> {
+        self.build_router(self.router_names.get(&number)?)
     }
 
-    /// The networks that have, get or had a member on a host, in the order of their names.
+    /// The revision of a router's last change.
+    pub fn router_revision(&self, number: u32) -> Option<u64> {
+        let state = self.routers.get(self.router_names.get(&number)?)?;
+        state.published.map(|(_, revision)| revision)
+    }
+
+    /// All routers, in no order.
+    pub fn router_numbers(&self) -> impl Iterator<Item = u32> {
+        self.router_names.keys().copied()
+    }
+
+    /// The number by which slices call a router.
+    pub fn router_number_of(&self, name: &RouterName) -> Option<u32> {
+        self.routers.get(name)?.published.map(|(number, _)| number)
+    }
+
+    /// The networks of a port: one, or more for a trunk.
+    pub fn networks_of(&self, port: &PortName) -> impl Iterator<Item = u32> {
+        let networks = self.networks_in(port).into_iter();
+        networks.filter_map(|network| self.network_id(&sibling(port, &network)))
+    }
+
+    /// The networks that a host needs, in the order of their names.
     pub fn networks_of_host(&self, host: &HostName) -> impl Iterator<Item = u32> {
-        let names = self.reach.get(host).into_iter().flatten();
+        let names = self.reach.networks(host);
         names.filter_map(|name| self.network_id(name))
+    }
+
+    /// The routers that a host needs, in the order of their names.
+    pub fn routers_of_host(&self, host: &HostName) -> impl Iterator<Item = u32> {
+        let names = self.reach.routers(host);
+        names.filter_map(|name| self.router_number_of(name))
+    }
+
+    /// Who needs what.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// What is different in a network since it was first touched in this batch.
@@ -51,10 +86,12 @@ impl Compiler {
                 .params
                 .is_some_and(|before| before.as_ref() != Some(now))
         });
-        let (upsert_members, remove_members) =
-            sort_out(parts.members, |port| self.member(state.members.get(port)?));
+        let (upsert_members, remove_members) = sort_out(parts.members, |port| {
+            self.member(state.members.get(port)?, name)
+        });
+        let network = Needed::Network(name.clone());
         let (upsert_hosts, remove_hosts) = sort_out(parts.hosts, |host| {
-            state.hosts.get(host).and_then(|_| self.host(host))
+            self.host(host).filter(|_| self.reach.needs(host, &network))
         });
         let (upsert_foreign, remove_foreign) =
             sort_out(parts.foreign, |vtep| self.foreign(state.foreign.get(vtep)?));
@@ -70,18 +107,13 @@ impl Compiler {
         }
     }
 
-    fn params(&self, name: &NetworkName) -> Option<NetworkParams> {
+    pub(super) fn params(&self, name: &NetworkName) -> Option<NetworkParams> {
         let network = self.networks.get(name)?.network.as_ref()?;
-        Some(message::params(name, network))
+        Some(message::params(name, network, self.router_number(name)))
     }
 
-    fn member(&self, name: &PortName) -> Option<Member> {
-        let station = self.stations.get(name)?;
-        Some(message::member(
-            name,
-            station.port.as_ref()?,
-            &station.binding,
-        ))
+    fn member(&self, port: &PortName, network: &NetworkName) -> Option<Member> {
+        self.member_of(port, &network.name)
     }
 
     fn host(&self, name: &HostName) -> Option<HostVtep> {
@@ -104,11 +136,11 @@ impl Compiler {
             members: state
                 .members
                 .iter()
-                .filter_map(|port| self.member(port))
+                .filter_map(|port| self.member(port, name))
                 .collect(),
-            hosts: state
-                .hosts
-                .keys()
+            hosts: self
+                .reach
+                .hosts(name)
                 .filter_map(|host| self.host(host))
                 .collect(),
             foreign: state

@@ -1,5 +1,10 @@
 //! Rows as four hosts see one network, through every state of a move.
 
+mod guard;
+mod router;
+
+use coax_tables::{NetworkRow, PortKey, PortRow, ReplicaRow};
+
 use super::*;
 use crate::slice::{ForeignVtep, NetworkParams};
 
@@ -43,6 +48,7 @@ fn member(number: u8, [host, moving_to, moved_from]: [&str; 3]) -> Member {
         host: host.into(),
         moving_to: moving_to.into(),
         moved_from: moved_from.into(),
+        ..Member::default()
     }
 }
 
@@ -56,8 +62,8 @@ fn slice() -> NetworkSlice {
             project: "shop".into(),
             name: "web".into(),
             mtu: 1450,
-            vlan_transparent: false,
-            flood_unknown: false,
+            shut_seconds: 30,
+            ..NetworkParams::default()
         }),
         members: vec![member(1, ["hv1", "", ""]), member(2, ["hv2", "", ""])],
         hosts: vec![
@@ -115,6 +121,7 @@ fn local(number: u8) -> Option<MacRow> {
         slot,
         mtu: 1450,
         flags,
+        scope: VNI,
         ..MacRow::default()
     })
 }
@@ -128,6 +135,8 @@ fn a_port_that_is_here_has_all_its_rows() {
         vlan: 0,
     }];
     let mac = MacAddress([2, 0, 0, 0, 0, 1]);
+    let mut ipv6 = [0xfd; 16];
+    ipv6[15] = 1;
     assert_eq!(
         port,
         PortRow {
@@ -135,7 +144,10 @@ fn a_port_that_is_here_has_all_its_rows() {
             slot: 1,
             mtu: 1450,
             mac,
-            flags: PortRow::ANY_ADDRESS,
+            scope: VNI,
+            ipv4: [10, 0, 0, 1],
+            ipv6,
+            shut_seconds: 30,
             ..PortRow::default()
         }
     );

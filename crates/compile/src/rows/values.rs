@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coax_tables::{
-    AddressKey, AddressRow, MacKey, MacRow, NetworkRow, PortKey, PortRow, ReplicaRow, TunnelKey,
-    TunnelRow,
+    AddressKey, AddressRow, MacKey, MacRow, NetworkRow, PortKey, PortRow, ReplicaRow, RouteKey,
+    RouteRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use thiserror::Error;
 
@@ -31,14 +31,21 @@ pub struct Here {
     pub prefer: Underlay,
 }
 
-/// A device of this host that is a port.
+impl Here {
+    /// Whether the host has a tunnel address of a family.
+    pub(super) fn has(&self, ipv6: bool) -> bool {
+        if ipv6 { self.ipv6 } else { self.ipv4 }
+    }
+}
+
+/// A device of this host that is a port of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalPort {
     /// The port's full name.
     pub port: String,
     /// The kernel's index of the device.
     pub ifindex: u32,
-    /// The index of the port's counters.
+    /// The index of the port's counters in this network.
     pub slot: u32,
     /// The device is one end of a veth pair whose other end takes frames directly.
     pub peer_redirect: bool,
@@ -51,6 +58,8 @@ pub struct NetworkRows {
     pub tunnels: BTreeMap<TunnelKey, TunnelRow>,
     /// Where MAC addresses live.
     pub macs: BTreeMap<MacKey, MacRow>,
+    /// MAC addresses that move with a shared address: the data plane notes by itself where they live.
+    pub learnable: BTreeSet<MacKey>,
     /// Who owns an address.
     pub addresses: BTreeMap<AddressKey, AddressRow>,
     /// Who gets copies, in the order of their slots.
@@ -59,6 +68,10 @@ pub struct NetworkRows {
     pub network: Option<NetworkRow>,
     /// Local ports.
     pub ports: BTreeMap<PortKey, PortRow>,
+    /// Addresses that local ports may send from, beyond one of each family.
+    pub sources: BTreeMap<SourceKey, SourceRow>,
+    /// Routes of a routed network that no router joins.
+    pub routes: BTreeMap<RouteKey, RouteRow>,
     /// What could not be made into rows.
     pub problems: BTreeSet<RowProblem>,
 }

@@ -68,7 +68,7 @@ impl Core {
         let current = hello.generation == self.generation;
         let have = hello.have.iter().map(|held| {
             let revision = if current { held.revision } else { 0 };
-            (held.network_id, revision)
+            ((held.kind(), held.number), revision)
         });
         let revision = self.revision;
         let state = self
@@ -161,7 +161,8 @@ impl Core {
 
     /// The host said everything that it has: what it is bound to and does not have, it lost.
     fn became_ready(&mut self, host: &HostName, out: &mut Vec<Command>) {
-        self.dirty.extend(self.subscriptions.ports(host).cloned());
+        self.dirty
+            .extend(self.compiler.reach().ports(host).cloned());
         let first = self
             .hosts
             .get_mut(host)
@@ -182,13 +183,7 @@ impl Core {
             return;
         }
         state.realised = realised.revision;
-        let problems = realised
-            .problems
-            .into_iter()
-            .map(|problem| ReportedProblem {
-                object: problem.object,
-                reason: problem.reason,
-            });
+        let problems = realised.problems.into_iter().map(ReportedProblem::said);
         state.problems = problems.collect();
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use coax_api::ReportedProblem;
+use coax_api::agent::SliceKind;
 use coax_api::sequence::{Receiver, Sender};
 use coax_model::{HostName, PortName};
 use coax_store::Revision;
@@ -37,7 +38,7 @@ pub struct HostState {
     /// What it could not do, as of `realised`.
     pub problems: Vec<ReportedProblem>,
     /// Until it is ready: the slices that it said to hold; revision 0: of another generation.
-    pub have: BTreeMap<u32, Revision>,
+    pub have: BTreeMap<(SliceKind, u32), Revision>,
     /// The devices that it has, as far as it said so.
     pub claims: BTreeMap<PortName, Device>,
 }

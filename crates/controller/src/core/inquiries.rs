@@ -75,6 +75,6 @@ impl Core {
 }
 
 fn reply(id: RequestId, answer: Result<HostAnswer, String>, out: &mut Vec<Command>) {
-    let answer = Ok(Answer::Host(answer));
+    let answer = Ok(Answer::Told(answer));
     out.push(Command::Reply { id, answer });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_api::question::{HostAnswer, HostQuestion};
-use coax_api::{HostReport, MissingHost, Plan, Port, Problem, Realisation};
+use coax_api::{Host, HostReport, MissingHost, Plan, Port, Problem, Realisation};
 use coax_model::{HostName, Name, PortName, StackFile};
 use coax_store::{Operation, Revision};
 
@@ -99,6 +99,11 @@ pub enum Write {
         /// The host.
         host: HostName,
     },
+    /// Forget a host that does not come back.
+    RemoveHost {
+        /// The host.
+        host: HostName,
+    },
 }
 
 /// The answer to a [`Request`] that was granted.
@@ -108,6 +113,8 @@ pub enum Answer {
     Plan(Plan),
     /// To `Move`.
     Port(Box<Port>),
+    /// To `RemoveHost`: what was known of it.
+    Host(Box<Host>),
     /// To `Wait`.
     Realisation(Realisation),
     /// To `Report`.
@@ -118,7 +125,7 @@ pub enum Answer {
         missing: Vec<MissingHost>,
     },
     /// To `Ask`: what the agent said, or why it said nothing.
-    Host(Result<HostAnswer, String>),
+    Told(Result<HostAnswer, String>),
 }
 
 /// Something to do, in the order given.

@@ -1,8 +1,10 @@
 //! Hosts and the whole system as users see them.
 
+use std::collections::BTreeSet;
+
 use coax_api as api;
 use coax_api::{Condition, HostTotals, ObjectStatus, PortState, PortTotals};
-use coax_model::{Host, HostName, OVERHEAD};
+use coax_model::{Host, HostName, OVERHEAD, PortName};
 
 use super::Core;
 use super::host::HostState;
@@ -25,10 +27,12 @@ impl Core {
     fn host_view(&self, name: &HostName, host: &Host) -> api::Host {
         let state = self.hosts.get(name);
         let (owed, realised) = state.map_or((0, 0), |state| (state.owed, state.realised));
-        let bound = self.subscriptions.ports(name).filter(|port| {
+        let bound = self.reach().ports(name).filter(|port| {
             let binding = self.intent.bindings.get(*port);
             binding.is_some_and(|binding| binding.host.as_ref() == Some(name))
         });
+        // A trunk is named once for each of its networks.
+        let bound: BTreeSet<&PortName> = bound.collect();
         api::Host {
             id: name.to_string(),
             name: name.to_string(),
@@ -38,8 +42,8 @@ impl Core {
             underlay_mtu: host.underlay_mtu,
             connected: state.is_some_and(|state| state.session.is_some()),
             version: state.map(|state| state.version.clone()).unwrap_or_default(),
-            ports: bound.count(),
-            networks: self.subscriptions.networks(name).count(),
+            ports: bound.len(),
+            networks: self.reach().networks(name).count(),
             lag: owed.saturating_sub(realised),
             status: ObjectStatus {
                 desired_revision: owed,
@@ -88,7 +92,7 @@ impl Core {
         }
         conditions.extend(state.problems.iter().map(|problem| {
             condition(
-                "host-problem",
+                &problem.code,
                 format!("{}: {}", problem.object, problem.reason),
             )
         }));

@@ -1,7 +1,7 @@
 //! What users are told when they do not get what they ask for.
 
 use coax_api::Problem;
-use coax_model::Refusals;
+use coax_model::{HostName, Refusals};
 
 /// A stack file that breaks rules. The first broken rule speaks for all; the others follow it.
 pub fn refusals(refusals: &Refusals) -> Problem {
@@ -50,6 +50,19 @@ pub fn no_such(kind: &str, name: &str) -> Problem {
         "There is no such object",
         format!("there is no {kind} `{name}`"),
         format!("`coax {kind} list` shows what there is"),
+    )
+}
+
+/// A host that is to be forgotten, and is here.
+pub fn host_attached(host: &HostName) -> Problem {
+    Problem::new(
+        409,
+        "host-attached",
+        "The host is attached",
+        format!(
+            "the agent of {host} is attached to the controller and would present the host again"
+        ),
+        format!("stop the agent on {host} first, or let it be"),
     )
 }
 

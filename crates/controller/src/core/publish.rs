@@ -7,31 +7,40 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use coax_api::agent::controller_message::Body as ToAgent;
-use coax_api::agent::{Current, Delta, Forget, Snapshot};
-use coax_compile::{Compiler, SliceDelta};
-use coax_model::{Change, HostName, NetworkName, PortName};
+use coax_api::agent::{Current, Delta, Forget, SliceKind, Snapshot};
+use coax_compile::reach::Needed;
+use coax_compile::{Compiler, Steps};
+use coax_model::{Change, HostName, PortName};
 use coax_store::Revision;
 use prost::Message;
 
 use super::Core;
+use super::host::HostState;
 use super::message::Command;
-use super::subscription::Turn;
+
+/// A slice, as messages name it.
+pub(super) type SliceId = (SliceKind, u32);
 
 /// Encoded slices, kept for a moment: after a restart of the controller every host asks for the same
 /// ones.
 #[derive(Debug, Default)]
-pub(super) struct Snapshots(HashMap<u32, (Revision, Bytes)>);
+pub(super) struct Snapshots(HashMap<SliceId, (Revision, Bytes)>);
 
 impl Snapshots {
-    fn get(&mut self, compiler: &Compiler, network: u32) -> Option<Bytes> {
-        let newest = compiler.revision(network)?;
-        if let Some((revision, bytes)) = self.0.get(&network)
+    fn get(&mut self, compiler: &Compiler, id: SliceId) -> Option<Bytes> {
+        let newest = revision_of(compiler, id)?;
+        if let Some((revision, bytes)) = self.0.get(&id)
             && *revision == newest
         {
             return Some(bytes.clone());
         }
-        let bytes = Bytes::from(compiler.slice(network)?.encode_to_vec());
-        self.0.insert(network, (newest, bytes.clone()));
+        let (kind, number) = id;
+        let bytes = match kind {
+            SliceKind::Network => compiler.slice(number)?.encode_to_vec(),
+            SliceKind::Router => compiler.router(number)?.encode_to_vec(),
+        };
+        let bytes = Bytes::from(bytes);
+        self.0.insert(id, (newest, bytes.clone()));
         Some(bytes)
     }
 
@@ -41,7 +50,15 @@ impl Snapshots {
     }
 }
 
-/// What one host is to be told of one network. The last word counts: a later one replaces it.
+/// The revision of a slice's last change.
+fn revision_of(compiler: &Compiler, (kind, number): SliceId) -> Option<Revision> {
+    match kind {
+        SliceKind::Network => compiler.revision(number),
+        SliceKind::Router => compiler.router_revision(number),
+    }
+}
+
+/// What one host is to be told of one slice. The last word counts: a later one replaces it.
 #[derive(Debug, Clone)]
 enum News {
     Delta(Bytes),
@@ -49,8 +66,8 @@ enum News {
     Forget,
 }
 
-/// What hosts are to be told, by host and by the network's number.
-type Mail = BTreeMap<HostName, BTreeMap<u32, News>>;
+/// What hosts are to be told.
+type Mail = BTreeMap<HostName, BTreeMap<SliceId, News>>;
 
 impl Core {
     /// Makes changes that are on disk exist: in the intent, in the slices, at the hosts.
@@ -60,65 +77,51 @@ impl Core {
         changes: &[Change],
         out: &mut Vec<Command>,
     ) {
-        let mut old_names = BTreeMap::new();
         let mut ports = BTreeSet::new();
         for change in changes {
-            if let Some((number, name)) = self.number_of(change) {
-                // Another network may have taken the number over already.
-                if self.names.get(&number) == Some(&name) {
-                    self.names.remove(&number);
-                }
-                old_names.insert(number, name);
-            }
-            if let Change::PutNetwork { name, network } = change {
-                self.names.insert(network.vni.get(), name.clone());
-            }
             if let Change::PutHost { name, host } = change
                 && self.presented.get(name) == Some(host)
             {
                 self.presented.remove(name);
+            }
+            if let Change::DeleteHost { name } = change {
+                self.forget_host(name);
             }
             ports.extend(port_of(change).cloned());
             self.intent.apply(change);
             self.revisions.note(change, revision);
         }
         self.revision = revision;
-        let deltas = self.compiler.apply(revision, changes);
-        let mut turns = Vec::new();
+        let steps = self.compiler.apply(revision, changes);
         for port in &ports {
-            turns.extend(self.subscribe(port));
             self.watch_move(port, revision);
         }
-        let mail = self.address(&deltas, &turns, &old_names);
+        let mail = self.address(&steps);
         self.deliver(mail, out);
         for port in &ports {
             self.say_refusals(port, out);
         }
     }
 
-    /// The number under which agents know a network that a change is about.
-    fn number_of(&self, change: &Change) -> Option<(u32, NetworkName)> {
-        let (Change::PutNetwork { name, .. } | Change::DeleteNetwork { name }) = change else {
-            return None;
-        };
-        let network = self.intent.networks.get(name)?;
-        Some((network.vni.get(), name.clone()))
-    }
-
-    /// Notes which hosts a port names.
-    pub(super) fn subscribe(&mut self, port: &PortName) -> Vec<Turn> {
-        let named = self.intent.ports.get(port).map(|object| {
-            let network = NetworkName::new(port.project.clone(), object.network.clone());
-            let binding = self.intent.bindings.get(port);
-            (
-                network,
-                binding
-                    .into_iter()
-                    .flat_map(|binding| binding.hosts().cloned())
-                    .collect(),
-            )
-        });
-        self.subscriptions.set(port, named)
+    /// Forgets a host that was removed, unless it came back meanwhile: then it is presented anew.
+    fn forget_host(&mut self, name: &HostName) {
+        let attached = |state: &HostState| state.session.is_some();
+        if self.hosts.get(name).is_some_and(attached) {
+            if let Some(host) = self.intent.hosts.get(name) {
+                self.presented.insert(name.clone(), host.clone());
+            }
+            return;
+        }
+        self.presented.remove(name);
+        let claims = self.hosts.remove(name).map(|state| state.claims);
+        for port in claims.unwrap_or_default().keys() {
+            if let Some(claimants) = self.claimants.get_mut(port) {
+                claimants.remove(name);
+                if claimants.is_empty() {
+                    self.claimants.remove(port);
+                }
+            }
+        }
     }
 
     /// Notes whether a port's old host is to be released once everybody knows of the move.
@@ -131,61 +134,67 @@ impl Core {
         }
     }
 
-    fn address(
-        &self,
-        deltas: &[SliceDelta],
-        turns: &[Turn],
-        old_names: &BTreeMap<u32, NetworkName>,
-    ) -> Mail {
+    fn address(&self, steps: &Steps) -> Mail {
         let mut mail = Mail::new();
-        let mut tell = |host: &HostName, number: u32, news: News| {
-            mail.entry(host.clone()).or_default().insert(number, news);
+        let mut tell = |host: &HostName, id: SliceId, news: News| {
+            mail.entry(host.clone()).or_default().insert(id, news);
         };
-        let number_of = |name: &NetworkName| {
-            let network = self.intent.networks.get(name);
-            network.map(|network| network.vni.get())
-        };
-        for turn in turns.iter().filter(|turn| !turn.needs) {
+        for turn in steps.turns.iter().filter(|turn| !turn.needs) {
             // Under the number that the host knows, if that changed at the same time.
-            let old = old_names.iter().filter(|(_, name)| **name == turn.network);
-            for number in old
-                .map(|(number, _)| *number)
-                .chain(number_of(&turn.network))
-            {
-                tell(&turn.host, number, News::Forget);
+            let ids = gone_under(steps, &turn.what).chain(self.id_of(&turn.what));
+            for id in ids {
+                tell(&turn.host, id, News::Forget);
             }
         }
-        for delta in deltas {
-            let number = delta.network_id;
-            let names = if delta.deleted {
-                old_names
-            } else {
-                &self.names
-            };
-            let Some(name) = names.get(&number) else {
-                continue;
-            };
-            let news = if delta.deleted {
+        for step in &steps.networks {
+            let news = if step.delta.deleted {
                 News::Forget
-            } else if delta.from_revision == 0 {
+            } else if step.delta.from_revision == 0 {
                 News::Whole
             } else {
-                News::Delta(Bytes::from(delta.encode_to_vec()))
+                News::Delta(Bytes::from(step.delta.encode_to_vec()))
             };
-            for host in self.subscriptions.hosts(name) {
-                tell(host, number, news.clone());
+            for host in self.reach().hosts(&step.name) {
+                tell(
+                    host,
+                    (SliceKind::Network, step.delta.network_id),
+                    news.clone(),
+                );
             }
         }
-        for turn in turns.iter().filter(|turn| turn.needs) {
-            if let Some(number) = number_of(&turn.network) {
-                tell(&turn.host, number, News::Whole);
+        for step in &steps.routers {
+            let news = match step.slice {
+                Some(_) => News::Whole,
+                None => News::Forget,
+            };
+            for host in self.reach().hosts_of_router(&step.name) {
+                tell(host, (SliceKind::Router, step.number), news.clone());
+            }
+        }
+        for turn in steps.turns.iter().filter(|turn| turn.needs) {
+            if let Some(id) = self.id_of(&turn.what) {
+                tell(&turn.host, id, News::Whole);
             }
         }
         mail
     }
 
+    /// The slice of something that a host needs, as messages name it.
+    fn id_of(&self, what: &Needed) -> Option<SliceId> {
+        match what {
+            Needed::Network(name) => {
+                let number = self.compiler.network_id(name);
+                number.map(|number| (SliceKind::Network, number))
+            }
+            Needed::Router(name) => {
+                let number = self.compiler.router_number_of(name);
+                number.map(|number| (SliceKind::Router, number))
+            }
+        }
+    }
+
     fn deliver(&mut self, mail: Mail, out: &mut Vec<Command>) {
-        for (host, networks) in mail {
+        for (host, slices) in mail {
             let revision = self.revision;
             let Some(state) = self.hosts.get_mut(&host) else {
                 continue;
@@ -194,23 +203,25 @@ impl Core {
             if !state.ready {
                 continue;
             }
-            // What takes away comes last: make before break.
-            let (breaks, makes): (Vec<_>, Vec<_>) = networks
+            // Make before break: networks come before the routers that lead into them, and go after
+            // them, when everything that comes is there.
+            let (breaks, makes): (Vec<_>, Vec<_>) = slices
                 .into_iter()
                 .partition(|(_, news)| matches!(news, News::Forget));
-            for (number, news) in makes.into_iter().chain(breaks) {
-                self.tell(&host, number, news, out);
+            for (id, news) in makes.into_iter().chain(breaks.into_iter().rev()) {
+                self.tell(&host, id, news, out);
             }
             self.send(&host, ToAgent::Current(Current { revision }), out);
         }
     }
 
-    fn tell(&mut self, host: &HostName, number: u32, news: News, out: &mut Vec<Command>) {
+    fn tell(&mut self, host: &HostName, id: SliceId, news: News, out: &mut Vec<Command>) {
+        let (kind, number) = (id.0.into(), id.1);
         let body = match news {
             News::Delta(delta) => ToAgent::Delta(Delta { delta }),
-            News::Forget => ToAgent::Forget(Forget { network_id: number }),
-            News::Whole => match self.snapshots.get(&self.compiler, number) {
-                Some(slice) => ToAgent::Snapshot(Snapshot { slice }),
+            News::Forget => ToAgent::Forget(Forget { number, kind }),
+            News::Whole => match self.snapshots.get(&self.compiler, id) {
+                Some(slice) => ToAgent::Snapshot(Snapshot { slice, kind }),
                 None => return,
             },
         };
@@ -224,21 +235,36 @@ impl Core {
         };
         let have = std::mem::take(&mut state.have);
         state.owed = self.revision;
-        let networks = self.subscriptions.networks(host);
-        let needed = networks.filter_map(|name| self.intent.networks.get(name));
-        let needed: BTreeSet<u32> = needed.map(|network| network.vni.get()).collect();
-        for number in &needed {
-            let held = have.get(number).copied();
-            if held.is_none() || held != self.compiler.revision(*number) {
-                self.tell(host, *number, News::Whole, out);
+        let networks = self.compiler.networks_of_host(host);
+        let routers = self.compiler.routers_of_host(host);
+        let needed: BTreeSet<SliceId> = networks
+            .map(|number| (SliceKind::Network, number))
+            .chain(routers.map(|number| (SliceKind::Router, number)))
+            .collect();
+        for id in &needed {
+            let held = have.get(id).copied();
+            if held.is_none() || held != revision_of(&self.compiler, *id) {
+                self.tell(host, *id, News::Whole, out);
             }
         }
-        for number in have.keys().filter(|number| !needed.contains(number)) {
-            self.tell(host, *number, News::Forget, out);
+        for id in have.keys().rev().filter(|id| !needed.contains(id)) {
+            self.tell(host, *id, News::Forget, out);
         }
         let revision = self.revision;
         self.send(host, ToAgent::Current(Current { revision }), out);
     }
+}
+
+/// The numbers under which something ceased to be known.
+fn gone_under<'a>(steps: &'a Steps, what: &'a Needed) -> impl Iterator<Item = SliceId> + 'a {
+    let networks = steps.networks.iter().filter(move |step| {
+        step.delta.deleted && matches!(what, Needed::Network(name) if *name == step.name)
+    });
+    let routers = steps.routers.iter().filter(move |step| {
+        step.slice.is_none() && matches!(what, Needed::Router(name) if *name == step.name)
+    });
+    let networks = networks.map(|step| (SliceKind::Network, step.delta.network_id));
+    networks.chain(routers.map(|step| (SliceKind::Router, step.number)))
 }
 
 /// The port whose place or network a change is about.

@@ -49,7 +49,7 @@ impl<'a> Listing<'a> {
                     .entry(&problem.object)
                     .or_default()
                     .push(Condition {
-                        code: "host-problem".to_owned(),
+                        code: problem.code.clone(),
                         host: Some(host.to_string()),
                         message: problem.reason.clone(),
                     });
@@ -273,7 +273,7 @@ impl<'a> Listing<'a> {
             let revision = number.and_then(|number| self.core.compiler.revision(number));
             let desired = revision.unwrap_or(0);
             status.desired_revision = status.desired_revision.max(desired);
-            for host in self.core.subscriptions.hosts(network) {
+            for host in self.core.reach().hosts(network) {
                 self.progress(host, desired, &mut status);
             }
         }

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use coax_api::{Action, Plan, PlannedChange};
 use coax_model::{
-    Binding, Change, HostName, Name, Plan as ModelPlan, PortName, check_host, enforced, plan,
-    plan_delete,
+    Binding, Change, HostName, Name, Plan as ModelPlan, PortName, check_host, plan, plan_delete,
 };
 use coax_store::Revision;
 
@@ -34,6 +33,7 @@ pub(super) struct Pending {
 enum Reply {
     Plan(RequestId, Plan),
     Port(RequestId, PortName),
+    Host(RequestId, Box<coax_api::Host>),
 }
 
 impl Core {
@@ -42,19 +42,18 @@ impl Core {
         while self.pending.is_none() {
             if let Some((id, write)) = self.queue.pop_front() {
                 match write {
-                    Write::Apply { file, dry_run } => {
-                        match enforced::check(&file).and_then(|()| plan(&file, &self.intent)) {
-                            Ok(plan) => self.start(id, &plan, dry_run, now, out),
-                            Err(refusals) => out.push(Command::Reply {
-                                id,
-                                answer: Err(Box::new(problem::refusals(&refusals))),
-                            }),
-                        }
-                    }
+                    Write::Apply { file, dry_run } => match plan(&file, &self.intent) {
+                        Ok(plan) => self.start(id, &plan, dry_run, now, out),
+                        Err(refusals) => out.push(Command::Reply {
+                            id,
+                            answer: Err(Box::new(problem::refusals(&refusals))),
+                        }),
+                    },
                     Write::Destroy { project, dry_run } => {
                         self.start_destroy(id, &project, dry_run, now, out);
                     }
                     Write::Move { port, host } => self.start_move(id, port, host, now, out),
+                    Write::RemoveHost { host } => self.start_remove_host(id, &host, now, out),
                 }
                 continue;
             }
@@ -151,6 +150,51 @@ impl Core {
         self.commit(changes, Some(Reply::Port(id, name)), out);
     }
 
+    /// Forgets a host: its ports are nowhere, moves to it are given up, and nobody waits for it to release
+    /// what has moved away.
+    fn start_remove_host(
+        &mut self,
+        id: RequestId,
+        host: &HostName,
+        now: Instant,
+        out: &mut Vec<Command>,
+    ) {
+        let Some(view) = self.host_named(host) else {
+            let answer = Err(Box::new(problem::no_such("host", host.as_str())));
+            return out.push(Command::Reply { id, answer });
+        };
+        if view.connected {
+            let answer = Err(Box::new(problem::host_attached(host)));
+            return out.push(Command::Reply { id, answer });
+        }
+        let ports: BTreeSet<&PortName> = self.reach().ports(host).collect();
+        let mut changes: Vec<Change> = ports
+            .into_iter()
+            .filter_map(|port| self.without_host(port, host, now))
+            .collect();
+        let name = host.clone();
+        changes.push(Change::DeleteHost { name });
+        self.commit(changes, Some(Reply::Host(id, Box::new(view))), out);
+    }
+
+    fn without_host(&self, name: &PortName, host: &HostName, now: Instant) -> Option<Change> {
+        let stored = self.intent.bindings.get(name)?;
+        let stays = |other: &Option<HostName>| other.clone().filter(|other| other != host);
+        let binding = Binding {
+            host: stays(&stored.host),
+            moving_to: stays(&stored.moving_to),
+            moved_from: stays(&stored.moved_from),
+        };
+        let port = self.intent.ports.get(name)?;
+        // A wish for the host stays: the user may have another machine in mind that gets this name.
+        let wish = port.host.as_ref();
+        difference(
+            name,
+            Some(stored),
+            decide(&self.facts(name, wish, Some(&binding), now)),
+        )
+    }
+
     /// A port with a wish gets another wish; the move follows from it. One without is only told
     /// where to go.
     fn move_changes(&self, name: &PortName, host: HostName, now: Instant) -> Vec<Change> {
@@ -242,18 +286,21 @@ impl Core {
             .collect()
     }
 
-    /// Whether every host that needs a port's network has a revision.
+    /// Whether every host that needs a network of the port has a revision.
     fn all_have(&self, port: &PortName, revision: Revision) -> bool {
         let Some(object) = self.intent.ports.get(port) else {
             return false;
         };
-        let network = PortName::new(port.project.clone(), object.network.clone());
-        let mut hosts = self.subscriptions.hosts(&network);
-        hosts.all(|host| {
-            self.hosts
-                .get(host)
-                .is_some_and(|state| state.has(revision))
-        })
+        let networks = object
+            .networks()
+            .map(|(_, network, _)| PortName::new(port.project.clone(), network.clone()));
+        let has = |host: &HostName| {
+            let state = self.hosts.get(host);
+            state.is_some_and(|state| state.has(revision))
+        };
+        networks
+            .into_iter()
+            .all(|network| self.reach().hosts(&network).all(has))
     }
 
     fn rebinding(
@@ -316,6 +363,7 @@ impl Core {
                 let port = self.view_port(&name);
                 port.map(|port| (id, Answer::Port(Box::new(port))))
             }
+            Some(Reply::Host(id, host)) => Some((id, Answer::Host(host))),
             None => None,
         };
         out.extend(reply.map(|(id, answer)| Command::Reply {
@@ -328,7 +376,7 @@ impl Core {
         let Some(pending) = self.pending.take() else {
             return;
         };
-        if let Some(Reply::Plan(id, _) | Reply::Port(id, _)) = pending.reply {
+        if let Some(Reply::Plan(id, _) | Reply::Port(id, _) | Reply::Host(id, _)) = pending.reply {
             let answer = Err(Box::new(problem::store(reason)));
             return out.push(Command::Reply { id, answer });
         }

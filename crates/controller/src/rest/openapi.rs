@@ -52,7 +52,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(objects::vteps))
         .routes(routes!(objects::vtep))
         .routes(routes!(objects::hosts))
-        .routes(routes!(objects::host))
+        .routes(routes!(objects::host, stacks::remove_host))
         .routes(routes!(objects::status))
         .routes(routes!(reports::drops))
         .routes(routes!(reports::counters))

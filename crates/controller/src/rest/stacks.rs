@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use coax_api::{MoveRequest, Plan, Port, Problem, Realisation};
-use coax_model::{HostName, Name, StackFile};
+use coax_api::{Host, MoveRequest, Plan, Port, Problem, Realisation};
+use coax_model::{HostName, Name, StackFile, enforced};
 
 use super::App;
 use super::failure::Failure;
 use super::input::{Params, StackParams, WaitParams, body, full_name, name, timeout};
 use crate::core::message::{Answer, Request, Write};
+use crate::core::refusals;
 
 impl App {
     /// Asks the core.
@@ -88,6 +89,7 @@ pub async fn put_stack(
         );
         return Err(problem.at("project").into());
     }
+    enforced::check(&file).map_err(|refused| refusals(&refused))?;
     let dry_run = params.dry_run;
     app.change(Write::Apply { file, dry_run }, &params).await
 }
@@ -146,6 +148,25 @@ pub async fn move_port(
     let host: HostName = name("host", &request.host)?;
     match app.ask(Request::Write(Write::Move { port, host })).await? {
         Answer::Port(port) => Ok(Json(*port)),
+        _ => Err(mismatch()),
+    }
+}
+
+/// Forget a host that does not come back
+///
+/// Its ports are nowhere then, and moves to and from it end. A host that is attached is refused.
+#[utoipa::path(
+    delete, path = "/v1/hosts/{name}", tag = "hosts",
+    params(("name" = String, Path, description = "The host")),
+    responses((status = 200, body = Host, description = "What was known of it"), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn remove_host(
+    State(app): State<App>,
+    Path(host): Path<String>,
+) -> Result<Json<Host>, Failure> {
+    let host: HostName = name("name", &host)?;
+    match app.ask(Request::Write(Write::RemoveHost { host })).await? {
+        Answer::Host(host) => Ok(Json(*host)),
         _ => Err(mismatch()),
     }
 }

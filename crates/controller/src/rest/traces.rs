@@ -39,7 +39,7 @@ impl Hosts for App {
             .parse()
             .map_err(|_| format!("`{host}` is no name of a host"))?;
         match self.handle.ask(Request::Ask { host, question }).await {
-            Some(Ok(Answer::Host(answer))) => answer,
+            Some(Ok(Answer::Told(answer))) => answer,
             Some(Err(problem)) => Err(problem.message),
             Some(Ok(_)) => Err("the controller contradicts itself".to_owned()),
             None => Err("the controller is stopping".to_owned()),

@@ -53,6 +53,7 @@ impl Hypervisor {
             uplinks: vec!["eth0".into()],
             most_ports: 100,
             prefer_ipv6: false,
+            canary: 0,
         };
         let mut hypervisor = Self {
             number,

@@ -282,6 +282,10 @@ impl State {
                     let json = serde_json::to_vec(&answer).unwrap();
                     self.agent(host, AgentInput::Answered { question_id, json });
                 }
+                AgentCommand::LookAtGuards { .. } => {
+                    let shut = Vec::new();
+                    self.agent(host, AgentInput::GuardsSeen { shut });
+                }
                 AgentCommand::Save(_) | AgentCommand::Report(_) => {}
             }
         }
@@ -357,7 +361,7 @@ impl Hosts for Site {
             replied(&mut state)
         });
         match answer {
-            Some(Answer::Host(answer)) => answer,
+            Some(Answer::Told(answer)) => answer,
             other => panic!("{other:?}"),
         }
     }

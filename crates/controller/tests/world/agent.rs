@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use coax_api::HostReport;
 use coax_api::agent::agent_message::Body as FromAgent;
 use coax_api::agent::controller_message::Body as ToAgent;
-use coax_api::agent::{AgentMessage, Claims, ControllerMessage, Held, Hello, Plugged, Realised};
+use coax_api::agent::{
+    AgentMessage, Claims, ControllerMessage, Held, Hello, Plugged, Realised, SliceKind, Snapshot,
+};
 use coax_api::question::HostAnswer;
 use coax_api::sequence::{Arrival, Receiver, Sender};
-use coax_compile::{NetworkSlice, SliceDelta};
+use coax_compile::{NetworkSlice, RouterSlice, SliceDelta};
 use coax_controller::core::message::SessionId;
 use prost::Message;
 
@@ -21,6 +23,7 @@ pub struct Agent {
     /// Ports that have a device here.
     pub devices: BTreeSet<String>,
     pub slices: BTreeMap<u32, NetworkSlice>,
+    pub routers: BTreeMap<u32, RouterSlice>,
     pub generation: u64,
     /// Claims that were refused, and sessions (empty name).
     pub refusals: Vec<(String, String)>,
@@ -41,6 +44,7 @@ impl Agent {
             number,
             devices: BTreeSet::new(),
             slices: BTreeMap::new(),
+            routers: BTreeMap::new(),
             generation: 0,
             refusals: Vec::new(),
             answers_reports: true,
@@ -69,9 +73,15 @@ impl Agent {
         self.sender = Sender::default();
         self.receiver = Receiver::default();
         self.welcome = false;
-        let have = self.slices.values().map(|slice| Held {
-            network_id: slice.network_id,
+        let networks = self.slices.values().map(|slice| Held {
+            number: slice.network_id,
             revision: slice.revision,
+            kind: SliceKind::Network.into(),
+        });
+        let routers = self.routers.values().map(|slice| Held {
+            number: slice.router,
+            revision: slice.revision,
+            kind: SliceKind::Router.into(),
         });
         let hello = Hello {
             host: self.name.clone(),
@@ -80,7 +90,7 @@ impl Agent {
             vtep_ipv6: Default::default(),
             underlay_mtu: UNDERLAY_MTU,
             generation: self.generation,
-            have: have.collect(),
+            have: networks.chain(routers).collect(),
         };
         let plugged = self.devices.iter().map(|port| plugged(port)).collect();
         let claims = Claims {
@@ -92,6 +102,21 @@ impl Agent {
             self.number(FromAgent::Hello(hello)),
             self.number(FromAgent::Claims(claims)),
         ]
+    }
+
+    fn take_snapshot(&mut self, snapshot: Snapshot) {
+        assert!(self.welcome, "nothing comes before Welcome");
+        self.snapshots += 1;
+        match snapshot.kind() {
+            SliceKind::Network => {
+                let slice = NetworkSlice::decode(snapshot.slice).unwrap();
+                self.slices.insert(slice.network_id, slice);
+            }
+            SliceKind::Router => {
+                let slice = RouterSlice::decode(snapshot.slice).unwrap();
+                self.routers.insert(slice.router, slice);
+            }
+        }
     }
 
     /// Takes a message; `Err`: the stream is to be closed.
@@ -119,12 +144,7 @@ impl Agent {
                     return Err(());
                 }
             }
-            ToAgent::Snapshot(snapshot) => {
-                assert!(self.welcome, "nothing comes before Welcome");
-                let slice = NetworkSlice::decode(snapshot.slice).unwrap();
-                self.slices.insert(slice.network_id, slice);
-                self.snapshots += 1;
-            }
+            ToAgent::Snapshot(snapshot) => self.take_snapshot(snapshot),
             ToAgent::Delta(delta) => {
                 let delta = SliceDelta::decode(delta.delta).unwrap();
                 let slice = self.slices.get_mut(&delta.network_id);
@@ -133,7 +153,10 @@ impl Agent {
                     .apply(&delta)
                     .expect("a stream without gaps has no gaps in revisions");
             }
-            ToAgent::Forget(forget) => drop(self.slices.remove(&forget.network_id)),
+            ToAgent::Forget(forget) => match forget.kind() {
+                SliceKind::Network => drop(self.slices.remove(&forget.number)),
+                SliceKind::Router => drop(self.routers.remove(&forget.number)),
+            },
             ToAgent::Current(current) => {
                 let (generation, revision) = (self.generation, current.revision);
                 let realised = Realised {

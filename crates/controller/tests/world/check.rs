@@ -1,10 +1,10 @@
 //! What must be true when everything is delivered and everybody is attached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use coax_compile::{Compiler, NetworkSlice};
+use coax_compile::{Compiler, NetworkSlice, RouterSlice};
 use coax_controller::records;
-use coax_model::{HostName, Intent, ObjectName};
+use coax_model::{HostName, Intent, Name, ObjectName};
 
 use super::{Agent, UNDERLAY_MTU, World};
 
@@ -58,18 +58,43 @@ impl World {
     }
 }
 
-/// An agent has the slices of the networks whose ports name it, as a full compile makes them.
+/// An agent has the slices of the networks whose ports name it, and of the routers and networks behind them, as a full compile
+/// makes them.
 fn check_slices(agent: &Agent, intent: &Intent, full: &Compiler) {
     let host: HostName = agent.name.parse().unwrap();
-    let mut needed = BTreeMap::new();
+    let sibling =
+        |name: &ObjectName, network: &Name| ObjectName::new(name.project.clone(), network.clone());
+    let mut networks = BTreeSet::new();
     for (name, port) in &intent.ports {
         let binding = intent.bindings.get(name);
         if binding.is_some_and(|binding| binding.hosts().any(|other| *other == host)) {
-            let network = ObjectName::new(name.project.clone(), port.network.clone());
-            let id = intent.networks[&network].vni.get();
-            needed.insert(id, full.slice(id).unwrap());
+            networks.extend(
+                port.networks()
+                    .map(|(_, network, _)| sibling(name, network)),
+            );
         }
     }
+    let mut routers = BTreeMap::new();
+    for (name, router) in &intent.routers {
+        let joined: BTreeSet<ObjectName> = router
+            .networks
+            .iter()
+            .map(|network| sibling(name, network))
+            .collect();
+        if !joined.is_disjoint(&networks) {
+            let number = router.number.get();
+            routers.insert(number, full.router(number).unwrap());
+        }
+    }
+    for (name, router) in &intent.routers {
+        if routers.contains_key(&router.number.get()) {
+            networks.extend(router.networks.iter().map(|network| sibling(name, network)));
+        }
+    }
+    let needed = networks.iter().map(|network| {
+        let id = intent.networks[network].vni.get();
+        (id, full.slice(id).unwrap())
+    });
     let held = agent.slices.iter().map(|(id, slice)| {
         let slice = NetworkSlice {
             revision: 1,
@@ -77,5 +102,21 @@ fn check_slices(agent: &Agent, intent: &Intent, full: &Compiler) {
         };
         (*id, slice)
     });
-    assert_eq!(held.collect::<BTreeMap<_, _>>(), needed, "slices of {host}");
+    assert_eq!(
+        held.collect::<BTreeMap<_, _>>(),
+        needed.collect::<BTreeMap<_, _>>(),
+        "slices of {host}"
+    );
+    let held = agent.routers.iter().map(|(number, slice)| {
+        let slice = RouterSlice {
+            revision: 1,
+            ..slice.clone()
+        };
+        (*number, slice)
+    });
+    assert_eq!(
+        held.collect::<BTreeMap<_, _>>(),
+        routers,
+        "routers of {host}"
+    );
 }

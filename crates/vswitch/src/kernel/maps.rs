@@ -1,6 +1,7 @@
 //! Maps as typed tables: rows go in and out as the bytes that they are.
 
 use super::failed;
+use super::routes::RouteMap;
 use crate::{Capacity, DataPlaneError, SlotCounters, Table};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use coax_tables::{
@@ -25,6 +26,7 @@ const fn map_name(table: Table) -> &'static str {
         Table::Addresses => "ADDRESSES",
         Table::Replicas => "REPLICAS",
         Table::Sources => "SOURCES",
+        Table::Routes => "ROUTES",
         Table::Networks => "NETWORKS",
         Table::Ports => "PORTS",
     }
@@ -60,14 +62,14 @@ pub(super) struct TypedMap<K, V, const KB: usize, const VB: usize> {
     types: PhantomData<(K, V)>,
 }
 
-fn bytes<T: IntoBytes + Immutable, const N: usize>(value: &T) -> [u8; N] {
+pub(super) fn bytes<T: IntoBytes + Immutable, const N: usize>(value: &T) -> [u8; N] {
     const { assert!(size_of::<T>() == N) };
     let mut bytes = [0; N];
     bytes.copy_from_slice(value.as_bytes());
     bytes
 }
 
-fn value<T: FromBytes, const N: usize>(bytes: &[u8; N]) -> T {
+pub(super) fn value<T: FromBytes, const N: usize>(bytes: &[u8; N]) -> T {
     const { assert!(size_of::<T>() == N) };
     match T::read_from_bytes(bytes) {
         Ok(value) => value,
@@ -93,14 +95,10 @@ where
     pub(super) fn put(&mut self, key: &K, row: &V, capacity: u32) -> Result<(), DataPlaneError> {
         match self.map.insert(bytes::<K, KB>(key), bytes::<V, VB>(row), 0) {
             Ok(()) => Ok(()),
-            Err(MapError::SyscallError(error))
-                if error.io_error.raw_os_error() == Some(nix::libc::E2BIG) =>
-            {
-                Err(DataPlaneError::TableFull {
-                    table: self.table,
-                    capacity,
-                })
-            }
+            Err(error) if is_full(&error) => Err(DataPlaneError::TableFull {
+                table: self.table,
+                capacity,
+            }),
             Err(error) => Err(failed(format!("write a row of table `{}`", self.table))(
                 error,
             )),
@@ -140,7 +138,17 @@ where
     }
 }
 
-fn take(ebpf: &mut aya::Ebpf, name: &str) -> Result<Map, DataPlaneError> {
+/// Whether a row was refused because the table has no room.
+pub(super) fn is_full(error: &MapError) -> bool {
+    let MapError::SyscallError(error) = error else {
+        return false;
+    };
+    // A hash map says the one, a trie the other.
+    let errno = error.io_error.raw_os_error();
+    matches!(errno, Some(nix::libc::E2BIG | nix::libc::ENOSPC))
+}
+
+pub(super) fn take(ebpf: &mut aya::Ebpf, name: &str) -> Result<Map, DataPlaneError> {
     ebpf.take_map(name)
         .ok_or_else(|| failed(format!("find the map {name}"))("the program object lacks it"))
 }
@@ -155,6 +163,7 @@ pub(super) struct Maps {
     pub(super) addresses: Typed<AddressKey, AddressRow, 20, 8>,
     pub(super) replicas: Typed<ReplicaKey, ReplicaRow, 12, 28>,
     pub(super) sources: Typed<SourceKey, SourceRow, 20, 8>,
+    pub(super) routes: RouteMap,
     pub(super) networks: Typed<NetworkId, NetworkRow, 4, 64>,
     pub(super) ports: Typed<PortKey, PortRow, 8, 64>,
     counters: PerCpuArray<MapData, [u8; COUNTER_BYTES]>,
@@ -173,6 +182,7 @@ impl Maps {
             addresses: TypedMap::take(ebpf, Table::Addresses)?,
             replicas: TypedMap::take(ebpf, Table::Replicas)?,
             sources: TypedMap::take(ebpf, Table::Sources)?,
+            routes: RouteMap::take(ebpf, map_name(Table::Routes))?,
             networks: TypedMap::take(ebpf, Table::Networks)?,
             ports: TypedMap::take(ebpf, Table::Ports)?,
             counters: PerCpuArray::try_from(take(ebpf, "COUNTERS")?)
@@ -279,6 +289,7 @@ impl Maps {
             Table::Addresses => self.addresses.entries(),
             Table::Replicas => self.replicas.entries(),
             Table::Sources => self.sources.entries(),
+            Table::Routes => self.routes.all().map(|rows| rows.len()),
             Table::Networks => self.networks.entries(),
             Table::Ports => self.ports.entries(),
         }

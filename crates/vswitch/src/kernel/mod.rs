@@ -10,6 +10,7 @@ mod inject;
 mod maps;
 mod open;
 mod punts;
+mod routes;
 
 pub use maps::map_names;
 
@@ -140,6 +141,7 @@ impl DataPlane for KernelDataPlane {
             addresses: self.maps.addresses.all()?,
             replicas: self.maps.replicas.all()?,
             sources: self.maps.sources.all()?,
+            routes: self.maps.routes.all()?,
             networks: self.maps.networks.all()?,
             ports: self.maps.ports.all()?,
         })
@@ -208,6 +210,7 @@ impl KernelDataPlane {
             Row::Address(key, row) => self.maps.addresses.put(key, row, capacity),
             Row::Replica(key, row) => self.maps.replicas.put(key, row, capacity),
             Row::Source(key, row) => self.maps.sources.put(key, row, capacity),
+            Row::Route(key, row) => self.maps.routes.put(key, row, capacity),
             Row::Network(key, row) => self.maps.networks.put(key, row, capacity),
             Row::Port(key, row) => self.maps.ports.put(key, row, capacity),
         }
@@ -221,6 +224,7 @@ impl KernelDataPlane {
             RowKey::Address(key) => self.maps.addresses.delete(key),
             RowKey::Replica(key) => self.maps.replicas.delete(key),
             RowKey::Source(key) => self.maps.sources.delete(key),
+            RowKey::Route(key) => self.maps.routes.delete(key),
             RowKey::Network(key) => self.maps.networks.delete(key),
             RowKey::Port(key) => self.maps.ports.delete(key),
         }

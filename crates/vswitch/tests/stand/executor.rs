@@ -28,6 +28,7 @@ const CAPACITY: Capacity = Capacity {
     tunnels: 64,
     replicas: 128,
     sources: 64,
+    routes: 4,
 };
 
 const META_BYTES: usize = size_of::<Meta>();

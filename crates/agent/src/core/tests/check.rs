@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coax_api::agent::Problem;
 use coax_api::agent::agent_message::Body;
+use coax_api::agent::{Problem, SliceKind};
 use coax_compile::NetworkSlice;
 use coax_compile::rows::{self, LocalPort, NetworkRows};
 use coax_model::name::PortName;
@@ -26,7 +26,7 @@ impl World {
     pub(super) fn mac_row(&self, port: &str) -> MacRow {
         let name: PortName = port.parse().unwrap();
         let port = &self.controller.intent.ports[&name];
-        let network = self.controller.compiler.network_of(&name).unwrap();
+        let network = self.controller.compiler.networks_of(&name).next().unwrap();
         self.rows().macs[&MacKey::new(NetworkId(network), port.mac)]
     }
 
@@ -85,15 +85,23 @@ impl World {
     pub(super) fn assert_converged(&self) {
         let attached = self.controller.attached.as_ref().expect("an open stream");
         let mut wanted = BTreeMap::new();
-        for network in attached.told.keys() {
-            let slice = self.controller.compiler.slice(*network).unwrap();
+        let mut wanted_routes = BTreeMap::new();
+        for (kind, number) in attached.told.keys() {
+            if *kind == SliceKind::Router {
+                let slice = self.controller.compiler.router(*number).unwrap();
+                wanted_routes.extend(rows::router::routes(&slice));
+                continue;
+            }
+            let slice = self.controller.compiler.slice(*number).unwrap();
             let locals = self.locals(&slice);
-            wanted.insert(
-                NetworkId(*network),
-                rows::network(&slice, &here(&config()), &locals),
-            );
+            let mut rows = rows::network(&slice, &here(&config()), &locals);
+            wanted_routes.append(&mut rows.routes);
+            rows.learnable.clear();
+            wanted.insert(NetworkId(*number), rows);
         }
-        assert_eq!(normal_form(&self.rows()), wanted);
+        let held = self.rows();
+        assert_eq!(normal_form(&held), wanted);
+        assert_eq!(held.routes, wanted_routes);
     }
 
     fn locals(&self, slice: &NetworkSlice) -> Vec<LocalPort> {
@@ -104,12 +112,13 @@ impl World {
                 .alias
                 .as_deref()
                 .and_then(|alias| alias.strip_prefix("coax:"));
-            let Some(port) = port.filter(|port| slice.member(port).is_some()) else {
+            let member = port.and_then(|port| slice.member(port));
+            let (Some(port), Some(member)) = (port, member) else {
                 continue;
             };
             let row = rows.ports.get(&PortKey {
                 ifindex: device.ifindex,
-                vlan: 0,
+                vlan: member.vlan,
             });
             // Any slot is right that no other port has (looked at below), and any of several devices that claim the port.
             let local = LocalPort {
@@ -154,8 +163,15 @@ impl World {
                     "a port without its network"
                 );
             }
+            if let RowOperation::Put(Row::Route(_, row)) = operation {
+                assert!(
+                    rows.networks.contains_key(&row.network),
+                    "a route into a network that is not there"
+                );
+            }
             if let RowOperation::Delete(RowKey::Network(network)) = operation {
                 assert!(!rows.ports.values().any(|row| row.network == *network));
+                assert!(!rows.routes.values().any(|row| row.network == *network));
             }
         }
     }
@@ -211,6 +227,15 @@ pub(super) fn normal_form(rows: &Rows) -> BTreeMap<NetworkId, NetworkRows> {
             .entry(row.network)
             .or_default()
             .ports
+            .insert(*key, *row);
+    }
+    for (key, row) in &rows.sources {
+        let port = rows.ports.values().find(|row| row.slot == key.slot);
+        let network = port.map(|row| row.network).expect("a source of no port");
+        networks
+            .entry(network)
+            .or_default()
+            .sources
             .insert(*key, *row);
     }
     networks

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coax_api::agent::agent_message::Body;
 use coax_api::agent::{
-    ControllerMessage, Current, Delta, Forget, Question, Refused, ReportRequest, Snapshot, Welcome,
-    controller_message,
+    ControllerMessage, Current, Delta, Forget, Question, Refused, ReportRequest, SliceKind,
+    Snapshot, Welcome, controller_message,
 };
 use coax_compile::Compiler;
-use coax_model::Subnet;
 use coax_model::intent::{Binding, Change, Intent, Network, Port};
 use coax_model::name::{HostName, NetworkName, PortName};
-use coax_wire::{MacAddress, Mtu, Vni};
+use coax_model::{Name, Router, RouterName, Subnet, TrunkVlan};
+use coax_wire::{MacAddress, Mtu, VlanId, Vni};
 use prost::Message;
 
 use super::world::{HOST, World};
@@ -22,7 +22,7 @@ use crate::input::Input;
 pub(super) struct Attached {
     pub(super) stream: u64,
     pub(super) sequence: u64,
-    pub(super) told: BTreeMap<u32, u64>,
+    pub(super) told: BTreeMap<(SliceKind, u32), u64>,
     pub(super) claimed: BTreeSet<String>,
     pub(super) ready: bool,
 }
@@ -47,33 +47,26 @@ impl World {
         self.controller.intent.apply(&change);
         self.controller.revision += 1;
         let revision = self.controller.revision;
-        let deltas = self.controller.compiler.apply(revision, &[change]);
-        let Some(attached) = &self.controller.attached else {
-            return;
-        };
-        if !attached.ready {
+        let steps = self.controller.compiler.apply(revision, &[change]);
+        if !self.controller.attached.as_ref().is_some_and(|it| it.ready) {
             return;
         }
-        for delta in deltas {
-            if self
-                .controller
-                .attached
-                .as_ref()
-                .unwrap()
-                .told
-                .contains_key(&delta.network_id)
-            {
-                let told = &mut self.controller.attached.as_mut().unwrap().told;
-                if delta.deleted {
-                    told.remove(&delta.network_id);
-                } else {
-                    told.insert(delta.network_id, delta.to_revision);
-                }
-                let delta = Delta {
-                    delta: delta.encode_to_vec().into(),
-                };
-                self.controller_says(controller_message::Body::Delta(delta));
+        for step in steps.networks {
+            let delta = step.delta;
+            let id = (SliceKind::Network, delta.network_id);
+            let told = &mut self.controller.attached.as_mut().unwrap().told;
+            if !told.contains_key(&id) {
+                continue;
             }
+            if delta.deleted {
+                told.remove(&id);
+            } else {
+                told.insert(id, delta.to_revision);
+            }
+            let delta = Delta {
+                delta: delta.encode_to_vec().into(),
+            };
+            self.controller_says(controller_message::Body::Delta(delta));
         }
         self.bring_up_to_date();
     }
@@ -111,6 +104,47 @@ impl World {
             name: name.parse().unwrap(),
             port,
         });
+    }
+
+    /// Changes something about a port that is there.
+    pub(super) fn edit_port(&mut self, name: &str, edit: impl FnOnce(&mut Port)) {
+        let name: PortName = name.parse().unwrap();
+        if let Some(mut port) = self.controller.intent.ports.get(&name).cloned() {
+            edit(&mut port);
+            self.change(Change::PutPort { name, port });
+        }
+    }
+
+    /// Lets a port carry further networks of its project, by VLAN, with an address in each.
+    pub(super) fn trunk(&mut self, name: &str, vlans: &[(u32, &str)]) {
+        let vlans = vlans.iter().map(|(vlan, network)| {
+            let network: NetworkName = network.parse().unwrap();
+            let to = TrunkVlan {
+                network: network.name,
+                addresses: vec![[10, 1, 255, *vlan as u8].into()],
+            };
+            (VlanId::try_from(*vlan).unwrap(), to)
+        });
+        let vlans = vlans.collect();
+        self.edit_port(name, |port| port.trunk = vlans);
+    }
+
+    /// Creates a router, or changes which networks it joins.
+    pub(super) fn router(&mut self, name: &str, networks: &[&str]) {
+        let networks = networks.iter().map(|network| Name::new(network).unwrap());
+        let router = Router {
+            networks: networks.collect(),
+            ..Router::default()
+        };
+        self.change(Change::PutRouter {
+            name: name.parse().unwrap(),
+            router,
+        });
+    }
+
+    pub(super) fn delete_router(&mut self, name: &str) {
+        let name: RouterName = name.parse().unwrap();
+        self.change(Change::DeleteRouter { name });
     }
 
     pub(super) fn delete_port(&mut self, name: &str) {
@@ -193,7 +227,7 @@ impl World {
                 let have = hello
                     .have
                     .iter()
-                    .map(|held| (held.network_id, held.revision));
+                    .map(|held| ((held.kind(), held.number), held.revision));
                 attached.told = have.collect();
                 let (generation, revision) = (self.controller.generation, self.controller.revision);
                 let welcome = Welcome {
@@ -262,26 +296,41 @@ impl World {
         }
         let here = HostName::new(HOST).unwrap();
         let compiler = &self.controller.compiler;
-        let mut wanted: BTreeSet<u32> = compiler.networks_of_host(&here).collect();
+        let mut networks: BTreeSet<u32> = compiler.networks_of_host(&here).collect();
         let claimed = attached
             .claimed
             .iter()
             .filter_map(|port| port.parse::<PortName>().ok());
-        wanted.extend(claimed.filter_map(|port| compiler.network_of(&port)));
+        networks.extend(claimed.flat_map(|port| compiler.networks_of(&port).collect::<Vec<_>>()));
+        let networks = networks.into_iter().map(|number| {
+            let slice = compiler.slice(number).unwrap();
+            (
+                (SliceKind::Network, number),
+                (slice.revision, slice.encode_to_vec()),
+            )
+        });
+        let routers = compiler.routers_of_host(&here).map(|number| {
+            let slice = compiler.router(number).unwrap();
+            (
+                (SliceKind::Router, number),
+                (slice.revision, slice.encode_to_vec()),
+            )
+        });
+        let wanted: BTreeMap<_, _> = networks.chain(routers).collect();
         let mut bodies = Vec::new();
         let attached = self.controller.attached.as_mut().unwrap();
-        for network_id in attached.told.keys().copied().collect::<Vec<_>>() {
-            if !wanted.contains(&network_id) {
-                attached.told.remove(&network_id);
-                bodies.push(controller_message::Body::Forget(Forget { network_id }));
+        for id in attached.told.keys().copied().collect::<Vec<_>>() {
+            if !wanted.contains_key(&id) {
+                attached.told.remove(&id);
+                let (kind, number) = (id.0.into(), id.1);
+                bodies.push(controller_message::Body::Forget(Forget { number, kind }));
             }
         }
-        for network in wanted {
-            let revision = compiler.revision(network).unwrap();
-            if attached.told.get(&network) != Some(&revision) {
-                attached.told.insert(network, revision);
-                let slice = compiler.slice(network).unwrap().encode_to_vec().into();
-                bodies.push(controller_message::Body::Snapshot(Snapshot { slice }));
+        for (id, (revision, slice)) in wanted {
+            if attached.told.get(&id) != Some(&revision) {
+                attached.told.insert(id, revision);
+                let (kind, slice) = (id.0.into(), slice.into());
+                bodies.push(controller_message::Body::Snapshot(Snapshot { slice, kind }));
             }
         }
         let revision = self.controller.revision;

@@ -155,6 +155,7 @@ fn a_snapshot_older_than_what_is_here_changes_nothing_and_is_reported() {
     let before = world.rows();
     let snapshot = Snapshot {
         slice: slice.encode_to_vec().into(),
+        ..Snapshot::default()
     };
     world.controller_says(controller_message::Body::Snapshot(snapshot));
     world.run();

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use coax_model::AllowedAddress;
 use coax_model::intent::Binding;
 use coax_model::name::HostName;
+use coax_wire::MacAddress;
 use proptest::prelude::*;
 
 use super::world::World;
@@ -15,6 +17,11 @@ const NETWORKS: [&str; 3] = ["p/one", "p/two", "p/three"];
 #[derive(Clone, Debug)]
 enum Event {
     PutPort(usize, usize),
+    Trunk(usize, Vec<usize>),
+    Share(usize, bool),
+    Isolate(usize, bool),
+    Router(Vec<usize>),
+    DeleteRouter,
     DeletePort(usize),
     Bind(usize, Option<usize>, Option<usize>, Option<usize>),
     Unbind(usize),
@@ -37,9 +44,15 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     use Event::*;
     let host = || prop::option::of(0..HOSTS.len());
+    let networks = || prop::sample::subsequence((0..NETWORKS.len()).collect::<Vec<_>>(), 0..3);
     prop_oneof![
         4 => (0..PORTS, 0..NETWORKS.len()).prop_map(|(port, network)| PutPort(port, network)),
         1 => (0..PORTS).prop_map(DeletePort),
+        2 => (0..PORTS, networks()).prop_map(|(port, networks)| Trunk(port, networks)),
+        1 => (0..PORTS, any::<bool>()).prop_map(|(port, shares)| Share(port, shares)),
+        1 => (0..PORTS, any::<bool>()).prop_map(|(port, isolated)| Isolate(port, isolated)),
+        2 => networks().prop_map(Router),
+        1 => Just(DeleteRouter),
         4 => (0..PORTS, host(), host(), host()).prop_map(|(port, a, b, c)| Bind(port, a, b, c)),
         1 => (0..PORTS).prop_map(Unbind),
         4 => (0..PORTS).prop_map(Plug),
@@ -59,11 +72,41 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// A port may use the addresses of a cluster, or not any more.
+fn share(world: &mut World, port: &str, shares: bool) {
+    let allowed = |last, mac: Option<u8>| AllowedAddress {
+        ip: [10, 1, 254, last].into(),
+        mac: mac.map(|last| MacAddress([0, 0, 0x5e, 0, 1, last])),
+    };
+    world.edit_port(port, |port| {
+        port.allowed_addresses = match shares {
+            true => vec![allowed(1, None), allowed(2, Some(7))],
+            false => Vec::new(),
+        };
+    });
+}
+
 fn happen(world: &mut World, event: Event) {
     let port = |number: usize| format!("p/v{number}");
     let host = |number: Option<usize>| number.map(|number| HostName::new(HOSTS[number]).unwrap());
     match event {
         Event::PutPort(number, network) => world.port(&port(number), NETWORKS[network]),
+        Event::Trunk(number, networks) => {
+            let vlans = networks
+                .iter()
+                .map(|network| (7 + *network as u32, NETWORKS[*network]))
+                .collect::<Vec<_>>();
+            world.trunk(&port(number), &vlans);
+        }
+        Event::Share(number, shares) => share(world, &port(number), shares),
+        Event::Isolate(number, isolated) => {
+            world.edit_port(&port(number), |port| port.isolated = isolated);
+        }
+        Event::Router(networks) => {
+            let names = networks.iter().map(|network| &NETWORKS[*network][2..]);
+            world.router("p/gw", &names.collect::<Vec<_>>());
+        }
+        Event::DeleteRouter => world.delete_router("p/gw"),
         Event::DeletePort(number) => world.delete_port(&port(number)),
         Event::Bind(number, has, gets, had) => {
             let binding = Binding {

@@ -187,6 +187,20 @@ impl World {
                 });
             }
             Command::Save(contents) => self.saved = Some(contents),
+            Command::LookAtGuards { slots } => {
+                let shut = slots.into_iter().filter_map(|slot| {
+                    let row = self.plane.shut(slot).unwrap();
+                    let left = u64::from(row.until).checked_sub(self.now.as_secs());
+                    let left = left.filter(|left| *left > 0)?;
+                    Some(input::ShutPort {
+                        slot,
+                        row,
+                        until_clock: 1_000_000 + self.now.as_secs() + left,
+                    })
+                });
+                let shut = shut.collect();
+                self.input(Input::GuardsSeen { shut });
+            }
             Command::Report(request) => {
                 let request_id = request.request_id;
                 self.reports.push(request);

@@ -156,6 +156,16 @@ impl Bed {
         self.folder.join(name).to_str().unwrap().to_owned()
     }
 
+    /// Ends the client that writes its number into the file `pid`.
+    pub fn end_client(&self) {
+        // The process in the background writes it after the one in front has ended: until then, that of the one before
+        // stands there.
+        let file = self.path("pid");
+        let kill = format!("until pid=$(cat {file}) && kill $pid 2>/dev/null; do sleep 0.05; done");
+        let gone = "while kill -0 $pid 2>/dev/null; do sleep 0.05; done";
+        self.must(&["timeout", "10", "sh", "-c", &format!("{kill}; {gone}")]);
+    }
+
     /// What is in a file that a client wrote.
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.join(name)).unwrap_or_default()

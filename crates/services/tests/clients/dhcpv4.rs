@@ -191,14 +191,14 @@ fn dhclient_gets_a_lease_keeps_it_over_a_reboot_and_gives_it_back() {
             "new_rfc3442_routes=12 172 16 10 10 1 20 0 10 10 1 1",
         ],
     );
-    stop(&bed);
+    bed.end_client();
     // It knows the lease, and asks for it without discovering.
     let before = bed.told_of_leases().len();
     let (success, text) = dhclient(&bed, &[]);
     assert!(success, "{text}");
     assert_eq!(bed.told_of_leases()[before..], ["dhcpv4-request answered"]);
     assert_log_has(&bed, &["event=REBOOT"]);
-    stop(&bed);
+    bed.end_client();
     bed.know_gateway("10.10.1.1");
     let (success, text) = dhclient(&bed, &["-r"]);
     assert!(success, "{text}");
@@ -227,7 +227,7 @@ fn dhclient_renews_with_the_server_itself() {
         );
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    stop(&bed);
+    bed.end_client();
 }
 
 #[test]
@@ -235,22 +235,14 @@ fn dhclient_is_told_at_once_when_its_address_has_changed() {
     let bed = Bed::new(Stand::routed());
     let (success, text) = dhclient(&bed, &[]);
     assert!(success, "{text}");
-    stop(&bed);
+    bed.end_client();
     let elsewhere = "10.10.1.12".parse().unwrap();
     bed.stand.lock().unwrap().port.addresses[0] = elsewhere;
     let (success, text) = dhclient(&bed, &[]);
     assert!(success, "{text}");
     bed.wait_for("dhcpv4-request refused");
     assert_log_has(&bed, &["new_ip_address=10.10.1.12"]);
-    stop(&bed);
-}
-
-/// Ends the dhclient of this test, by its own number.
-fn stop(bed: &Bed) {
-    let pid = bed.read("pid").trim().to_owned();
-    bed.must(&["kill", &pid]);
-    let gone = format!("while kill -0 {pid} 2>/dev/null; do sleep 0.05; done");
-    bed.must(&["timeout", "10", "sh", "-c", &gone]);
+    bed.end_client();
 }
 
 const DHCPCD_CONF: &str = "

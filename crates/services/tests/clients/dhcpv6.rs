@@ -38,13 +38,6 @@ fn dhclient(bed: &Bed, arguments: &[&str]) -> (bool, String) {
     bed.run(&[&command[..], arguments, &[&bed.device]].concat())
 }
 
-fn stop(bed: &Bed) {
-    let pid = bed.read("pid").trim().to_owned();
-    bed.must(&["kill", &pid]);
-    let gone = format!("while kill -0 {pid} 2>/dev/null; do sleep 0.05; done");
-    bed.must(&["timeout", "10", "sh", "-c", &gone]);
-}
-
 fn assert_log_has(bed: &Bed, lines: &[&str]) {
     let log = bed.read("script.log");
     for line in lines {
@@ -74,13 +67,13 @@ fn dhclient_gets_a_lease_confirms_it_and_gives_it_back() {
         bed.told_of_leases()[..2],
         ["dhcpv6-solicit answered", "dhcpv6-request answered"]
     );
-    stop(&bed);
+    bed.end_client();
     let before = bed.told_of_leases().len();
     let (success, text) = dhclient(&bed, &[]);
     assert!(success, "{text}");
     // It comes back with a lease: it asks whether it is still where that belongs.
     assert_eq!(bed.told_of_leases()[before..], ["dhcpv6-confirm answered"]);
-    stop(&bed);
+    bed.end_client();
     let (success, text) = dhclient(&bed, &["-r"]);
     assert!(success, "{text}");
     bed.wait_for("dhcpv6-release noted");
@@ -95,7 +88,7 @@ fn dhclient_renews() {
     let (success, text) = dhclient(&bed, &[]);
     assert!(success, "{text}");
     bed.wait_for("dhcpv6-renew answered");
-    stop(&bed);
+    bed.end_client();
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod guards;
 mod inquiry;
 mod problems;
 mod reconcile;
+mod serve;
 mod stream;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -32,6 +33,7 @@ use crate::canary::{self, Sending};
 use crate::claims::{ClaimChange, Claims};
 use crate::input::{Batch, Command, Config, Device, Input, Moment, ShutPort};
 use crate::mirror::Mirror;
+use crate::services::Services;
 use crate::session::Session;
 use crate::slices::{Part, Slices};
 use crate::slots::{Owner, Slots};
@@ -109,6 +111,7 @@ pub struct Core {
     looking: bool,
     next_look: Moment,
     cache_problem: Option<String>,
+    services: Services,
     unsaved_since: Option<Moment>,
     commands: Vec<Command>,
 }
@@ -161,6 +164,7 @@ impl Core {
             looking: false,
             next_look: now,
             cache_problem: found.cache_problem,
+            services: Services::default(),
             unsaved_since: None,
             commands: Vec::new(),
         };
@@ -195,6 +199,7 @@ impl Core {
             Input::Connected { stream } => self.connected(stream, now),
             Input::Disconnected { stream, reason } => self.disconnected(stream, &reason, now),
             Input::Received { stream, message } => self.received(stream, message, now),
+            Input::Punted(punt) => self.punted(&punt),
             Input::Applied { batch, failures } => self.applied(batch, &failures, now),
             Input::Reported { request_id, json } => self.reported(request_id, json),
             Input::Answered { question_id, json } => self.answered(question_id, json),
@@ -206,6 +211,7 @@ impl Core {
         self.flush();
         self.tell_claims();
         self.tell_realised();
+        self.advertise(now);
         self.look_at_guards(now);
         std::mem::take(&mut self.commands)
     }
@@ -225,6 +231,7 @@ impl Core {
             .min();
         let held = self.is_holding_back().then_some(self.held_until);
         let save = self.unsaved_since.map(|since| since + SAVE_DELAY);
+        let advertise = self.services.schedule.deadline();
         [
             self.session.deadline(),
             retry,
@@ -232,6 +239,7 @@ impl Core {
             save,
             self.guards_due(),
             self.captured.values().min().copied(),
+            advertise,
         ]
         .into_iter()
         .flatten()
@@ -342,6 +350,7 @@ impl Core {
             return;
         }
         self.listed = true;
+        self.resume_advertising(now);
         self.held_until = self.held_until.max(now + GRACE);
         self.session.start(now);
         let claimants: Vec<(String, u32)> = self

@@ -7,7 +7,7 @@ use std::time::Duration;
 use coax_api::agent::{ControllerMessage, agent_message};
 use coax_api::question::HostQuestion;
 use coax_tables::ShutRow;
-use coax_vswitch::{Attachment, RowOperation, Table};
+use coax_vswitch::{Attachment, Punt, RowOperation, Table};
 
 use crate::cache::CacheContents;
 use crate::trace::Names;
@@ -79,6 +79,8 @@ pub enum Input {
         /// What it said.
         message: ControllerMessage,
     },
+    /// A port asked something that the data plane does not answer itself.
+    Punted(Punt),
     /// The answer to [`Command::Apply`].
     Applied {
         /// Number of the batch.
@@ -133,6 +135,13 @@ pub enum Command {
     },
     /// Change the data plane, and answer with [`Input::Applied`].
     Apply(Batch),
+    /// Send a frame to a port. It may be lost: whoever asked asks again.
+    SendToPort {
+        /// Number of the port's device.
+        ifindex: u32,
+        /// The frame, from its Ethernet header on, with the tag that it has on the device.
+        frame: Vec<u8>,
+    },
     /// Write the cache. Of several, only the newest counts.
     Save(CacheContents),
     /// Read counters, and answer with [`Input::Reported`].
@@ -226,6 +235,8 @@ pub struct ReportRequest {
     pub revision: u64,
     /// What could not be done.
     pub problems: Vec<coax_api::agent::Problem>,
+    /// What ports asked, and what came of it.
+    pub requests: Vec<coax_api::RequestCount>,
 }
 
 /// A question of the controller, with what the core knows that an answer needs.

@@ -6,11 +6,12 @@
 //! | `slices` | what the controller told |
 //! | `claims`, `slots` | which device is which port, and where its counters are |
 //! | `mirror`, `desired`, `plan`, `execute` | rows that are there, rows that should be, the steps between, carrying them out |
+//! | `services` | what DHCP, router advertisements and DNS are answered from |
 //! | `session` | the stream to the controller: numbers, pauses |
 //! | `cache` | what survives a reboot |
 //! | [`trace`] | what would become of a frame here; `tracer` asks the kernel what that takes, `probe`, `inject`, `capture` and `packet_socket` send and watch |
-//! | `tasks`, `links`, `stream`, `plane`, `cache_thread` | the shell: tasks and channels around the core |
 //! | `canary` | what is sent to find VMs that bridge two ports |
+//! | `tasks`, `links`, `stream`, `plane`, `punts`, `answers`, `cache_thread` | the shell: tasks and channels around the core |
 //! | `args`, `run` | the command line, starting and stopping |
 //!
 //! Invariants:
@@ -19,6 +20,7 @@
 //! - A step that could not be done is reported to the controller and tried again, never forgotten.
 //! - What a controller with an older generation, or an older revision of a network, says changes nothing.
 
+mod answers;
 mod args;
 mod cache;
 mod cache_thread;
@@ -37,7 +39,9 @@ mod packet_socket;
 mod plan;
 mod plane;
 mod probe;
+mod punts;
 mod run;
+mod services;
 mod session;
 mod slices;
 mod slots;

@@ -250,6 +250,7 @@ fn host_report(
         tables: tables.collect(),
         revision: request.revision,
         problems: problems.collect(),
+        requests: request.requests.clone(),
     })
 }
 

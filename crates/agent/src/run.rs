@@ -10,6 +10,7 @@ use coax_vswitch::{DataPlane, KernelDataPlane, KernelOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::answers::AnswerThread;
 use crate::args::{AgentCommand, Args, RunArgs, Underlay};
 use crate::cache::Cache;
 use crate::cache_thread::CacheThread;
@@ -18,7 +19,8 @@ use crate::core::{Core, Found};
 use crate::error::Error;
 use crate::input::Config;
 use crate::plane::PlaneThread;
-use crate::tasks::{Channels, DEVICES, RESULTS, run_core};
+use crate::punts::PuntThread;
+use crate::tasks::{Channels, DEVICES, PUNTS, RESULTS, run_core};
 use crate::tracer::Tracer;
 use crate::{links, stream};
 
@@ -51,7 +53,7 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
         capacity: args.capacity,
         take_over_layout: args.take_over_layout,
     };
-    let plane: Box<dyn DataPlane> = Box::new(KernelDataPlane::open(&options)?);
+    let mut plane: Box<dyn DataPlane> = Box::new(KernelDataPlane::open(&options)?);
     let (found, cache) = find(args, plane.as_ref())?;
     tracing::info!(
         host = config.host,
@@ -64,6 +66,12 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
     let (device_sender, devices) = mpsc::channel(DEVICES);
     tokio::spawn(links::tell_links(LinkWatch::open()?, device_sender));
     let (result_sender, results) = mpsc::channel(RESULTS);
+    let (punt_sender, punts) = mpsc::channel(PUNTS);
+    let punt_thread = plane
+        .take_punts()
+        .map(|punts| PuntThread::start(punts, punt_sender));
+    // Ends its thread when this function ends.
+    let _punt_thread = punt_thread.transpose()?;
     let plane = PlaneThread::start(config.host.clone(), plane, result_sender.clone())?;
     let tracer = Tracer::new(plane.copies(), Netlink::open()?, result_sender);
     let cache = CacheThread::start(cache)?;
@@ -72,6 +80,8 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
         devices,
         results,
         plane,
+        punts,
+        answers: AnswerThread::start()?,
         cache,
         tracer,
         canary: CanaryThread::start()?,

@@ -11,13 +11,13 @@
 //!                     +------------------------------------------------------+
 //!     signals ------> |  core: Core::handle(input, now) -> commands          |
 //!                     +------------------------------------------------------+
-//!                       | PLANE          ^ RESULTS                 | newest only
-//!                       v                |                         v
-//!                     +--------------------+                  +---------+
-//!                     |  plane (OS thread) |                  |  cache  |  (OS thread)
-//!                     +--------------------+                  +---------+
-//!                       | bpf                                      | fsync, rename
-//!                     kernel                                    state folder
+//!            PUNTS ^    | PLANE     ^ RESULTS     | ANSWERS             | newest only
+//!                  |    v           |             v                     v
+//!           +---------+ +-------------+     +-----------+          +---------+
+//!           |  punts  | |    plane    |     |  answers  |          |  cache  |   (OS threads)
+//!           +---------+ +-------------+     +-----------+          +---------+
+//!                  ^      | bpf                   | packet socket       | fsync, rename
+//!                  +--- kernel              devices of ports       state folder
 //! ```
 //!
 //! Beside them, one task per question of a trace (`tracer`, at most [`QUESTIONS`] at once): it asks `plane` for a copy of the
@@ -28,13 +28,16 @@
 //!
 //! The core waits for nobody: what does not fit into `OUTGOING` ends the stream (the agent attaches again and says what matters),
 //! a report that does not fit into `PLANE` is not made (the controller stops waiting), the cache keeps the newest contents only.
-//! It takes results and devices before words of the controller, because a device may be a VM that arrives.
+//! It takes results and devices before words of the controller, because a device may be a VM that arrives, and what ports ask
+//! (DHCP, DNS) last: a VM that asks without end gets the core's spare time, and nobody's else. Questions that do not fit into
+//! `PUNTS` and answers that do not fit into `ANSWERS` are lost; who asked asks again.
 
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use crate::answers::AnswerThread;
 use crate::cache_thread::CacheThread;
 use crate::canary::{CanaryThread, PERIOD};
 use crate::core::Core;
@@ -56,6 +59,10 @@ pub(crate) const PLANE: usize = 16;
 pub(crate) const QUESTIONS: usize = 8;
 /// Answers of the data plane that wait for the core; as many as there can be questions.
 pub(crate) const RESULTS: usize = PLANE + 1;
+/// Questions of ports that wait for the core.
+pub(crate) const PUNTS: usize = 256;
+/// Answers to ports that wait to be sent.
+pub(crate) const ANSWERS: usize = 256;
 
 /// The ends of all channels that lead to the core and away from it.
 pub(crate) struct Channels {
@@ -65,6 +72,10 @@ pub(crate) struct Channels {
     pub(crate) results: mpsc::Receiver<Input>,
     /// To `plane`.
     pub(crate) plane: PlaneThread,
+    /// From `punts`.
+    pub(crate) punts: mpsc::Receiver<Input>,
+    /// To `answers`.
+    pub(crate) answers: AnswerThread,
     /// To `cache`.
     pub(crate) cache: CacheThread,
     /// To `canary`.
@@ -103,6 +114,7 @@ pub(crate) async fn run_core(
             },
             Some(input) = incoming.recv() => input,
             () = sleep_until(deadline) => Input::Tick,
+            Some(input) = channels.punts.recv() => input,
         };
         for command in core.handle(input, started.elapsed()) {
             carry_out(command, &mut streams, &channels)?;
@@ -132,6 +144,7 @@ fn carry_out(
         Command::Apply(batch) => channels.plane.apply(batch)?,
         Command::Report(request) => channels.plane.report(PlaneRequest::Report(request))?,
         Command::LookAtGuards { slots } => channels.plane.look_at_guards(slots)?,
+        Command::SendToPort { ifindex, frame } => channels.answers.send(ifindex, frame),
         Command::Save(contents) => channels.cache.save(contents),
         Command::Answer(inquiry) => channels.tracer.answer(inquiry),
     }

@@ -47,7 +47,7 @@ pub use object::{
 pub use problem::Problem;
 pub use report::{
     Counters, DropCount, Drops, HostDrop, HostPortCounters, HostReport, HostTable, MissingHost,
-    PortReport, ReportedProblem, TableUsage,
+    PortReport, ReportedProblem, RequestCount, TableUsage,
 };
 pub use trace::{
     Injected, Trace, TraceHop, TraceLeg, TracePath, TraceRequest, TraceRow, TraceStage,

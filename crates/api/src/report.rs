@@ -85,6 +85,17 @@ pub struct TableUsage {
     pub capacity: u64,
 }
 
+/// Requests of VMs that an agent answered itself, or did not, since it started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestCount {
+    /// What was asked: `dhcpv4-discover`, `dhcpv6-renew`, `router-solicitation`, `dns`.
+    pub request: String,
+    /// What came of it: `answered`, `refused`, `absent`, `noted`, `ignored`, `malformed`.
+    pub outcome: String,
+    /// How often.
+    pub count: u64,
+}
+
 /// Something that an agent could not do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReportedProblem {
@@ -140,6 +151,9 @@ pub struct HostReport {
     pub revision: u64,
     /// What it could not do.
     pub problems: Vec<ReportedProblem>,
+    /// What its VMs asked of DHCP and DNS.
+    #[serde(default)]
+    pub requests: Vec<RequestCount>,
 }
 
 /// A host whose numbers are not in an answer.

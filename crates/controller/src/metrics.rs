@@ -125,6 +125,19 @@ struct Table {
     map: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    host: String,
+    r#type: String,
+    outcome: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Came {
+    host: String,
+    outcome: String,
+}
+
 impl Facts {
     /// What is known now.
     pub fn of(core: &Core) -> Self {
@@ -192,6 +205,7 @@ type PortCounter = Family<OfPort, Counter>;
 fn of_reports(reports: &[HostReport], missing: &[MissingHost], facts: &Facts) -> Registry {
     let mut registry = Registry::with_prefix("coax");
     ports(reports, facts, &mut registry);
+    requests(reports, &mut registry);
     let drops = Family::<Drop, Counter>::default();
     let entries = Family::<Table, Gauge<u64, AtomicU64>>::default();
     let capacity = Family::<Table, Gauge<u64, AtomicU64>>::default();
@@ -300,6 +314,35 @@ fn ports(reports: &[HostReport], facts: &Facts, registry: &mut Registry) {
         }
         registry.register(name, help, family);
     }
+}
+
+/// What VMs asked of their hosts. DHCP has its types, the other services have one each.
+fn requests(reports: &[HostReport], registry: &mut Registry) {
+    let dhcp = Family::<Asked, Counter>::default();
+    let solicitations = Family::<Came, Counter>::default();
+    let dns = Family::<Came, Counter>::default();
+    for report in reports {
+        for asked in &report.requests {
+            let (host, outcome) = (report.host.clone(), asked.outcome.clone());
+            let counter = match asked.request.as_str() {
+                "dns" => dns.get_or_create_owned(&Came { host, outcome }),
+                "router-solicitation" => solicitations.get_or_create_owned(&Came { host, outcome }),
+                request => dhcp.get_or_create_owned(&Asked {
+                    host,
+                    r#type: request.to_owned(),
+                    outcome,
+                }),
+            };
+            counter.inc_by(asked.count);
+        }
+    }
+    registry.register("dhcp_requests", "DHCP messages of VMs, by type", dhcp);
+    registry.register(
+        "router_solicitations",
+        "Router solicitations of VMs",
+        solicitations,
+    );
+    registry.register("dns_queries", "DNS queries of VMs", dns);
 }
 
 fn label(host: &str, port: &PortReport, facts: &Facts) -> OfPort {

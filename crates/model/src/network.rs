@@ -197,10 +197,10 @@ pub struct Dhcp {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dns {
-    /// The domain in which they search; nothing: `NETWORK.PROJECT`.
+    /// The domain below which `PORT.NETWORK.PROJECT` is a name, too, and in which they search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainName>,
-    /// The servers that they ask; none: Coax answers at the gateway address.
+    /// The servers that they ask for names that are not of the project, which Coax answers at the gateway address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<IpAddr>,
 }

@@ -147,6 +147,7 @@ impl Core {
             Step::Row(
                 RowOperation::Delete(RowKey::Port(key)) | RowOperation::Put(Row::Port(key, _)),
             ) => {
+                self.services.changed.insert(*key);
                 // The row that goes names a slot nobody else knew of.
                 if let Some(row) = self.mirror.ports.get(key) {
                     self.slots.release(row.slot);

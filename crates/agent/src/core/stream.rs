@@ -141,6 +141,7 @@ impl Core {
                         .collect(),
                     revision: self.revision,
                     problems: self.problems(),
+                    requests: self.services.counts(),
                 }));
                 Verdict::Keep
             }
@@ -207,6 +208,7 @@ impl Core {
             return;
         }
         self.slices.replace(Arc::new(slice));
+        self.services.stale.insert(network);
         self.needs_snapshot.remove(&network);
         self.slice_changed(network, now);
     }
@@ -242,6 +244,9 @@ impl Core {
                 self.forget(network, now);
             }
             return Verdict::Keep;
+        }
+        if delta.params.is_some() {
+            self.services.stale.insert(network);
         }
         match self.slices.apply(delta) {
             Ok(Effect::Part(part)) if !self.held_back.contains(&Subject::Network(network)) => {
@@ -304,6 +309,7 @@ impl Core {
 
     fn forget(&mut self, network: u32, now: Moment) {
         self.slices.remove(network);
+        self.services.forget(network);
         self.needs_snapshot.remove(&network);
         self.slice_changed(network, now);
     }

@@ -7,6 +7,7 @@ mod moves;
 mod property;
 mod restart;
 mod routers;
+mod serve;
 mod world;
 
 use coax_api::agent::agent_message::Body;

@@ -69,7 +69,7 @@ pub(super) fn answers(params: &NetworkParams) -> Answers {
     Answers {
         dhcp_ipv4: coax && dhcp(false),
         dhcp_ipv6: coax && (dhcp(true) || params.router_advertisements),
-        dns: coax && params.dns_servers.is_empty() && params.has_gateway(),
+        dns: coax && params.has_gateway(),
     }
 }
 

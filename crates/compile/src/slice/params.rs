@@ -54,7 +54,7 @@ pub struct NetworkParams {
     /// The domain in which ports search names; empty: that of the network.
     #[prost(string, tag = "16")]
     pub dns_domain: String,
-    /// The DNS servers that ports are told of; none: hosts answer at the gateway addresses.
+    /// The DNS servers that ports are told of, behind the hosts' own at the gateway addresses.
     #[prost(bytes = "vec", repeated, tag = "17")]
     pub dns_servers: Vec<Vec<u8>>,
     /// Every port may answer DHCP and send router advertisements; hosts do neither.

@@ -286,7 +286,9 @@ impl State {
                     let shut = Vec::new();
                     self.agent(host, AgentInput::GuardsSeen { shut });
                 }
-                AgentCommand::Save(_) | AgentCommand::Report(_) => {}
+                AgentCommand::Save(_)
+                | AgentCommand::Report(_)
+                | AgentCommand::SendToPort { .. } => {}
             }
         }
     }

@@ -7,7 +7,7 @@ use coax_api::agent::control_stream_client::ControlStreamClient;
 use coax_api::agent::controller_message::Body;
 use coax_api::agent::{AgentMessage, Claims, ControllerMessage, Hello, Plugged, Realised, Report};
 use coax_api::sequence::Sender;
-use coax_api::{DropCount, HostReport, PortReport};
+use coax_api::{DropCount, HostReport, PortReport, RequestCount};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -151,8 +151,18 @@ fn report() -> HostReport {
         drops,
         ..PortReport::default()
     };
+    let asked = |request: &str, count| RequestCount {
+        request: request.into(),
+        outcome: "answered".into(),
+        count,
+    };
     HostReport {
         ports: vec![port],
+        requests: vec![
+            asked("dhcpv4-discover", 5),
+            asked("router-solicitation", 2),
+            asked("dns", 9),
+        ],
         ..HostReport::default()
     }
 }

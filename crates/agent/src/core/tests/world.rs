@@ -37,6 +37,8 @@ pub(super) struct World {
     /// Messages of the controller that have not arrived yet.
     pub(super) wire: VecDeque<(u64, ControllerMessage)>,
     pub(super) resets: Vec<u32>,
+    /// Frames for ports.
+    pub(super) answers: Vec<(u32, Vec<u8>)>,
 }
 
 pub(super) fn config() -> Config {
@@ -92,6 +94,7 @@ impl World {
             controller,
             wire: VecDeque::new(),
             resets: Vec::new(),
+            answers: Vec::new(),
         };
         for (number, host) in (1..).zip(HOSTS) {
             let ipv4 = Some([10, 0, 0, number].into());
@@ -186,6 +189,7 @@ impl World {
                     failures,
                 });
             }
+            Command::SendToPort { ifindex, frame } => self.answers.push((ifindex, frame)),
             Command::Save(contents) => self.saved = Some(contents),
             Command::LookAtGuards { slots } => {
                 let shut = slots.into_iter().filter_map(|slot| {

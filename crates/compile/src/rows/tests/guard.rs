@@ -179,11 +179,12 @@ fn hosts_answer_what_the_network_asks_for_and_its_subnets_allow() {
     assert_eq!(flags(&dhcp), PortRow::DHCP_IPV4 | PortRow::DNS);
     let advertise = |params: &mut NetworkParams| params.router_advertisements = true;
     assert_eq!(flags(&advertise), PortRow::DHCP_IPV6 | PortRow::DNS);
-    let own_dns = |params: &mut NetworkParams| {
+    // Servers of its own are asked for names of others.
+    let with_servers = |params: &mut NetworkParams| {
         dhcp(params);
         params.dns_servers = vec![vec![10, 0, 0, 53]];
     };
-    assert_eq!(flags(&own_dns), PortRow::DHCP_IPV4);
+    assert_eq!(flags(&with_servers), PortRow::DHCP_IPV4 | PortRow::DNS);
     let own = |params: &mut NetworkParams| {
         dhcp(params);
         params.own_servers = true;

@@ -10,6 +10,7 @@
 //! - a failed step is a problem that is reported and tried again, never forgotten.
 
 mod capture;
+mod devices;
 mod guards;
 mod inquiry;
 mod problems;
@@ -22,16 +23,18 @@ mod tests;
 mod touched;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use coax_api::agent::Problem;
+use coax_compile::{NetworkSlice, RouterSlice};
 use coax_tables::{MacKey, NetworkId};
 use coax_vswitch::{Attachment, Rows};
 
 use crate::cache::CacheContents;
 use crate::canary::{self, Sending};
-use crate::claims::{ClaimChange, Claims};
-use crate::input::{Batch, Command, Config, Device, Input, Moment, ShutPort};
+use crate::claims::Claims;
+use crate::input::{Batch, Command, Config, Input, Moment, ShutPort};
 use crate::mirror::Mirror;
 use crate::services::Services;
 use crate::session::Session;
@@ -168,26 +171,35 @@ impl Core {
             unsaved_since: None,
             commands: Vec::new(),
         };
-        for (network, slice) in cache.slices {
-            core.slices.replace(slice);
-            let subject = Subject::Network(network);
-            match core.has_rows(network) {
-                true => core.held_back.insert(subject),
-                false => core.dirty.insert(subject),
-            };
-        }
-        for (number, slice) in cache.routers {
-            core.slices.replace_router(slice);
-            let subject = Subject::Router(number);
-            match core.mirror.routes.contains_key(&number) {
-                true => core.held_back.insert(subject),
-                false => core.dirty.insert(subject),
-            };
-        }
+        core.take_cached(cache.slices, cache.routers);
         let nothing_to_look_up = core.mirror.networks.is_empty() && core.slices.all().is_empty();
         core.devices_wait = nothing_to_look_up && !core.mirror.attached.is_empty();
         core.dirty.insert(Subject::Devices);
         core
+    }
+
+    /// What the cache says: rows that are there stay as they are until the controller has been heard.
+    fn take_cached(
+        &mut self,
+        networks: BTreeMap<u32, Arc<NetworkSlice>>,
+        routers: BTreeMap<u32, Arc<RouterSlice>>,
+    ) {
+        for (network, slice) in networks {
+            self.slices.replace(slice);
+            let subject = Subject::Network(network);
+            match self.has_rows(network) {
+                true => self.held_back.insert(subject),
+                false => self.dirty.insert(subject),
+            };
+        }
+        for (number, slice) in routers {
+            self.slices.replace_router(slice);
+            let subject = Subject::Router(number);
+            match self.mirror.routes.contains_key(&number) {
+                true => self.held_back.insert(subject),
+                false => self.dirty.insert(subject),
+            };
+        }
     }
 
     /// Takes an input and tells what is to be done now, in order.
@@ -294,97 +306,6 @@ impl Core {
             self.unsaved_since = None;
             self.cache_problem = None;
             self.commands.push(Command::Save(self.cache_contents()));
-        }
-    }
-
-    fn device_changed(&mut self, device: Device) {
-        if self.config.uplinks.contains(&device.name) {
-            self.dirty.insert(Subject::Devices);
-        }
-        let change = self.claims.update(device);
-        self.claims_changed(change);
-    }
-
-    fn device_gone(&mut self, ifindex: u32) {
-        self.attached_now.remove(&(ifindex, Attachment::Port));
-        self.attached_now.remove(&(ifindex, Attachment::Uplink));
-        let change = self.claims.remove(ifindex);
-        self.dirty.insert(Subject::Devices);
-        self.claims_changed(change);
-    }
-
-    fn claims_changed(&mut self, change: ClaimChange) {
-        for port in change.plugged.iter().chain(&change.unplugged) {
-            // Before all devices are known, a new device says nothing new: see `devices_listed`.
-            let networks = self.slices.networks_of(port);
-            let networks: Vec<u32> = networks.filter(|_| self.listed).collect();
-            for network in networks {
-                if self.held_back.remove(&Subject::Network(network)) {
-                    self.dirty.insert(Subject::Network(network));
-                }
-                self.touch_port(network, port);
-            }
-            self.dirty.insert(Subject::Devices);
-        }
-        for port in &change.plugged {
-            let device = self.claims.device_of(port).map(|device| &device.name);
-            tracing::info!(port, ?device, "plugged in");
-        }
-        for port in &change.unplugged {
-            tracing::info!(port, "unplugged");
-            self.refused.remove(port);
-            self.without_slot.remove(port);
-            self.slots.retire(port);
-        }
-        if !change.unplugged.is_empty() {
-            // Its slot may serve a port that waits for one.
-            let waiting = self.without_slot.iter();
-            let networks = waiting.flat_map(|port| self.slices.networks_of(port));
-            self.dirty.extend(networks.map(Subject::Network));
-        }
-    }
-
-    /// All devices are known: now it is clear which ports are here.
-    fn devices_listed(&mut self, now: Moment) {
-        if self.listed {
-            return;
-        }
-        self.listed = true;
-        self.resume_advertising(now);
-        self.held_until = self.held_until.max(now + GRACE);
-        self.session.start(now);
-        let claimants: Vec<(String, u32)> = self
-            .claims
-            .claimants()
-            .map(|(port, ifindex)| (port.to_owned(), ifindex))
-            .collect();
-        for (port, ifindex) in &claimants {
-            let networks: Vec<u32> = self.slices.networks_of(port).collect();
-            for network in networks {
-                // The device that had the port before the start has it still.
-                if self.adopt_slot(network, port, *ifindex) {
-                    self.claims.prefer(*ifindex);
-                }
-            }
-        }
-        let gone: Vec<String> = self
-            .slots
-            .iter()
-            .filter(|(owner, _)| self.claims.device_of(&owner.port).is_none())
-            .map(|(owner, _)| owner.port.clone())
-            .collect();
-        for port in gone {
-            self.slots.retire(&port);
-        }
-        let as_in_rows = |subject: &Subject| match subject {
-            Subject::Network(network) => self.local_ports_are_as_in_rows(*network),
-            _ => true,
-        };
-        let held = self.held_back.iter().copied();
-        let moved: Vec<Subject> = held.filter(|subject| !as_in_rows(subject)).collect();
-        for subject in moved {
-            self.held_back.remove(&subject);
-            self.urgent.insert(subject);
         }
     }
 

@@ -31,22 +31,12 @@ pub fn check(file: &StackFile) -> Result<(), Refusals> {
 /// A field: whether it asks for something, its name, and what it asks for.
 type Asked = (bool, &'static str, &'static str);
 
-fn of_network(network: &NetworkEntry) -> [Asked; 4] {
-    let default = NetworkEntry::default();
-    [
-        (
-            network.kind != NetworkKind::default(),
-            "type",
-            "routed networks",
-        ),
-        (network.dhcp.is_some(), "dhcp", "DHCP settings"),
-        (
-            network.router_advertisements.is_some(),
-            "router_advertisements",
-            "router advertisements",
-        ),
-        (network.dns != default.dns, "dns", "DNS settings"),
-    ]
+fn of_network(network: &NetworkEntry) -> [Asked; 1] {
+    [(
+        network.kind != NetworkKind::default(),
+        "type",
+        "routed networks",
+    )]
 }
 
 #[cfg(test)]
@@ -60,7 +50,7 @@ mod tests {
 version: 1
 project: shop
 networks:
-  web: { subnets: [10.10.1.0/24], type: routed, dhcp: true }
+  web: { subnets: [10.10.1.0/24], type: routed }
   app: { subnets: [10.10.2.0/24] }
 ports:
   web-1: { network: web, isolated: true }
@@ -75,15 +65,7 @@ firewall: { default: deny }
             .iter()
             .map(|refusal| refusal.path.to_string())
             .collect();
-        assert_eq!(
-            paths,
-            [
-                "firewall",
-                "routers",
-                "networks.web.type",
-                "networks.web.dhcp",
-            ]
-        );
+        assert_eq!(paths, ["firewall", "routers", "networks.web.type",]);
     }
 
     #[test]
@@ -91,6 +73,7 @@ firewall: { default: deny }
         for text in [
             include_str!("../../../examples/shop.yaml"),
             include_str!("../../../examples/bank.yaml"),
+            "version: 1\nproject: p\nnetworks: { web: { subnets: [10.0.0.0/24], dhcp: true, dns: { domain: a.example } } }\n",
         ] {
             assert_eq!(check(&StackFile::parse(text).unwrap()), Ok(()));
         }

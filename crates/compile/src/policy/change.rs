@@ -1,6 +1,6 @@
 //! The step from a policy to a later one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::rule::{Element, Label, Policy, Rule, Settings};
@@ -31,6 +31,34 @@ impl PolicyChange {
     /// Whether nothing is different.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Takes another step right after this one, as if both were one.
+    pub fn then(&mut self, later: Self) {
+        self.settings = later.settings.or(self.settings);
+        let names = later.rules.iter().map(|rule| &rule.name);
+        let again: HashSet<&Label> = names.chain(&later.removed).collect();
+        self.rules.retain(|rule| !again.contains(&rule.name));
+        self.removed.retain(|name| !again.contains(name));
+        self.rules.extend(later.rules);
+        self.removed.extend(later.removed);
+        for (name, change) in later.groups {
+            let group = self.groups.entry(name).or_default();
+            for element in change.leaves {
+                move_over(element, &mut group.joins, &mut group.leaves);
+            }
+            for element in change.joins {
+                move_over(element, &mut group.leaves, &mut group.joins);
+            }
+        }
+    }
+}
+
+/// Takes an element out of one list, or puts it into the other one where it was in none.
+fn move_over(element: Element, from: &mut Vec<Element>, to: &mut Vec<Element>) {
+    match from.iter().position(|other| *other == element) {
+        Some(place) => drop(from.swap_remove(place)),
+        None => to.push(element),
     }
 }
 
@@ -95,4 +123,30 @@ fn groups_between(
         }
     }
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::policy::samples::{edit, edit_policy, policy};
+
+    proptest! {
+        #[test]
+        fn two_steps_are_as_good_as_one(
+            policy in policy(),
+            first in prop::collection::vec(edit(), 0..4),
+            second in prop::collection::vec(edit(), 0..4),
+        ) {
+            let mut middle = policy.clone();
+            first.into_iter().for_each(|edit| edit_policy(&mut middle, edit));
+            let mut goal = middle.clone();
+            second.into_iter().for_each(|edit| edit_policy(&mut goal, edit));
+            let mut change = policy.change_to(&middle);
+            change.then(middle.change_to(&goal));
+            let mut reached = policy.clone();
+            reached.apply(&change);
+            prop_assert_eq!(reached, goal);
+        }
+    }
 }

@@ -32,6 +32,9 @@ pub struct PolicySlice {
     /// The groups that its rules name, sorted by name.
     #[prost(message, repeated, tag = "5")]
     pub groups: Vec<GroupMessage>,
+    /// The number by which messages call it.
+    #[prost(uint32, tag = "6")]
+    pub number: u32,
 }
 
 /// The step of one policy from one revision to the next.
@@ -209,6 +212,7 @@ impl PolicySlice {
     pub fn new(project: &str, revision: u64, policy: &Policy) -> Self {
         let groups = policy.groups.iter();
         Self {
+            number: 0,
             project: project.to_owned(),
             revision,
             settings: Some(settings_message(policy.settings)),

@@ -11,6 +11,7 @@
 //! | [`rule`] | what a policy says |
 //! | [`change`] | the step from a policy to the next |
 //! | [`message`] | both on the wire |
+//! | [`compiler`] | from the intent to the policies of projects |
 //! | [`domain`] | a policy in the tables of a host, change by change |
 //! | `dimension` | selectors to classes |
 //! | `cells` | which rules name a key |
@@ -18,6 +19,7 @@
 
 mod cells;
 pub mod change;
+pub mod compiler;
 mod dimension;
 pub mod domain;
 pub mod message;
@@ -31,6 +33,7 @@ mod samples;
 mod selectors;
 
 pub use change::{GroupChange, PolicyChange};
+pub use compiler::{Policies, PolicyNews, PolicyStep};
 pub use domain::{Domain, Place};
 pub use message::{BadPolicy, PolicyDelta, PolicySlice};
 pub use operation::{LimitedTable, Limits, Operation, PolicyTooLarge, Update};

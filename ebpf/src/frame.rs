@@ -5,6 +5,7 @@
 //! make the receiver's TCP copy what it can otherwise take over. The kernel keeps the outermost VLAN
 //! tag beside the packet, which this file hides.
 
+use crate::bytes::{fill, load, within};
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6,
     BPF_F_ADJ_ROOM_ENCAP_L2_ETH, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6,
@@ -19,7 +20,6 @@ use coax_pipeline::{Family, Frame, Refused, Room};
 use coax_tables::{PUNT_BYTES, PuntHeader, PuntRecord};
 use coax_wire::{EtherType, Ethernet, VlanTag};
 use core::ffi::c_void;
-use core::mem::MaybeUninit;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 const ADJ_ROOM_MAC: u32 = 1;
@@ -76,37 +76,6 @@ impl SkbFrame {
     }
 }
 
-/// Reads through a helper, wherever the bytes are.
-#[inline(always)]
-fn load<T: FromBytes>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
-    let mut value = MaybeUninit::<T>::uninit();
-    // SAFETY: the helper fills all of `value` or says that it did not.
-    let loaded = unsafe {
-        bpf_skb_load_bytes(
-            skb.cast::<c_void>(),
-            offset,
-            value.as_mut_ptr().cast::<c_void>(),
-            size_of::<T>() as u32,
-        )
-    };
-    if loaded == 0 {
-        // SAFETY: filled, and any bytes are a value of `T`.
-        Some(unsafe { value.assume_init() })
-    } else {
-        None
-    }
-}
-
-/// A number of bytes, if a `T` has as many. The compiler is kept from knowing what it was before, so
-/// that the number which the verifier sees compared is the one that it sees used. One less than the
-/// number is compared, because Linux 6.1 learns from a comparison with zero that a number is not zero,
-/// but not that it is at least one.
-#[inline(always)]
-fn within<T>(length: u32) -> Option<u32> {
-    let less_one = core::hint::black_box(length.wrapping_sub(1));
-    (less_one < size_of::<T>() as u32).then_some(less_one + 1)
-}
-
 impl Frame for SkbFrame {
     #[inline(always)]
     fn length(&self) -> u32 {
@@ -143,16 +112,17 @@ impl Frame for SkbFrame {
 
     #[inline(always)]
     fn copy_to<T: FromBytes + IntoBytes>(&self, offset: u32, value: &mut T) -> bool {
-        // SAFETY: the helper writes the value's own bytes; any bytes are a value of `T`.
-        let loaded = unsafe {
-            bpf_skb_load_bytes(
-                self.skb.cast::<c_void>(),
-                offset,
-                (value as *mut T).cast::<c_void>(),
-                size_of::<T>() as u32,
-            )
+        // SAFETY: the length is the value's own.
+        unsafe { fill(self.skb, offset, value, size_of::<T>() as u32) }
+    }
+
+    #[inline(always)]
+    fn copy_some<T: FromBytes + IntoBytes>(&self, offset: u32, value: &mut T, length: u32) -> bool {
+        let Some(length) = within::<T>(length) else {
+            return false;
         };
-        loaded == 0
+        // SAFETY: `within` compares.
+        unsafe { fill(self.skb, offset, value, length) }
     }
 
     #[inline(always)]
@@ -187,6 +157,26 @@ impl Frame for SkbFrame {
                 offset,
                 (value as *const T).cast::<c_void>(),
                 size_of::<T>() as u32,
+                0,
+            )
+        })
+    }
+
+    #[inline(always)]
+    fn write_some<T: IntoBytes + Immutable>(
+        &mut self,
+        offset: u32,
+        value: &T,
+        length: u32,
+    ) -> Result<(), Refused> {
+        let length = within::<T>(length).ok_or(Refused)?;
+        // SAFETY: the helper reads no more than the value's own bytes and checks the offset.
+        Self::check(unsafe {
+            bpf_skb_store_bytes(
+                self.skb,
+                offset,
+                (value as *const T).cast::<c_void>(),
+                length,
                 0,
             )
         })

@@ -12,6 +12,7 @@
 #![allow(internal_features)]
 
 mod atomic;
+mod bytes;
 mod frame;
 mod maps;
 mod sink;

@@ -3,12 +3,13 @@
 use crate::tables::{KnownPath, Question};
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
+use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use coax_pipeline::Meta;
 use coax_tables::{
     AddressKey, AddressRow, Counters, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
-    PortKey, PortRow, ReplicaKey, ReplicaRow, RouteRow, ShutRow, SourceKey, SourceRow, TunnelKey,
-    TunnelRow,
+    PortKey, PortRow, ReplicaKey, ReplicaRow, RouteKey, RouteRow, ShutRow, SourceKey, SourceRow,
+    TunnelKey, TunnelRow,
 };
 
 /// Version of the layout that these maps have; written by the loader.
@@ -44,8 +45,15 @@ pub static REPLICAS: HashMap<ReplicaKey, ReplicaRow> =
 pub static SOURCES: HashMap<SourceKey, SourceRow> =
     HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
+/// Bytes of a route's key behind the length of its prefix.
+const ROUTE_BYTES: usize = size_of::<RouteKey>() - size_of::<u32>();
+
+/// A route's key as the map takes it.
+pub type RoutePrefix = Key<[u8; ROUTE_BYTES]>;
+
 #[map]
-static ROUTES: LpmTrie<[u8; 20], RouteRow> = LpmTrie::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+pub static ROUTES: LpmTrie<[u8; ROUTE_BYTES], RouteRow> =
+    LpmTrie::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
 #[map]
 pub static SHUT: Array<ShutRow> = Array::with_max_entries(4097, 0);

@@ -1,7 +1,8 @@
 //! Rows from maps, and the host's routes.
 
 use crate::maps::{
-    ADDRESSES, HOST, MACS, NETWORKS, PATHS, PORTS, QUESTION, REPLICAS, SHUT, SOURCES, TUNNELS,
+    ADDRESSES, HOST, MACS, NETWORKS, PATHS, PORTS, QUESTION, REPLICAS, ROUTES, RoutePrefix, SHUT,
+    SOURCES, TUNNELS,
 };
 use aya_ebpf::bindings::{
     __sk_buff, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
@@ -13,7 +14,8 @@ use aya_ebpf::helpers::generated::{
 use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Tables};
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    ReplicaKey, ReplicaRow, RouteKey, RouteRow, ShutRow, SourceKey, SourceRow, TunnelKey,
+    TunnelRow,
 };
 use coax_wire::{MacAddress, ip::protocol};
 use core::ffi::c_void;
@@ -77,6 +79,14 @@ impl Tables for MapTables {
     fn address(&self, key: &AddressKey) -> Option<&AddressRow> {
         // SAFETY: as in `port`.
         unsafe { ADDRESSES.get(*key) }
+    }
+
+    #[inline(always)]
+    fn route(&self, key: &RouteKey) -> Option<&RouteRow> {
+        // SAFETY: both are a length and the bytes whose bits it counts, and the trie's key may stand
+        // anywhere.
+        let key = unsafe { &*(&raw const *key).cast::<RoutePrefix>() };
+        ROUTES.get(key)
     }
 
     #[inline(always)]

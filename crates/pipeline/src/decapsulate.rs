@@ -67,6 +67,7 @@ fn over_ipv4<F: Frame, T: Tables, S: Sink>(
     }
     meta.flags |= Meta::FROM_TUNNEL;
     meta.traffic_class = packet.traffic_class;
+    meta.hops = packet.time_to_live.into();
     meta.vtep = ip::mapped(packet.source);
     let whole = u32::from(u16::from_be_bytes(packet.total_length)) + Ethernet::LENGTH;
     if !mtu::has_right_checksum(&packet) {
@@ -125,6 +126,7 @@ fn over_ipv6<F: Frame, T: Tables, S: Sink>(
     }
     meta.flags |= Meta::FROM_TUNNEL;
     meta.traffic_class = packet.traffic_class();
+    meta.hops = packet.hop_limit.into();
     words::copy(&packet.source, &mut meta.vtep);
     let length = u32::from(u16::from_be_bytes(packet.payload_length));
     let whole = length + Ethernet::LENGTH + ip::Ipv6::LENGTH;

@@ -11,7 +11,7 @@ use coax_wire::{EtherType, Ethernet, ip, udp::Udp, vxlan::Vxlan, words};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Hops that a tunnel packet may take through the fabric.
-const HOPS: u8 = 64;
+pub(crate) const HOPS: u32 = 64;
 
 /// Outer headers over IPv4 with the inner Ethernet header.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -135,7 +135,7 @@ fn write_ipv4<F: Frame>(frame: &mut F, meta: &Meta, class: u8, udp: Udp) -> Resu
         total_length: length.to_be_bytes(),
         identification: [0; 2],
         fragment: [ip::Ipv4::DONT_FRAGMENT, 0],
-        time_to_live: HOPS,
+        time_to_live: meta.hops as u8,
         protocol: ip::protocol::UDP,
         checksum: [0; 2],
         source: [a, b, c, d],
@@ -156,7 +156,7 @@ fn write_ipv6<F: Frame>(frame: &mut F, meta: &Meta, class: u8, udp: Udp) -> Resu
     outer.ip.version_class_flow = ip::Ipv6::first_word(class, meta.hash);
     outer.ip.payload_length = udp.length;
     outer.ip.next_header = ip::protocol::UDP;
-    outer.ip.hop_limit = HOPS;
+    outer.ip.hop_limit = meta.hops as u8;
     words::copy(&meta.own_vtep, &mut outer.ip.source);
     words::copy(&meta.vtep, &mut outer.ip.destination);
     outer.udp = udp;

@@ -3,8 +3,8 @@
 use crate::{Family, Stage};
 use coax_tables::{
     AddressKey, AddressRow, DropReason, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
-    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey,
-    TunnelRow,
+    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, RouteKey, RouteRow, ShutRow, SourceKey,
+    SourceRow, TunnelKey, TunnelRow,
 };
 use coax_wire::MacAddress;
 
@@ -76,6 +76,8 @@ pub trait Tables: Clock {
     fn mac(&self, key: &MacKey) -> Option<&MacRow>;
     /// Who owns an IP address.
     fn address(&self, key: &AddressKey) -> Option<&AddressRow>;
+    /// The route with the longest prefix of the key's address, in the key's router.
+    fn route(&self, key: &RouteKey) -> Option<&RouteRow>;
     /// A VTEP that is a member of a VNI.
     fn tunnel(&self, key: &TunnelKey) -> Option<&TunnelRow>;
     /// A receiver of copies.

@@ -2,11 +2,12 @@
 //!
 //! Reads the MAC table, and the network table for groups and unknown addresses. Writes the local
 //! port, the VTEP or the range of receivers. What came out of a tunnel never goes into another one
-//! (split horizon), but for ports that have just moved away. Isolated ports do not reach each other.
+//! (split horizon), but for ports that have just moved away; each such step takes a hop of the tunnel
+//! packet. Isolated ports do not reach each other. Frames to the gateway's MAC address go to `route`.
 
 use crate::{Frame, Meta, Sink, Tables, Verdict, guard, mtu, parse};
-use coax_tables::{DropReason, FABRIC_SLOT, MacKey, MacRow, NetworkRow};
-use coax_wire::words;
+use coax_tables::{DropReason, FABRIC_SLOT, MacKey, MacRow, NetworkRow, PortRow};
+use coax_wire::{Ethernet, words};
 
 /// Runs the stage.
 #[inline(always)]
@@ -24,6 +25,17 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
         meta.flags |= Meta::UNKNOWN_UNICAST;
         return to_many(frame, tables, sink, meta);
     };
+    if row.has(MacRow::ROUTER) {
+        // The sender's host routes; whoever sends a frame on for somebody else's router is mistaken.
+        if meta.is(Meta::FROM_TUNNEL) {
+            return meta.drop(DropReason::NotHere);
+        }
+        meta.flags |= Meta::TO_ROUTER;
+        return Verdict::Next;
+    }
+    if meta.port_flags & u32::from(PortRow::ROUTED) != 0 {
+        return meta.drop(DropReason::NotRoutable);
+    }
     if row.has(MacRow::ISOLATED) && is_isolated(tables, meta) {
         return meta.drop(DropReason::Isolated);
     }
@@ -32,20 +44,34 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
         if row.slot == meta.slot {
             return meta.drop(DropReason::Hairpin);
         }
+        if meta.is(Meta::FROM_TUNNEL) && is_larger(frame, meta, row.mtu) {
+            return meta.drop(DropReason::TooBig);
+        }
+    } else if meta.is(Meta::FROM_TUNNEL) {
+        // Two hosts that believe of each other that the port is there send the frame to and fro until
+        // its hops are used up.
+        if !row.has(MacRow::FORWARD) || meta.hops <= 1 {
+            return meta.drop(DropReason::NotHere);
+        }
+        meta.hops -= 1;
+        parse::payload(frame, meta);
+        mtu::measure(frame, meta);
+    }
+    to_place(row, meta);
+    Verdict::Next
+}
+
+/// Writes down the place that a row names.
+#[inline(always)]
+pub(crate) fn to_place(row: &MacRow, meta: &mut Meta) {
+    if row.has(MacRow::LOCAL) {
         meta.out_ifindex = row.ifindex;
         meta.out_slot = row.slot;
         meta.out_vlan = row.vlan as u16;
-        if row.has(MacRow::TO_PEER) && row.vlan == 0 {
+        if row.has(MacRow::TO_PEER) && row.vlan == 0 && row.ifindex != meta.ifindex {
             meta.flags |= Meta::TO_PEER;
         }
-        return Verdict::Next;
-    }
-    if meta.is(Meta::FROM_TUNNEL) {
-        if !row.has(MacRow::FORWARD) {
-            return meta.drop(DropReason::NotHere);
-        }
-        parse::payload(frame, meta);
-        mtu::measure(frame, meta);
+        return;
     }
     words::copy(&row.vtep, &mut meta.vtep);
     meta.out_slot = FABRIC_SLOT;
@@ -53,7 +79,21 @@ pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
     if row.has(MacRow::IPV6) {
         meta.flags |= Meta::TUNNEL_IPV6;
     }
-    Verdict::Next
+}
+
+/// True when a frame from a tunnel, or each segment that it stands for, is more than the receiver takes.
+/// Hosts of Coax never send such a frame; a foreign VTEP may, and the port's device would drop it in
+/// silence.
+#[inline(always)]
+fn is_larger<F: Frame>(frame: &F, meta: &mut Meta, mtu: u32) -> bool {
+    frame.length() > mtu + Ethernet::LENGTH && are_segments_larger(frame, meta, mtu)
+}
+
+#[inline(never)]
+fn are_segments_larger<F: Frame>(frame: &F, meta: &mut Meta, mtu: u32) -> bool {
+    parse::payload(frame, meta);
+    mtu::measure(frame, meta);
+    meta.packet_length > mtu
 }
 
 #[inline(never)]
@@ -77,9 +117,16 @@ fn to_many<F: Frame, T: Tables, S: Sink>(
             meta.drop(DropReason::NoReceiver)
         };
     };
+    let from_tunnel = meta.is(Meta::FROM_TUNNEL);
+    if network.has(NetworkRow::ROUTED) && !foreign_only && !(unknown && from_tunnel) {
+        return meta.drop(DropReason::NotRoutable);
+    }
+    if from_tunnel && is_larger(frame, meta, network.mtu) {
+        return meta.drop(DropReason::TooBig);
+    }
     meta.receivers = *network;
     if foreign_only || (unknown && !network.has(NetworkRow::FLOOD_UNKNOWN)) {
-        if network.foreign_ipv4 + network.foreign_ipv6 == 0 || meta.is(Meta::FROM_TUNNEL) {
+        if network.foreign_ipv4 + network.foreign_ipv6 == 0 || from_tunnel {
             return if foreign_only {
                 Verdict::Drop
             } else {

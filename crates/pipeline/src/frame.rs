@@ -62,6 +62,10 @@ pub trait Frame {
     /// Copies bytes of the frame to `value`; false when the frame ends before.
     fn copy_to<T: FromBytes + IntoBytes>(&self, offset: u32, value: &mut T) -> bool;
 
+    /// Copies `length` bytes of the frame to the beginning of `value`; false when the frame ends before,
+    /// and when they are none or more than the value's.
+    fn copy_some<T: FromBytes + IntoBytes>(&self, offset: u32, value: &mut T, length: u32) -> bool;
+
     /// The bytes of a header at a place known when the program is compiled, to be overwritten;
     /// nothing when they are outside the frame or cannot be made writable.
     fn header<T: FromBytes + IntoBytes + KnownLayout + Unaligned>(
@@ -74,6 +78,17 @@ pub trait Frame {
     /// # Errors
     /// `Refused` when the bytes are outside the frame or cannot be made writable.
     fn write<T: IntoBytes + Immutable>(&mut self, offset: u32, value: &T) -> Result<(), Refused>;
+
+    /// Overwrites `length` bytes of the frame with the first ones of `value`.
+    ///
+    /// # Errors
+    /// `Refused` as for `write`, and when they are none or more than the value's.
+    fn write_some<T: IntoBytes + Immutable>(
+        &mut self,
+        offset: u32,
+        value: &T,
+        length: u32,
+    ) -> Result<(), Refused>;
 
     /// True when a tag follows the MAC addresses.
     fn is_tagged(&self) -> bool;

@@ -18,6 +18,7 @@ pub mod flow;
 pub mod forward;
 pub mod frame;
 pub mod guard;
+pub mod icmp_error;
 pub mod meta;
 pub mod mtu;
 pub mod parse;
@@ -25,6 +26,7 @@ pub mod port;
 pub mod punt;
 pub mod replicate;
 pub mod resolve;
+pub mod route;
 pub mod stage;
 pub mod underlay;
 pub mod verdict;
@@ -59,7 +61,10 @@ pub fn from_port<F: Frame, T: Tables, S: Sink>(
     ifindex: u32,
 ) -> Verdict {
     meta.enter(ifindex);
-    let verdict = port_stages(frame, tables, sink, meta);
+    let mut verdict = port_stages(frame, tables, sink, meta);
+    if verdict == Verdict::Drop && meta.is(Meta::TELLS) {
+        verdict = icmp_error::answer(frame, tables, sink, meta);
+    }
     settle(verdict, sink, meta)
 }
 
@@ -89,6 +94,9 @@ fn port_stages<F: Frame, T: Tables, S: Sink>(
         through!(frame, tables, sink, meta: Punt);
     }
     through!(frame, tables, sink, meta: Forward);
+    if meta.is(Meta::TO_ROUTER) {
+        through!(frame, tables, sink, meta: Route);
+    }
     onward(frame, tables, sink, meta)
 }
 

@@ -1,6 +1,7 @@
 //! What the stages tell each other about one frame.
 
-use crate::{Path, Verdict};
+use crate::icmp_error::{self, Problem};
+use crate::{Path, Verdict, encapsulate};
 use coax_tables::{DropReason, NetworkId, NetworkRow};
 use coax_wire::{Ethernet, VlanTag};
 
@@ -52,8 +53,12 @@ pub struct Meta {
     pub fragment: Fragment,
     /// Offset of the IPv6 fragment header in the frame without tags; zero: there is none.
     pub fragment_header: u32,
-    /// Flags of the port's row. (What follows begins at a multiple of eight.)
+    /// Flags of the port's row.
     pub port_flags: u32,
+    /// The address plan of the port's network (`PortRow::scope`): its router's number.
+    pub scope: u32,
+    /// Hops that a tunnel packet of the frame may still take.
+    pub hops: u32,
     /// Sender of the IP packet, IPv4 in mapped form.
     pub source: [u8; 16],
     /// Receiver of the IP packet, IPv4 in mapped form.
@@ -87,16 +92,22 @@ pub struct Meta {
     pub copies: u32,
     /// The way to the VTEP.
     pub path: Path,
-    /// Where answers to the sender are put together.
+    /// What the sender is told about, where `TELLS` is set.
+    pub problem: Problem,
+    /// In whose name the sender is told that its packet is refused, IPv4 in mapped form.
+    pub speaker: [u8; 16],
+    /// Where headers of answers to the sender are put together.
     pub scratch: [u8; Meta::SCRATCH],
+    /// The refused packet as far as it is quoted.
+    pub quote: [u32; icmp_error::QUOTE_WORDS],
 }
 
 impl Meta {
     /// Most tags that a frame may carry.
     pub const TAGS: usize = 3;
 
-    /// Bytes of the largest answer: headers of both layers and a quoted packet.
-    pub const SCRATCH: usize = 192;
+    /// Bytes of the largest answer, but for what it quotes.
+    pub const SCRATCH: usize = 96;
 
     /// The frame came out of a tunnel.
     pub const FROM_TUNNEL: u32 = 1;
@@ -131,6 +142,10 @@ impl Meta {
     pub const ANNOUNCES: u32 = 16_384;
     /// The frame counts against the limit of its kind already.
     pub const METERED: u32 = 32_768;
+    /// The frame is for the gateway: its packet goes to the router.
+    pub const TO_ROUTER: u32 = 65_536;
+    /// The sender is to hear why the packet is dropped (`problem`), from `speaker`.
+    pub const TELLS: u32 = 131_072;
 
     /// A value for one frame that entered by the device `ifindex`.
     pub const fn new(ifindex: u32) -> Self {
@@ -151,6 +166,8 @@ impl Meta {
             fragment: Fragment::Whole,
             fragment_header: 0,
             port_flags: 0,
+            scope: 0,
+            hops: 0,
             source: [0; 16],
             destination: [0; 16],
             ports: [0; 4],
@@ -178,7 +195,10 @@ impl Meta {
                 destination: coax_wire::MacAddress([0; 6]),
                 source: coax_wire::MacAddress([0; 6]),
             },
+            problem: Problem::NoRoute,
+            speaker: [0; 16],
             scratch: [0; Self::SCRATCH],
+            quote: [0; icmp_error::QUOTE_WORDS],
         }
     }
 
@@ -188,7 +208,7 @@ impl Meta {
         self.ifindex = ifindex;
         self.slot = 0;
         self.flags = 0;
-        self.port_flags = 0;
+        self.hops = encapsulate::HOPS;
         self.tag_count = 0;
         self.traffic_class = 0;
         self.out_slot = 0;
@@ -221,6 +241,13 @@ impl Meta {
     pub(crate) fn drop(&mut self, reason: DropReason) -> Verdict {
         self.reason = reason;
         Verdict::Drop
+    }
+
+    /// Lets the sender hear of `problem` when the frame is dropped.
+    #[inline(always)]
+    pub(crate) fn tell(&mut self, problem: Problem) {
+        self.problem = problem;
+        self.flags |= Self::TELLS;
     }
 
     /// Bytes that the frame's tags take.

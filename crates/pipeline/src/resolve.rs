@@ -7,12 +7,13 @@
 //! does not know are asked of everybody: nobody assigns them.
 //!
 //! A shared address that nobody has announced yet is asked of everybody too, and an announcement of one
-//! goes to everybody.
+//! goes to everybody. On a routed network every answer names the gateway's MAC address, so that all
+//! packets come to `route`.
 //!
 //! A host's own probes and announcements are never answered (RFC 5227, RFC 4862 section 5.4).
 
 use crate::{Frame, Meta, Sink, Tables, Verdict};
-use coax_tables::{AddressKey, DropReason};
+use coax_tables::{AddressKey, AddressRow, DropReason, Limit, PortRow, Rate};
 use coax_wire::{
     EtherType, Ethernet, MacAddress,
     arp::Arp,
@@ -21,6 +22,9 @@ use coax_wire::{
     ip,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// How many questions of a port are answered.
+pub const RATE: Rate = Rate::per_second(1000, 500);
 
 const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
@@ -40,23 +44,28 @@ struct Discovery {
 pub(crate) fn run<F: Frame, T: Tables, S: Sink>(
     frame: &mut F,
     tables: &T,
-    _sink: &S,
+    sink: &S,
     meta: &mut Meta,
 ) -> Verdict {
     if meta.ethernet.ethertype == EtherType::ARP {
-        return arp(frame, tables, meta);
+        return arp(frame, tables, sink, meta);
     }
     if meta.is(Meta::IPV6) {
         // Next header of the base header: discovery never hides behind extension headers here.
         if let Some(ip::protocol::ICMPV6) = frame.read::<u8>(Ethernet::LENGTH + 6) {
-            return discovery(frame, tables, meta);
+            return discovery(frame, tables, sink, meta);
         }
     }
     Verdict::Next
 }
 
 #[inline(never)]
-fn arp<F: Frame, T: Tables>(frame: &mut F, tables: &T, meta: &mut Meta) -> Verdict {
+fn arp<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
     let Some(question) = frame.read::<Arp>(Ethernet::LENGTH) else {
         return meta.drop(DropReason::Truncated);
     };
@@ -80,13 +89,16 @@ fn arp<F: Frame, T: Tables>(frame: &mut F, tables: &T, meta: &mut Meta) -> Verdi
     let Some(owner) = tables.address(&key) else {
         return abroad(meta, DropReason::UnknownAddress);
     };
-    let owner = owner.mac;
-    if owner == MacAddress::default() {
+    if owner.mac == MacAddress::default() {
         return Verdict::Next;
     }
-    if owner == meta.ethernet.source {
+    if owner.mac == meta.ethernet.source {
         return abroad(meta, DropReason::OwnAddress);
     }
+    if !may_answer(tables, sink, meta) {
+        return meta.drop(DropReason::AnswerLimit);
+    }
+    let owner = speaker(tables, meta, owner);
     let ethernet = Ethernet {
         destination: meta.ethernet.source,
         source: owner,
@@ -107,7 +119,12 @@ fn arp<F: Frame, T: Tables>(frame: &mut F, tables: &T, meta: &mut Meta) -> Verdi
 }
 
 #[inline(never)]
-fn discovery<F: Frame, T: Tables>(frame: &mut F, tables: &T, meta: &mut Meta) -> Verdict {
+fn discovery<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
     let kind = match frame.read::<u8>(Ethernet::LENGTH + ip::Ipv6::LENGTH) {
         Some(kind @ (Neighbour::SOLICITATION | Neighbour::ADVERTISEMENT)) => kind,
         _ => return Verdict::Next,
@@ -137,14 +154,18 @@ fn discovery<F: Frame, T: Tables>(frame: &mut F, tables: &T, meta: &mut Meta) ->
             abroad(meta, DropReason::UnknownAddress)
         };
     };
-    let owner = owner.mac;
-    if owner == MacAddress::default() {
+    if owner.mac == MacAddress::default() {
         return Verdict::Next;
     }
-    if owner == meta.ethernet.source || announcement {
+    if owner.mac == meta.ethernet.source || announcement {
         return abroad(meta, DropReason::OwnAddress);
     }
-    advertise(frame, meta, owner)
+    if !may_answer(tables, sink, meta) {
+        return meta.drop(DropReason::AnswerLimit);
+    }
+    let router = owner.has(AddressRow::ROUTER);
+    let owner = speaker(tables, meta, owner);
+    advertise(frame, meta, owner, router)
 }
 
 /// Reads the message to the scratch memory and checks it as RFC 4861 section 7.1 asks: hop limit
@@ -189,7 +210,7 @@ fn read_genuine<F: Frame>(frame: &F, meta: &mut Meta) -> bool {
 
 /// Turns the solicitation in the scratch memory into the owner's advertisement.
 #[inline(never)]
-fn advertise<F: Frame>(frame: &mut F, meta: &mut Meta, owner: MacAddress) -> Verdict {
+fn advertise<F: Frame>(frame: &mut F, meta: &mut Meta, owner: MacAddress, router: bool) -> Verdict {
     let asker = meta.ethernet.source;
     let Ok((message, _)) = Discovery::mut_from_prefix(&mut meta.scratch) else {
         return Verdict::Next;
@@ -213,7 +234,9 @@ fn advertise<F: Frame>(frame: &mut F, meta: &mut Meta, owner: MacAddress) -> Ver
     message.ip.source = message.neighbour.target;
     message.neighbour.kind = Neighbour::ADVERTISEMENT;
     message.neighbour.flags = [
-        Neighbour::OVERRIDE | if probe { 0 } else { Neighbour::SOLICITED },
+        Neighbour::OVERRIDE
+            | if probe { 0 } else { Neighbour::SOLICITED }
+            | if router { Neighbour::ROUTER } else { 0 },
         0,
         0,
         0,
@@ -245,6 +268,24 @@ fn pseudo_header(packet: &ip::Ipv6, length: u16) -> Checksum {
         .bytes(&packet.destination)
         .word(length)
         .word(u16::from(ip::protocol::ICMPV6))
+}
+
+/// Each answer costs a lookup or two, and a port that asks for everything gets so many.
+#[inline(always)]
+fn may_answer<T: Tables, S: Sink>(tables: &T, sink: &S, meta: &Meta) -> bool {
+    sink.permit(Limit::Answer, meta.slot, &RATE, tables.now())
+}
+
+/// The MAC address that is told: the owner's, or on a routed network the gateway's, which is the only
+/// one that anybody there sends to.
+#[inline(always)]
+fn speaker<T: Tables>(tables: &T, meta: &Meta, owner: &AddressRow) -> MacAddress {
+    if meta.port_flags & u32::from(PortRow::ROUTED) != 0
+        && let Some(network) = tables.network(&meta.network)
+    {
+        return network.gateway_mac;
+    }
+    owner.mac
 }
 
 /// Sends the frame on to foreign VTEPs only; without any it ends for `reason`.

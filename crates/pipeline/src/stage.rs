@@ -58,11 +58,13 @@ stages! {
     Mtu = mtu, "Refuses what is larger than the network's MTU and tells the sender.",
         drops: [TooBig, RewriteFailed];
     Resolve = resolve, "Answers ARP and neighbour discovery at the edge.",
-        drops: [Truncated, Malformed, OwnAddress, UnknownAddress, RewriteFailed];
+        drops: [Truncated, Malformed, OwnAddress, UnknownAddress, AnswerLimit, RewriteFailed];
     Punt = punt, "Hands DHCP, router solicitations and DNS queries to the agent, which answers them.",
         drops: [PuntLimit];
     Forward = forward, "Finds where the destination MAC address lives.",
-        drops: [ReservedGroup, UnknownUnicast, Hairpin, Isolated, Storm, NotHere, NoReceiver];
+        drops: [ReservedGroup, UnknownUnicast, Hairpin, Isolated, Storm, NotHere, NoReceiver, NotRoutable, TooBig];
+    Route = route, "Sends a packet to the gateway on into the network of its destination, and answers for the gateway.",
+        drops: [NotRoutable, NoRoute, NoNeighbour, Isolated, Hairpin, TooBig, TimeToLive, Malformed, NotServed, AnswerLimit, RewriteFailed];
     Replicate = replicate, "Sends a copy to every receiver of a broadcast, multicast or unknown unicast.",
         drops: [NoReceiver, NoTunnelAddress, NoPath, PathTooSmall, CopyFailed, RewriteFailed];
     Encapsulate = encapsulate, "Puts the frame into a tunnel packet for the destination's VTEP.",

@@ -132,6 +132,17 @@ impl Frame for SimFrame<'_> {
         }
     }
 
+    fn copy_some<T: FromBytes + IntoBytes>(&self, offset: u32, value: &mut T, length: u32) -> bool {
+        let length = length as usize;
+        match (self.slice(offset, length), length) {
+            (Some(bytes), 1..) if length <= size_of::<T>() => {
+                value.as_mut_bytes()[..length].copy_from_slice(bytes);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn header<T: FromBytes + IntoBytes + KnownLayout + Unaligned>(
         &mut self,
         offset: u32,
@@ -149,6 +160,25 @@ impl Frame for SimFrame<'_> {
             .get_mut(start..start + size_of::<T>())
             .ok_or(Refused)?
             .copy_from_slice(value.as_bytes());
+        Ok(())
+    }
+
+    fn write_some<T: IntoBytes + Immutable>(
+        &mut self,
+        offset: u32,
+        value: &T,
+        length: u32,
+    ) -> Result<(), Refused> {
+        self.may(Operation::Write)?;
+        let (start, length) = (offset as usize, length as usize);
+        let bytes = value.as_bytes().get(..length).ok_or(Refused)?;
+        if bytes.is_empty() {
+            return Err(Refused);
+        }
+        self.bytes
+            .get_mut(start..start + length)
+            .ok_or(Refused)?
+            .copy_from_slice(bytes);
         Ok(())
     }
 

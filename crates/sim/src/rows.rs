@@ -2,7 +2,7 @@
 
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    ReplicaKey, ReplicaRow, RouteKey, RouteRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use std::collections::HashMap;
 
@@ -19,6 +19,8 @@ pub struct SimRows {
     pub macs: HashMap<MacKey, MacRow>,
     /// Who owns an IP address.
     pub addresses: HashMap<AddressKey, AddressRow>,
+    /// Routes of the routers.
+    pub routes: HashMap<RouteKey, RouteRow>,
     /// VTEPs that are members of a VNI.
     pub tunnels: HashMap<TunnelKey, TunnelRow>,
     /// Receivers of copies.
@@ -55,6 +57,12 @@ impl SimRows {
     /// Lets the port with the counters `slot` send from an address, IPv4 in mapped form.
     pub fn source(&mut self, slot: u32, address: [u8; 16], row: SourceRow) {
         self.sources.insert(SourceKey { address, slot }, row);
+    }
+
+    /// Adds a route of a router to the first `bits` bits of an address, IPv4 in mapped form.
+    pub fn route(&mut self, router: u32, address: [u8; 16], bits: u32, row: RouteRow) {
+        self.routes
+            .insert(RouteKey::new(router, address, bits), row);
     }
 
     /// Lets a VTEP, IPv4 in mapped form, send frames of a network.

@@ -4,7 +4,8 @@ use crate::SimRows;
 use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Tables};
 use coax_tables::{
     AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    ReplicaKey, ReplicaRow, RouteKey, RouteRow, ShutRow, SourceKey, SourceRow, TunnelKey,
+    TunnelRow,
 };
 use coax_wire::ip;
 use std::cell::RefCell;
@@ -118,6 +119,16 @@ impl Clock for SimTables {
     }
 }
 
+/// True when the bits that count of `prefix` are those of `key`.
+fn begins_with(key: &RouteKey, prefix: &RouteKey) -> bool {
+    let bits = |key: &RouteKey| [&key.router[..], &key.address].concat();
+    let (key, bytes) = (bits(key), bits(prefix));
+    (0..prefix.prefix_length as usize).all(|bit| {
+        let mask = 0x80 >> (bit % 8);
+        key[bit / 8] & mask == bytes[bit / 8] & mask
+    })
+}
+
 impl Tables for SimTables {
     fn host(&self) -> Option<&HostRow> {
         Some(&self.rows.host)
@@ -137,6 +148,13 @@ impl Tables for SimTables {
 
     fn address(&self, key: &AddressKey) -> Option<&AddressRow> {
         self.rows.addresses.get(key)
+    }
+
+    fn route(&self, key: &RouteKey) -> Option<&RouteRow> {
+        let rows = self.rows.routes.iter();
+        rows.filter(|(row, _)| begins_with(key, row))
+            .max_by_key(|(row, _)| row.prefix_length)
+            .map(|(_, row)| row)
     }
 
     fn tunnel(&self, key: &TunnelKey) -> Option<&TunnelRow> {

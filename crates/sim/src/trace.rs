@@ -10,8 +10,8 @@ use crate::{Host, Outcome, Side, SimSink, SimTables};
 use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Sink, Stage, Tables};
 use coax_tables::{
     AddressKey, AddressRow, DropReason, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
-    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey,
-    TunnelRow,
+    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, RouteKey, RouteRow, ShutRow, SourceKey,
+    SourceRow, TunnelKey, TunnelRow,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +63,8 @@ pub enum Lookup {
     Mac(MacKey, Option<MacRow>),
     /// Who owns an IP address.
     Address(AddressKey, Option<AddressRow>),
+    /// The route of a router to an address.
+    Route(RouteKey, Option<RouteRow>),
     /// A VTEP that is a member of a VNI.
     Tunnel(TunnelKey, Option<TunnelRow>),
     /// A receiver of copies.
@@ -173,6 +175,7 @@ impl Tables for Recorder<'_> {
         network(NetworkId) -> NetworkRow = Network;
         mac(MacKey) -> MacRow = Mac;
         address(AddressKey) -> AddressRow = Address;
+        route(RouteKey) -> RouteRow = Route;
         tunnel(TunnelKey) -> TunnelRow = Tunnel;
         replica(ReplicaKey) -> ReplicaRow = Replica;
         source(SourceKey) -> SourceRow = Source;

@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 use std::collections::BTreeSet;
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    proptest::collection::vec(any::<u8>(), 0..700)
+    proptest::collection::vec(any::<u8>(), 0..1400)
 }
 
 proptest! {

@@ -166,12 +166,18 @@ drop_reasons! {
     /// A VLAN that the trunk port does not carry.
     VlanNotAllowed = 43, "vlan-not-allowed",
         "The trunk port does not carry this VLAN: add it to the port's `trunk` list.";
-    /// Not IP unicast, on a routed network.
+    /// Not IP unicast, for a router or on a routed network.
     NotRoutable = 44, "not-routable",
-        "The network is of type `routed`, which carries IP unicast only.";
+        "A router, and a network of type `routed`, carries IP unicast only, and no addresses that mean nothing beyond their link.";
     /// Routed to an address that nobody has.
     NoNeighbour = 45, "no-neighbour",
         "Routed into a network where nobody has the address; the sender was told.";
+    /// To the gateway's own address, which serves nothing of the kind.
+    NotServed = 46, "not-served",
+        "A packet to the gateway's own address, which answers pings, and DHCP and DNS where the network has them.";
+    /// More ARP requests, neighbour solicitations or pings of the gateway than are answered.
+    AnswerLimit = 47, "answer-limit",
+        "The VM asks for addresses or pings its gateway more than a thousand times in a second: a scan, or a broken program.";
 }
 
 #[cfg(test)]

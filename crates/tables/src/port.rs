@@ -83,6 +83,9 @@ impl PortRow {
     /// The host answers DNS queries that are sent to a gateway address.
     pub const DNS: u16 = 256;
 
+    /// The network is routed (`NetworkRow::ROUTED`).
+    pub const ROUTED: u16 = 512;
+
     /// True when `flag` is set.
     #[inline(always)]
     pub const fn has(&self, flag: u16) -> bool {

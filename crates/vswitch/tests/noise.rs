@@ -32,7 +32,7 @@ fn on_noise(cases: u32, shrinks: u32, play: impl Fn(&[u8]) -> Result<(), TestCas
         max_shrink_iters: shrinks,
         ..Config::default()
     };
-    let noise = proptest::collection::vec(any::<u8>(), 0..700);
+    let noise = proptest::collection::vec(any::<u8>(), 0..1400);
     if let Err(error) = runner(config).run(&noise, |bytes| play(&bytes)) {
         panic!("{error}");
     }

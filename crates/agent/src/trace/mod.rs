@@ -140,7 +140,7 @@ fn sim_rows(rows: &Rows) -> SimRows {
         sources,
         networks,
         ports,
-        routes: _,
+        routes,
     } = rows;
     SimRows {
         host: *host,
@@ -148,6 +148,7 @@ fn sim_rows(rows: &Rows) -> SimRows {
         networks: copied(networks),
         macs: copied(macs),
         addresses: copied(addresses),
+        routes: copied(routes),
         tunnels: copied(tunnels),
         replicas: copied(replicas),
         sources: copied(sources),

@@ -5,14 +5,16 @@ use std::net::{IpAddr, Ipv6Addr};
 use coax_api::{TracePath, TraceRow};
 use coax_pipeline::PathState;
 use coax_sim::trace::Lookup;
-use coax_tables::{DropReason, HostRow, MacRow, PortKey, PortRow, ShutRow};
+use coax_tables::{
+    AddressKey, AddressRow, DropReason, HostRow, MacRow, PortKey, PortRow, RouteRow, ShutRow,
+};
 use coax_vswitch::Table;
 use coax_wire::MacAddress;
 
 use super::{HostView, is_passable, path_lookup};
 
-/// Routes are the host's, not a table of the vSwitch.
-const ROUTES: &str = "routes";
+/// Routes through the fabric are the host's, not a table of the vSwitch.
+const UNDERLAY: &str = "underlay";
 
 /// What guards have shut, which is no table either.
 const SHUT: &str = "shut";
@@ -45,13 +47,12 @@ pub(super) fn row(view: &HostView, lookup: &Lookup) -> TraceRow {
             (Table::Macs.name(), row.is_some(), text)
         }
         Lookup::Address(key, row) => {
-            let ip = address(key.address);
-            let network = key.network.0;
-            let text = match row {
-                Some(row) => format!("{ip} belongs to {}", view.names.mac(network, row.mac)),
-                None => format!("nobody in {} has {ip}", view.names.network(network)),
-            };
+            let text = owner(view, key, row);
             (Table::Addresses.name(), row.is_some(), text)
+        }
+        Lookup::Route(key, row) => {
+            let text = router_route(view, address(key.address), row);
+            (Table::Routes.name(), row.is_some(), text)
         }
         Lookup::Tunnel(key, row) => {
             let vtep = view.names.vtep(address(key.vtep));
@@ -84,13 +85,39 @@ pub(super) fn row(view: &HostView, lookup: &Lookup) -> TraceRow {
         Lookup::Shut(_, row) => (SHUT, row.until != 0, shut(row)),
         Lookup::Path { state, .. } => {
             let text = path(view, lookup).map(|path| route(&path, state));
-            (ROUTES, is_passable(state), text.unwrap_or_default())
+            (UNDERLAY, is_passable(state), text.unwrap_or_default())
         }
     };
     TraceRow {
         table: table.to_owned(),
         found,
         text,
+    }
+}
+
+fn owner(view: &HostView, key: AddressKey, row: Option<AddressRow>) -> String {
+    let (ip, network) = (address(key.address), key.network.0);
+    match row {
+        Some(row) => format!("{ip} belongs to {}", view.names.mac(network, row.mac)),
+        None => format!("nobody in {} has {ip}", view.names.network(network)),
+    }
+}
+
+/// Where the router of the packet's network sends it.
+fn router_route(view: &HostView, to: IpAddr, row: Option<RouteRow>) -> String {
+    match row {
+        None => format!("the router has no route to {to}"),
+        Some(row) if row.has(RouteRow::UNREACHABLE) => {
+            format!("the router's route says that {to} is unreachable")
+        }
+        Some(row) => {
+            let network = view.names.network(row.network.0);
+            if row.gateway == [0; 16] {
+                format!("{to} is in {network}")
+            } else {
+                format!("{to} is reached over {} in {network}", address(row.gateway))
+            }
+        }
     }
 }
 
@@ -134,6 +161,7 @@ fn mac(view: &HostView, network: u32, mac: MacAddress, row: Option<MacRow>) -> S
     let who = view.names.mac(network, mac);
     match row {
         None => format!("nobody in {} has {who}", view.names.network(network)),
+        Some(row) if row.has(MacRow::ROUTER) => format!("{who} is the gateway, on every host"),
         Some(row) if row.has(MacRow::LOCAL) => {
             format!("{who} is here, on {}", view.device(row.ifindex))
         }

@@ -81,6 +81,7 @@ fn flags(member: &Member, params: &NetworkParams) -> u16 {
         (answers.dhcp_ipv4, PortRow::DHCP_IPV4),
         (answers.dhcp_ipv6, PortRow::DHCP_IPV6),
         (answers.dns, PortRow::DNS),
+        (params.routed, PortRow::ROUTED),
     ]
     .into_iter()
     .filter(|(set, _)| *set)

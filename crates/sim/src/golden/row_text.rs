@@ -3,7 +3,7 @@
 use crate::{Device, Stand};
 use coax_tables::{
     AddressKey, AddressRow, DomainId, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey,
-    PortRow, ReplicaKey, ReplicaRow, SourceRow, TunnelRow,
+    PortRow, ReplicaKey, ReplicaRow, RouteKey, RouteRow, SourceRow, TunnelRow,
 };
 use coax_wire::MacAddress;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ const PORT_FLAGS: Words = &[
     ("dhcp-ipv4", PortRow::DHCP_IPV4 as u32),
     ("dhcp-ipv6", PortRow::DHCP_IPV6 as u32),
     ("dns", PortRow::DNS as u32),
+    ("routed", PortRow::ROUTED as u32),
 ];
 pub(super) const ADDRESS_FLAGS: Words = &[
     ("router", AddressRow::ROUTER as u32),
@@ -44,6 +45,7 @@ const MAC_FLAGS: Words = &[
     ("isolated", MacRow::ISOLATED),
     ("learned", MacRow::LEARNED),
 ];
+const ROUTE_FLAGS: Words = &[("unreachable", RouteRow::UNREACHABLE)];
 pub(super) const TUNNEL_FLAGS: Words = &[
     ("foreign", TunnelRow::FOREIGN),
     ("vlan-transparent", TunnelRow::VLAN_TRANSPARENT),
@@ -157,6 +159,11 @@ text_rows! {
     }
     /// Who owns an address.
     AddressText { network: u32, address: IpAddr, mac: MacAddress; flags: String }
+    /// A route; `bits` of an IPv4 prefix have 96 more in front.
+    RouteText {
+        router: u32, address: IpAddr, bits: u32, network: u32;
+        gateway: IpAddr, flags: String,
+    }
     /// A VTEP that is a member of a VNI.
     TunnelText { vtep: IpAddr, vni: u32, network: u32, flags: String; }
     /// A receiver of copies; `counters` is the slot of a local port.
@@ -229,6 +236,29 @@ pub(super) fn mac_text(key: &MacKey, row: &MacRow, stand: &Stand) -> MacText {
         policy: sparse(row.policy.0),
         scope: sparse(row.scope),
         vlan: sparse(row.vlan),
+    }
+}
+
+pub(super) fn route_text(key: &RouteKey, row: &RouteRow) -> RouteText {
+    RouteText {
+        router: u32::from_be_bytes(key.router),
+        address: address(key.address),
+        bits: key.prefix_length - RouteKey::ROUTER_BITS,
+        network: row.network.0,
+        gateway: sparse(row.gateway).map(address),
+        flags: sparse(words(row.flags, ROUTE_FLAGS)),
+    }
+}
+
+impl RouteText {
+    pub(super) fn row(&self) -> Result<(RouteKey, RouteRow), String> {
+        let key = RouteKey::new(self.router, row_address(self.address), self.bits);
+        let row = RouteRow {
+            gateway: self.gateway.map(row_address).unwrap_or_default(),
+            network: NetworkId(self.network),
+            flags: flags(self.flags.as_deref().unwrap_or_default(), ROUTE_FLAGS)?,
+        };
+        Ok((key, row))
     }
 }
 

@@ -21,6 +21,8 @@ pub struct RowsText {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<FlowMap<AddressText>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<FlowMap<RouteText>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tunnels: Vec<FlowMap<TunnelText>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<FlowMap<ReplicaText>>,
@@ -54,6 +56,7 @@ impl RowsText {
                 mac: row.mac,
                 flags: sparse(words(row.flags.into(), ADDRESS_FLAGS)),
             }),
+            routes: sorted(&rows.routes, route_text),
             tunnels: sorted(&rows.tunnels, |key, row| TunnelText {
                 vtep: address(key.vtep),
                 vni: key.vni,
@@ -101,6 +104,10 @@ impl RowsText {
         for FlowMap(text) in &self.addresses {
             let (key, row) = text.row()?;
             rows.addresses.insert(key, row);
+        }
+        for FlowMap(text) in &self.routes {
+            let (key, row) = text.row()?;
+            rows.routes.insert(key, row);
         }
         for FlowMap(text) in &self.tunnels {
             let key = TunnelKey {

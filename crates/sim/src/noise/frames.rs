@@ -1,6 +1,6 @@
 //! Frames from noise: valid ones of all kinds, then damaged, tagged, cut, nested.
 
-use super::{GATEWAY, NETWORKS, Noise, ROUTER, VMS, hostile, ipv4, ipv6, link_local, mac};
+use super::{GATEWAY, NETWORKS, Noise, ROUTER, VMS, hostile, ipv4, ipv6, link_local, mac, routed};
 use crate::craft::{self, Discovery, Ipv4, Ipv6, Tunnel};
 use crate::stand::Vtep;
 use crate::{Device, Enters, Side};
@@ -42,7 +42,7 @@ fn inside(noise: &mut Noise<'_>, depth: usize) -> Vec<u8> {
     let vm = noise.pick(1, &VMS);
     let from = mac(vm);
     let peer = noise.pick(2, &VMS);
-    let frame = match noise.below(18) {
+    let frame = match noise.below(21) {
         0..=2 => over_ipv4(noise, from, vm, peer),
         3..=5 => over_ipv6(noise, from, vm, peer),
         6 | 7 => arp(noise, from, vm, peer),
@@ -57,6 +57,7 @@ fn inside(noise: &mut Noise<'_>, depth: usize) -> Vec<u8> {
         }
         11 | 12 => request(noise, from, vm),
         13..=16 => hostile::frame(noise, vm, peer),
+        17..=19 => routed::frame(noise, vm),
         _ if depth < DEPTH => outside(noise, depth + 1),
         _ => craft::ethernet(mac(peer), from, craft::EXPERIMENT, &[]),
     };
@@ -84,8 +85,31 @@ fn destination(noise: &mut Noise<'_>, peer: u8) -> MacAddress {
             MacAddress([0x01, 0x80, 0xc2, 0, 0, 0x0e]),
             mac(5),
             mac(1),
+            GATEWAY,
+            GATEWAY,
+            GATEWAY,
+            GATEWAY,
         ],
     )
+}
+
+/// Other hops in an IP packet; over IPv4 mostly with the right checksum.
+pub(super) fn with_hops(noise: &mut Noise<'_>, mut packet: Vec<u8>) -> Vec<u8> {
+    if !noise.one_in(2) {
+        return packet;
+    }
+    let hops = noise.pick(1, &[0, 2, 255]);
+    if packet[0] >> 4 == 6 {
+        packet[7] = hops;
+        return packet;
+    }
+    packet[8] = hops;
+    if !noise.one_in(6) {
+        packet[10..12].fill(0);
+        let sum = craft::checksum(&[&packet[..usize::from(packet[0] & 15) * 4]]);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    }
+    packet
 }
 
 fn payload(noise: &mut Noise<'_>) -> Vec<u8> {
@@ -110,6 +134,9 @@ fn over_ipv4(noise: &mut Noise<'_>, from: MacAddress, vm: u8, peer: u8) -> Vec<u
             Ipv4Addr::BROADCAST,
             Ipv4Addr::new(224, 0, 0, 251),
             Vtep::OWN.ipv4(),
+            ipv4(ROUTER),
+            Ipv4Addr::new(10, 0, 9, 1),
+            Ipv4Addr::new(127, 0, 0, 1),
         ],
     );
     let body = payload(noise);
@@ -146,7 +173,8 @@ fn over_ipv4(noise: &mut Noise<'_>, from: MacAddress, vm: u8, peer: u8) -> Vec<u
         _ => {}
     }
     let to = destination(noise, peer);
-    craft::ethernet(to, from, craft::IPV4, &ip.packet(&body))
+    let packet = with_hops(noise, ip.packet(&body));
+    craft::ethernet(to, from, craft::IPV4, &packet)
 }
 
 fn over_ipv6(noise: &mut Noise<'_>, from: MacAddress, vm: u8, peer: u8) -> Vec<u8> {
@@ -160,6 +188,10 @@ fn over_ipv6(noise: &mut Noise<'_>, from: MacAddress, vm: u8, peer: u8) -> Vec<u
             ipv6(peer),
             Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
             Vtep::OWN.ipv6(),
+            ipv6(ROUTER),
+            link_local(ROUTER),
+            link_local(peer),
+            Ipv6Addr::LOCALHOST,
         ],
     );
     let body = payload(noise);
@@ -185,7 +217,8 @@ fn over_ipv6(noise: &mut Noise<'_>, from: MacAddress, vm: u8, peer: u8) -> Vec<u
     };
     let ip = Ipv6::new(source, target, next).with_class(noise.byte());
     let to = destination(noise, peer);
-    craft::ethernet(to, from, craft::IPV6, &ip.packet(&body))
+    let packet = with_hops(noise, ip.packet(&body));
+    craft::ethernet(to, from, craft::IPV6, &packet)
 }
 
 fn arp(noise: &mut Noise<'_>, from: MacAddress, vm: u8, peer: u8) -> Vec<u8> {

@@ -9,6 +9,7 @@
 mod frames;
 mod hostile;
 mod raw;
+mod routed;
 mod rows;
 mod wire;
 

@@ -2,7 +2,7 @@
 
 use super::{
     CANARY, FURTHER4, FURTHER6, GATEWAY, NETWORKS, Noise, ROUTER, VIRTUAL, VLAN, VMS, ipv4, ipv6,
-    link_local, mac,
+    link_local, mac, routed,
 };
 use crate::rows::Receiver;
 use crate::stand::{Vtep, host_row};
@@ -22,6 +22,9 @@ const VTEPS: [Vtep; 6] = [
     Vtep::NOWHERE,
 ];
 
+/// The routers that networks are joined to.
+pub(super) const ROUTERS: [u32; 2] = [1 << 24, 1 << 24 | 1];
+
 const MTUS: [u32; 5] = [1280, 9000, 300, 60, 0];
 
 pub(super) fn rows(noise: &mut Noise<'_>, stand: &Stand) -> SimRows {
@@ -35,6 +38,7 @@ pub(super) fn rows(noise: &mut Noise<'_>, stand: &Stand) -> SimRows {
         shared(noise, &mut rows, id);
         tunnels(noise, &mut rows, id);
     }
+    routed::routes(noise, &mut rows);
     rows
 }
 
@@ -66,6 +70,7 @@ fn ports(noise: &mut Noise<'_>, stand: &Stand, rows: &mut SimRows) {
                 PortRow::ANY_SOURCE,
             ],
         );
+        let routed = noise.pick(0, &[0, 0, 0, PortRow::ROUTED]);
         let served = noise.pick(
             0,
             &[
@@ -79,7 +84,8 @@ fn ports(noise: &mut Noise<'_>, stand: &Stand, rows: &mut SimRows) {
             slot: u32::from(vm),
             mtu: noise.pick(1500, &MTUS),
             mac: mac(vm),
-            flags: flags | served | guards(noise),
+            flags: flags | served | routed | guards(noise),
+            scope: noise.pick(ROUTERS[0], &[ROUTERS[0], ROUTERS[1]]),
             ipv4: noise.pick(ipv4(vm).octets(), &[ipv4(vm).octets(), [0; 4]]),
             ipv6: noise.pick(ipv6(vm).octets(), &[ipv6(vm).octets(), [0; 16]]),
             shut_seconds: noise.pick(1000, &[1000, 0]),
@@ -190,7 +196,13 @@ fn network(noise: &mut Noise<'_>, stand: &Stand, rows: &mut SimRows, id: Network
     }
     let flags = noise.pick(
         0,
-        &[NetworkRow::FLOOD_UNKNOWN, NetworkRow::VLAN_TRANSPARENT, 3],
+        &[
+            NetworkRow::FLOOD_UNKNOWN,
+            NetworkRow::VLAN_TRANSPARENT,
+            3,
+            0,
+            NetworkRow::ROUTED,
+        ],
     );
     rows.network(id, noise.pick(1500, &MTUS), flags, &receivers);
     // A list that is not there, or with a hole in it.
@@ -311,9 +323,9 @@ fn tunnels(noise: &mut Noise<'_>, rows: &mut SimRows, id: NetworkId) {
     }
 }
 
-/// The gateway's addresses are the router's own.
+/// The gateway: its addresses, its MAC address, and what the network knows of it.
 fn gateway(noise: &mut Noise<'_>, rows: &mut SimRows, id: NetworkId) {
-    if noise.one_in(3) {
+    if noise.one_in(4) {
         return;
     }
     let row = AddressRow {
@@ -331,14 +343,29 @@ fn gateway(noise: &mut Noise<'_>, rows: &mut SimRows, id: NetworkId) {
         };
         rows.addresses.insert(key, row);
     }
+    if !noise.one_in(8) {
+        let row = MacRow {
+            flags: MacRow::ROUTER,
+            ..MacRow::default()
+        };
+        rows.mac(id, GATEWAY, row);
+    }
+    if let Some(row) = rows.networks.get_mut(&id) {
+        row.gateway_mac = GATEWAY;
+        if !noise.one_in(8) {
+            row.gateway_ipv4 = ipv4(ROUTER).octets();
+            row.gateway_ipv6 = ipv6(ROUTER).octets();
+        }
+    }
 }
 
 /// What ports did too often already.
 pub(super) fn exhausted(noise: &mut Noise<'_>) -> Vec<(u32, Limit)> {
     let mut exhausted = Vec::new();
     for limit in Limit::ALL {
+        let rarely = if limit == Limit::IcmpError { 3 } else { 8 };
         for slot in 0..4 {
-            if noise.one_in(8) {
+            if noise.one_in(rarely) {
                 exhausted.push((slot, limit));
             }
         }

@@ -19,6 +19,7 @@ const fn place(stage: Stage) -> (i32, i32) {
         Stage::Mtu => (450, 130),
         Stage::Resolve => (580, 110),
         Stage::Punt => (450, 200),
+        Stage::Route => (580, 290),
         Stage::Decapsulate => (320, 270),
         Stage::Forward => (580, 200),
         Stage::Deliver => (740, 60),

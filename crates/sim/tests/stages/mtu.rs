@@ -5,8 +5,8 @@ use crate::parse::{TAGS, with_tags};
 use coax_pipeline::Stage;
 use coax_sim::craft::{self, Ipv4, Ipv6, ethernet};
 use coax_sim::noise::{ipv4, ipv6, mac};
-use coax_sim::{Device, Enters};
-use coax_tables::DropReason;
+use coax_sim::{Device, Enters, Scenario};
+use coax_tables::{DropReason, Limit};
 use coax_wire::MacAddress;
 use etherparse::{Icmpv4Slice, Icmpv6Slice, NetSlice, SlicedPacket, TransportSlice};
 
@@ -74,7 +74,8 @@ fn one_byte_more_is_answered_from_inside_the_network() {
         assert_eq!(answer[..6], mac(1).0);
         assert_eq!(answer[6..12], mac(2).0);
         let quoted = says_too_big(answer);
-        assert_eq!(quoted, frame[14..14 + 128]);
+        let most = if name == "ipv6" { 1232 } else { 548 };
+        assert_eq!(quoted, frame[14..14 + most]);
         assert_eq!(played.tallies[&1].counters.answered, 1);
     }
 }
@@ -113,7 +114,7 @@ fn options_are_quoted_with_the_packet() {
         rows(),
         frame.clone(),
     );
-    assert_eq!(says_too_big(played.answered()), frame[14..142]);
+    assert_eq!(says_too_big(played.answered()), frame[14..14 + 548]);
 }
 
 #[test]
@@ -224,16 +225,36 @@ fn frames_that_are_not_ip_cannot_be_answered() {
 }
 
 #[test]
-fn what_is_too_short_to_quote_is_dropped() {
-    let mut rows = rows();
-    for row in rows.ports.values_mut() {
-        row.mtu = 68;
+fn a_short_packet_is_quoted_to_its_end() {
+    for (name, frame) in [("ipv4", udp4(1, 2, 61)), ("ipv6", udp6(1, 2, 61))] {
+        let mut rows = rows();
+        for row in rows.ports.values_mut() {
+            row.mtu = 68;
+        }
+        let mut padded = frame.clone();
+        padded.extend([0; 9]);
+        let played = from_vm1(
+            &format!("mtu/{name}-short-too-big"),
+            "A network with an MTU that no IPv6 could use: the quote ends with the packet, not with the padding.",
+            rows,
+            padded,
+        );
+        let headers = if name == "ipv6" { 14 + 48 } else { 14 + 28 };
+        assert_eq!(played.answered()[headers..], frame[14..]);
     }
-    from_vm1(
-        "mtu/too-short-to-quote",
-        "A network with an MTU that no IPv6 could use: packets end before the quotation does.",
-        rows,
-        udp4(1, 2, 60),
+}
+
+#[test]
+fn a_port_hears_so_many_errors_a_second() {
+    let scenario = Scenario {
+        rows: rows(),
+        frames: vec![Enters::new(Device::Vm1, udp4(1, 2, MOST4 + 1))],
+        exhausted: vec![(1, Limit::IcmpError)],
+    };
+    play_scenario(
+        "mtu/limit",
+        "After a burst of errors the rest is dropped in silence.",
+        scenario,
     )
     .dropped(Stage::Mtu, DropReason::TooBig, 1);
 }

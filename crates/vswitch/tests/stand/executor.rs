@@ -28,7 +28,7 @@ const CAPACITY: Capacity = Capacity {
     tunnels: 64,
     replicas: 128,
     sources: 64,
-    routes: 4,
+    routes: 64,
 };
 
 const META_BYTES: usize = size_of::<Meta>();
@@ -285,11 +285,12 @@ fn rows_of(rows: &SimRows) -> Rows {
     for row in tunnels.chain(macs).chain(addresses).chain(replicas) {
         all.put(row);
     }
+    let routes = rows.routes.iter().map(|(key, row)| Row::Route(*key, *row));
     let sources = rows
         .sources
         .iter()
         .map(|(key, row)| Row::Source(*key, *row));
-    for row in sources.chain(networks).chain(ports) {
+    for row in routes.chain(sources).chain(networks).chain(ports) {
         all.put(row);
     }
     all

@@ -73,8 +73,9 @@ fn a_joined_network_has_its_gateway_on_every_host() {
 
 #[test]
 fn without_router_and_services_there_is_no_gateway() {
-    let rows = network(&routed(|_| {}), &here(1), &[]);
+    let rows = network(&routed(|_| {}), &here(1), &[device(1)]);
     assert!(!rows.macs.contains_key(&MacKey::new(ID, GATEWAY_MAC)));
+    assert!(rows.ports.values().all(|row| !row.has(PortRow::ROUTED)));
     let row = rows.network.unwrap();
     assert_eq!((row.router, row.gateway_ipv4), (0, [0; 4]));
 }
@@ -117,6 +118,7 @@ fn a_routed_network_has_no_copies_and_is_its_own_router() {
     );
     let row = rows.network.unwrap();
     assert!(row.has(NetworkRow::ROUTED));
+    assert!(rows.ports.values().all(|row| row.has(PortRow::ROUTED)));
     assert_eq!(
         (rows.replicas.len(), row.replicas(), row.router),
         (0, 0, VNI)

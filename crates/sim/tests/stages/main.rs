@@ -17,6 +17,7 @@ mod guard_storm;
 mod isolated;
 mod judge;
 mod mtu;
+mod naive_router;
 mod network;
 mod parse;
 mod port;

@@ -10,6 +10,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod between;
 mod bystander;
 mod capture;
 mod congestion;
@@ -22,6 +23,9 @@ mod kernel;
 mod mtu;
 mod raw;
 mod resolve;
+mod routed;
+mod routing;
+mod stragglers;
 mod traffic;
 mod tshark;
 mod vlan;

@@ -57,19 +57,22 @@ pub fn datagrams(pair: &Pair, ipv6: bool, sizes: &[usize]) {
 /// A TCP stream of `length` bytes from VM `from` (0 or 1) to the other one.
 pub fn stream(pair: &Pair, from: usize, ipv6: bool, length: usize) {
     let to = 1 - from;
-    let target = SocketAddr::new(Vm::number(to as u8 + 1).address(ipv6), ECHO);
-    let listener = pair.vms[to]
-        .run(move || TcpListener::bind(target))
-        .unwrap()
-        .unwrap();
+    let target = Vm::number(to as u8 + 1).address(ipv6);
+    stream_between(&pair.vms[from], &pair.vms[to], target, length);
+}
+
+/// A TCP stream of `length` bytes to the address `target` of `to`.
+pub fn stream_between(from: &Namespace, to: &Namespace, target: IpAddr, length: usize) {
+    let target = SocketAddr::new(target, ECHO);
+    let listener = to.run(move || TcpListener::bind(target)).unwrap().unwrap();
     let receiver = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut received = Vec::new();
         stream.read_to_end(&mut received).map(|_| received)
     });
-    let sent = noise(length, from as u32 + 7);
-    let mut stream = pair.vms[from]
+    let sent = noise(length, 7);
+    let mut stream = from
         .run(move || TcpStream::connect_timeout(&target, PATIENCE))
         .unwrap()
         .expect("connects");

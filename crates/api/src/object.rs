@@ -139,6 +139,9 @@ pub struct Port {
     pub addresses: Vec<String>,
     /// Its addresses with the prefix length of their subnet, as a VM configures them.
     pub prefixes: Vec<String>,
+    /// Where it finds its network's router; empty: no router joins the network.
+    #[serde(default)]
+    pub gateways: Vec<String>,
     /// The network's MTU.
     pub mtu: u32,
     /// Where the user wants it, if he said so.

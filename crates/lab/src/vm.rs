@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use coax_api::Port;
 use coax_fabric::{NodeId, Tier};
-use coax_netlink::{Namespace, Netlink, VethEnd};
-use ipnet::IpNet;
+use coax_netlink::{Namespace, Netlink, NextHop, Route, VethEnd};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::error::Error;
 use crate::name::{alias, vm_device};
@@ -36,6 +36,8 @@ pub struct VmSpec {
     pub mtu: u32,
     /// Its addresses with their prefixes.
     pub prefixes: Vec<IpNet>,
+    /// Where everything else is reached.
+    pub gateways: Vec<IpAddr>,
 }
 
 impl VmSpec {
@@ -49,6 +51,11 @@ impl VmSpec {
                 .prefixes
                 .iter()
                 .filter_map(|p| p.parse().ok())
+                .collect(),
+            gateways: port
+                .gateways
+                .iter()
+                .filter_map(|it| it.parse().ok())
                 .collect(),
         })
     }
@@ -118,7 +125,16 @@ pub(crate) async fn configure(vm: &Netlink, spec: &VmSpec) -> Result<(), Error> 
     for prefix in &spec.prefixes {
         vm.add_address(card, *prefix).await?;
     }
-    Ok(vm.set_up(card).await?)
+    vm.set_up(card).await?;
+    for gateway in &spec.gateways {
+        let everywhere = match gateway {
+            IpAddr::V4(_) => IpNet::from(Ipv4Net::default()),
+            IpAddr::V6(_) => IpNet::from(Ipv6Net::default()),
+        };
+        let hop = NextHop::via(*gateway, card);
+        vm.replace_route(&Route::new(everywhere, vec![hop])).await?;
+    }
+    Ok(())
 }
 
 /// Where a VM's device is: the host and the device's index there.

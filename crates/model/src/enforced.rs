@@ -1,10 +1,9 @@
 //! What the file format has words for and no vSwitch carries out yet. Such a file is refused as a whole:
-//! a rule that nobody enforces looks like protection, and a router that nobody runs like a fault.
+//! a rule that nobody enforces looks like protection.
 //! A line goes from here when the last stage of its way, from the file to the packet, is there.
 
 use crate::FieldPath;
-use crate::file::{NetworkEntry, StackFile};
-use crate::network::NetworkKind;
+use crate::file::StackFile;
 use crate::rule::{Refusals, Rule};
 
 /// Refuses what this version does not carry out.
@@ -19,24 +18,7 @@ pub fn check(file: &StackFile) -> Result<(), Refusals> {
         }
     };
     refuse(file.firewall.is_some(), &["firewall"], "firewalls");
-    refuse(!file.routers.is_empty(), &["routers"], "routers");
-    for (name, network) in &file.networks {
-        for (asked, field, what) in of_network(network) {
-            refuse(asked, &["networks", name.as_str(), field], what);
-        }
-    }
     refusals.or(())
-}
-
-/// A field: whether it asks for something, its name, and what it asks for.
-type Asked = (bool, &'static str, &'static str);
-
-fn of_network(network: &NetworkEntry) -> [Asked; 1] {
-    [(
-        network.kind != NetworkKind::default(),
-        "type",
-        "routed networks",
-    )]
 }
 
 #[cfg(test)]
@@ -65,7 +47,7 @@ firewall: { default: deny }
             .iter()
             .map(|refusal| refusal.path.to_string())
             .collect();
-        assert_eq!(paths, ["firewall", "routers", "networks.web.type",]);
+        assert_eq!(paths, ["firewall"]);
     }
 
     #[test]
@@ -73,7 +55,14 @@ firewall: { default: deny }
         for text in [
             include_str!("../../../examples/shop.yaml"),
             include_str!("../../../examples/bank.yaml"),
-            "version: 1\nproject: p\nnetworks: { web: { subnets: [10.0.0.0/24], dhcp: true, dns: { domain: a.example } } }\n",
+            "version: 1
+project: p
+networks:
+  web: { subnets: [10.0.0.0/24], dhcp: true, dns: { domain: a.example } }
+  app: { subnets: [10.0.1.0/24], type: routed }
+routers:
+  gw: { networks: [web, app] }
+",
         ] {
             assert_eq!(check(&StackFile::parse(text).unwrap()), Ok(()));
         }

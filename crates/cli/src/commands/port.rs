@@ -141,6 +141,7 @@ impl Shown for Port {
             ("moved from", text(&self.moved_from)),
             ("device", text(&self.device)),
             ("addresses", self.prefixes.join("\n")),
+            ("gateways", self.gateways.join("\n")),
             ("mac", self.mac.clone()),
             ("mtu", self.mtu.to_string()),
             ("revision", self.revision.to_string()),

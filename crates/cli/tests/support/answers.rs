@@ -87,6 +87,7 @@ pub fn ports() -> Vec<Port> {
         network: "web".into(),
         mac: format!("02:aa:bb:cc:dd:{last:02x}"),
         addresses: vec![format!("10.10.1.{last}"), format!("fd00:10:1::{last:x}")],
+        gateways: vec!["10.10.1.1".into()],
         prefixes: vec![
             format!("10.10.1.{last}/24"),
             format!("fd00:10:1::{last:x}/64"),

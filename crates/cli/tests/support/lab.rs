@@ -28,6 +28,11 @@ impl Lab {
         lab
     }
 
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.0.as_str().to_owned()
+    }
+
     /// Runs `coax` in this lab.
     pub fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coax"));

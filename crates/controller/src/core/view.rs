@@ -218,6 +218,7 @@ impl<'a> Listing<'a> {
             mac: port.mac.to_string(),
             addresses: port.addresses.iter().map(ToString::to_string).collect(),
             prefixes: prefixes.collect(),
+            gateways: self.gateways(&network_name, port),
             mtu: network.map_or(0, |network| network.mtu.get().into()),
             host_wanted: text(port.host.as_ref()),
             host: text(binding.host.as_ref()),
@@ -227,6 +228,20 @@ impl<'a> Listing<'a> {
             device,
             status: self.status(name, [&network_name].into_iter(), conditions.collect()),
         }
+    }
+
+    /// The addresses at which a port finds its network's router, of the families that it has.
+    fn gateways(&self, network: &NetworkName, port: &Port) -> Vec<String> {
+        if self.intent().router_of(network).is_none() {
+            return Vec::new();
+        }
+        let subnets = self.intent().networks.get(network).map(|it| &it.subnets);
+        let subnets = subnets.into_iter().flatten();
+        let of_port = subnets.filter(|subnet| {
+            let mut addresses = port.addresses.iter();
+            addresses.any(|address| subnet.prefix.contains(address))
+        });
+        of_port.map(|subnet| subnet.gateway.to_string()).collect()
     }
 
     /// Foreign tunnel endpoints.

@@ -68,6 +68,7 @@ fn prepare(world: &World, number: u8) -> Result<(), Error> {
         mac: own_mac(number),
         mtu: target.mtu,
         prefixes: vec![own.into()],
+        gateways: Vec::new(),
     };
     let namespace = Namespace::create(&name(world, number))?;
     vm::prepare(&namespace)?;

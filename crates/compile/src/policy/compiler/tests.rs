@@ -103,6 +103,23 @@ fn rule_change() -> impl Strategy<Value = Change> {
         })
 }
 
+fn firewall_change() -> impl Strategy<Value = Change> {
+    (1usize..3, any::<bool>(), any::<bool>()).prop_map(|(project, audit, keep)| {
+        let project = object(project, "x").project;
+        let mode = if audit { Mode::Audit } else { Mode::Enforce };
+        match keep {
+            true => Change::PutFirewall {
+                project,
+                firewall: Firewall {
+                    default: DefaultAction::Deny,
+                    mode,
+                },
+            },
+            false => Change::DeleteFirewall { project },
+        }
+    })
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let port_change = (1usize..3, 1u32..3, 0u8..4, any::<bool>(), any::<bool>());
     let port_change = port_change.prop_map(|(project, network, last, web, keep)| {
@@ -158,22 +175,8 @@ fn change() -> impl Strategy<Value = Change> {
             false => Change::DeleteRouter { name },
         }
     });
-    let firewall = (1usize..3, any::<bool>(), any::<bool>()).prop_map(|(project, audit, keep)| {
-        let project = object(project, "x").project;
-        let mode = if audit { Mode::Audit } else { Mode::Enforce };
-        match keep {
-            true => Change::PutFirewall {
-                project,
-                firewall: Firewall {
-                    default: DefaultAction::Deny,
-                    mode,
-                },
-            },
-            false => Change::DeleteFirewall { project },
-        }
-    });
     prop_oneof![4 => rule_change(), 4 => port_change, 1 => group_change, 1 => address_group,
-        1 => network_change, 1 => router, 2 => firewall]
+        1 => network_change, 1 => router, 2 => firewall_change()]
 }
 
 proptest! {

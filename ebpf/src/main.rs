@@ -1,5 +1,5 @@
-//! The pipeline bound to the kernel: two programs, one `match` over the verdict each; and one that lets the
-//! agent try them.
+//! The pipeline bound to the kernel: two programs, one `match` over the verdict each; those that go on with
+//! frames which some stages hand over; and one that lets the agent try them.
 //!
 //! `coax_port` sits on the host's side of every VM's device, `coax_uplink` on every uplink. All
 //! policy and all header arithmetic are in the `pipeline` crate; this one says how a frame is read
@@ -24,7 +24,8 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use coax_pipeline::{Meta, Verdict};
+use coax_pipeline::{Continuation, Meta, Sink, Verdict};
+use coax_tables::DropReason;
 use coax_wire::EtherType;
 use frame::SkbFrame;
 use sink::MapSink;
@@ -48,7 +49,7 @@ pub fn coax_port(context: TcContext) -> i32 {
     let ifindex = frame.ifindex();
     let verdict =
         coax_pipeline::from_port(&mut frame, &MapTables::new(skb), &MapSink, meta, ifindex);
-    carry_out(skb, verdict, meta)
+    carry_out(&context, verdict, meta)
 }
 
 /// Frames that came from the fabric.
@@ -62,7 +63,37 @@ pub fn coax_uplink(context: TcContext) -> i32 {
     let ifindex = frame.ifindex();
     let verdict =
         coax_pipeline::from_uplink(&mut frame, &MapTables::new(skb), &MapSink, meta, ifindex);
-    carry_out(skb, verdict, meta)
+    carry_out(&context, verdict, meta)
+}
+
+/// Programs that go on with frames of the two above.
+macro_rules! continuations {
+    ($($program:ident: $place:ident;)+) => {
+        $(
+            #[doc = concat!("Goes on at `Continuation::", stringify!($place), "`.")]
+            #[classifier]
+            pub fn $program(context: TcContext) -> i32 {
+                go_on(&context, Continuation::$place)
+            }
+        )+
+    };
+}
+
+continuations! {
+    coax_forward: Forward;
+    coax_deliver: Deliver;
+}
+
+#[inline(always)]
+fn go_on(context: &TcContext, place: Continuation) -> i32 {
+    let Some(meta) = maps::meta() else {
+        return TC_ACT_SHOT;
+    };
+    let skb = context.skb.skb;
+    let mut frame = SkbFrame::new(skb);
+    let tables = MapTables::new(skb);
+    let verdict = coax_pipeline::go_on(place, &mut frame, &tables, &MapSink, meta);
+    carry_out(context, verdict, meta)
 }
 
 /// Frames that the agent sends by a device of its own, to enter the vSwitch where their mark says: as if the VM on that
@@ -80,8 +111,10 @@ pub fn coax_inject(context: TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn carry_out(skb: *mut __sk_buff, verdict: Verdict, meta: &Meta) -> i32 {
+fn carry_out(context: &TcContext, verdict: Verdict, meta: &mut Meta) -> i32 {
+    let skb = context.skb.skb;
     match verdict {
+        Verdict::Continue => jump(context, meta),
         Verdict::Pass => TC_ACT_UNSPEC,
         Verdict::Deliver => deliver(skb, meta),
         Verdict::Send | Verdict::Answer => redirect(meta.out_ifindex),
@@ -91,6 +124,17 @@ fn carry_out(skb: *mut __sk_buff, verdict: Verdict, meta: &Meta) -> i32 {
         },
         Verdict::Drop | Verdict::Flood | Verdict::Punt | Verdict::Next => TC_ACT_SHOT,
     }
+}
+
+/// Leaves the frame to another program. It is done in the program's own frame: with more than 256 bytes of stack in
+/// use, the kernel allows it nowhere else. When the kernel comes back, the frame ends here.
+#[inline(always)]
+fn jump(context: &TcContext, meta: &mut Meta) -> i32 {
+    // SAFETY: nothing here is to be dropped, and the state is in a map.
+    unsafe { maps::PROGRAMS.tail_call(context, meta.continuation as u32) };
+    meta.reason = DropReason::ProgramMissing;
+    MapSink.dropped(meta.slot, DropReason::ProgramMissing);
+    TC_ACT_SHOT
 }
 
 /// Hands the frame to a local port: past the host's own queue where the kernel allows it, which

@@ -4,8 +4,8 @@ use crate::tables::{KnownPath, Question};
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
-use coax_pipeline::Meta;
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf};
+use coax_pipeline::{Continuation, Meta};
 use coax_tables::{
     AddressKey, AddressRow, Counters, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
     PortKey, PortRow, ReplicaKey, ReplicaRow, RouteKey, RouteRow, ShutRow, SourceKey, SourceRow,
@@ -76,6 +76,12 @@ pub static LIMITS: Array<u64> = Array::with_max_entries(4097 * Limit::COUNT, 0);
 /// Frames for the agent. Bytes, not entries.
 #[map]
 pub static PUNTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// The programs that go on with a frame, by `Continuation`. As `META` it belongs to the programs that were loaded with
+/// it, never to others: what one of them has left there, no other version reads.
+#[map]
+pub static PROGRAMS: ProgramArray =
+    ProgramArray::with_max_entries(Continuation::ALL.len() as u32, 0);
 
 #[map]
 static META: PerCpuArray<Meta> = PerCpuArray::with_max_entries(1, 0);

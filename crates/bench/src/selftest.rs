@@ -55,11 +55,7 @@ pub async fn budget() -> Result<Vec<(&'static str, u32)>, Error> {
     let Some(plane) = pair.planes().first() else {
         return Ok(Vec::new());
     };
-    let count = |side| plane.verified_instructions(side).unwrap_or_default();
-    Ok(vec![
-        ("coax_port", count(Attachment::Port)),
-        ("coax_uplink", count(Attachment::Uplink)),
-    ])
+    Ok(plane.verified_instructions())
 }
 
 fn datagrams(pair: &Pair, ipv6: bool) -> Result<(), Error> {

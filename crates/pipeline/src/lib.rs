@@ -10,6 +10,7 @@
 
 #![cfg_attr(not(test), no_std)]
 
+pub mod continuation;
 pub mod decapsulate;
 pub mod deliver;
 pub mod encapsulate;
@@ -31,6 +32,7 @@ pub mod stage;
 pub mod underlay;
 pub mod verdict;
 
+pub use continuation::{Continuation, finish, go_on};
 pub use environment::{Clock, Path, PathQuery, PathState, Repeat, Sink, Tables};
 pub use frame::{Family, Frame, Refused, Room};
 pub use meta::{Fragment, Meta};
@@ -61,10 +63,8 @@ pub fn from_port<F: Frame, T: Tables, S: Sink>(
     ifindex: u32,
 ) -> Verdict {
     meta.enter(ifindex);
-    let mut verdict = port_stages(frame, tables, sink, meta);
-    if verdict == Verdict::Drop && meta.is(Meta::TELLS) {
-        verdict = icmp_error::answer(frame, tables, sink, meta);
-    }
+    let verdict = port_stages(frame, tables, sink, meta);
+    let verdict = tell(verdict, frame, tables, sink, meta);
     settle(verdict, sink, meta)
 }
 
@@ -93,11 +93,7 @@ fn port_stages<F: Frame, T: Tables, S: Sink>(
     if punt::is_served(meta) {
         through!(frame, tables, sink, meta: Punt);
     }
-    through!(frame, tables, sink, meta: Forward);
-    if meta.is(Meta::TO_ROUTER) {
-        through!(frame, tables, sink, meta: Route);
-    }
-    onward(frame, tables, sink, meta)
+    forward_stages(frame, tables, sink, meta)
 }
 
 #[inline(always)]
@@ -111,7 +107,48 @@ fn uplink_stages<F: Frame, T: Tables, S: Sink>(
     onward(frame, tables, sink, meta)
 }
 
-/// What both ways have in common once `Forward` chose the next place.
+/// `forward_stages` with what its sender is told about a frame that goes no further.
+#[inline(always)]
+pub(crate) fn forward_and_tell<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
+    let verdict = forward_stages(frame, tables, sink, meta);
+    tell(verdict, frame, tables, sink, meta)
+}
+
+#[inline(always)]
+fn tell<F: Frame, T: Tables, S: Sink>(
+    verdict: Verdict,
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
+    if verdict == Verdict::Drop && meta.is(Meta::TELLS) {
+        return icmp_error::answer(frame, tables, sink, meta);
+    }
+    verdict
+}
+
+/// Finds the place of a frame from a port, in its own network or by way of a router.
+#[inline(always)]
+fn forward_stages<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
+    through!(frame, tables, sink, meta: Forward);
+    if meta.is(Meta::TO_ROUTER) {
+        through!(frame, tables, sink, meta: Route);
+    }
+    onward(frame, tables, sink, meta)
+}
+
+/// What both ways have in common once the next place is known.
 #[inline(always)]
 fn onward<F: Frame, T: Tables, S: Sink>(
     frame: &mut F,
@@ -119,10 +156,23 @@ fn onward<F: Frame, T: Tables, S: Sink>(
     sink: &S,
     meta: &mut Meta,
 ) -> Verdict {
+    if meta.is(Meta::TO_TUNNEL) {
+        through!(frame, tables, sink, meta: Encapsulate, Underlay);
+        return meta.drop(DropReason::Malformed);
+    }
+    deliver_stages(frame, tables, sink, meta)
+}
+
+/// Hands the frame to those who live here, and copies of it to others.
+#[inline(always)]
+pub(crate) fn deliver_stages<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
     if meta.is(Meta::TO_MANY) {
         through!(frame, tables, sink, meta: Replicate);
-    } else if meta.is(Meta::TO_TUNNEL) {
-        through!(frame, tables, sink, meta: Encapsulate, Underlay);
     }
     through!(frame, tables, sink, meta: Deliver);
     meta.drop(DropReason::Malformed)
@@ -138,7 +188,7 @@ fn settle<S: Sink>(verdict: Verdict, sink: &S, meta: &Meta) -> Verdict {
         Verdict::Deliver | Verdict::Send | Verdict::SendUnresolved => {
             sink.sent(meta.out_slot, meta.bytes)
         }
-        Verdict::Flood | Verdict::Pass | Verdict::Next => {}
+        Verdict::Flood | Verdict::Pass | Verdict::Next | Verdict::Continue => {}
     }
     verdict
 }

@@ -1,7 +1,7 @@
 //! What the stages tell each other about one frame.
 
 use crate::icmp_error::{self, Problem};
-use crate::{Path, Verdict, encapsulate};
+use crate::{Continuation, Path, Verdict, encapsulate};
 use coax_tables::{DropReason, NetworkId, NetworkRow};
 use coax_wire::{Ethernet, VlanTag};
 
@@ -90,6 +90,8 @@ pub struct Meta {
     /// Copies that were made. It is kept here and not on the stack, where the kernel's verifier
     /// would follow every value that it can take.
     pub copies: u32,
+    /// Where a frame goes on that a stage has handed over.
+    pub continuation: Continuation,
     /// The way to the VTEP.
     pub path: Path,
     /// What the sender is told about, where `TELLS` is set.
@@ -190,6 +192,7 @@ impl Meta {
             own_vtep: [0; 16],
             receivers: NetworkRow::EMPTY,
             copies: 0,
+            continuation: Continuation::Forward,
             path: Path {
                 ifindex: 0,
                 destination: coax_wire::MacAddress([0; 6]),

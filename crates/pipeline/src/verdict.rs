@@ -23,4 +23,6 @@ pub enum Verdict {
     Flood = 7,
     /// The agent has got the frame and answers it.
     Punt = 8,
+    /// `Meta::continuation` goes on with it.
+    Continue = 9,
 }

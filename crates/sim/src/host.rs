@@ -1,7 +1,7 @@
 //! One simulated vSwitch.
 
 use crate::{Operation, Punt, SimFrame, SimSink, SimTables};
-use coax_pipeline::{Meta, Sink, Stage, Tables, Verdict, from_port, from_uplink};
+use coax_pipeline::{Meta, Sink, Stage, Tables, Verdict, finish, from_port, from_uplink};
 use coax_tables::DropReason;
 use std::collections::BTreeSet;
 use thiserror::Error;
@@ -161,6 +161,7 @@ fn play<T: Tables, S: Sink>(
         Side::Port => from_port(&mut frame, tables, sink, meta, ifindex),
         Side::Uplink => from_uplink(&mut frame, tables, sink, meta, ifindex),
     };
+    let verdict = finish(verdict, &mut frame, tables, sink, meta);
     let punt = frame.take_punt();
     let (bytes, copies) = frame.into_parts();
     let leaves = matches!(

@@ -178,6 +178,9 @@ drop_reasons! {
     /// More ARP requests, neighbour solicitations or pings of the gateway than are answered.
     AnswerLimit = 47, "answer-limit",
         "The VM asks for addresses or pings its gateway more than a thousand times in a second: a scan, or a broken program.";
+    /// The program that goes on with the frame is not there.
+    ProgramMissing = 48, "program-missing",
+        "A part of the kernel's program is missing, so the frame could not be judged: restart the agent, and report it.";
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ fn tell(view: &HostView, traced: Traced, result: &mut HostRun) {
     result.rule = deciding_rule(view, &traced);
     let outcome = &traced.outcome;
     result.verdict = match outcome.verdict {
-        Verdict::Drop | Verdict::Next => HostVerdict::Drop,
+        Verdict::Drop | Verdict::Next | Verdict::Continue => HostVerdict::Drop,
         Verdict::Deliver => HostVerdict::Deliver,
         Verdict::Send => HostVerdict::Send,
         Verdict::SendUnresolved => HostVerdict::SendUnresolved,

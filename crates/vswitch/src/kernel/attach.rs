@@ -6,6 +6,7 @@
 
 use super::failed;
 use super::features::has_tcx;
+use super::programs;
 use crate::{Attachment, DataPlaneError};
 use aya::programs::links::{FdLink, LinkOrder, PinnedLink};
 use aya::programs::tc::{
@@ -34,9 +35,15 @@ const fn side_name(side: Attachment) -> &'static str {
     }
 }
 
+/// Name of an attachment in the folders of pins.
+fn attachment_name(ifindex: u32, side: Attachment) -> String {
+    format!("{}-{ifindex}", side_name(side))
+}
+
 /// The devices that have a program.
 #[derive(Debug)]
 pub(super) struct Attachments {
+    pins: PathBuf,
     folder: PathBuf,
     /// Classifiers of older kernels leave no pin that could be listed.
     classifiers: BTreeSet<(u32, Attachment)>,
@@ -60,18 +67,20 @@ fn program(ebpf: &mut aya::Ebpf, side: Attachment) -> Result<&mut SchedClassifie
 impl Attachments {
     pub(super) fn new(pins: &Path) -> Self {
         Self {
+            pins: pins.to_owned(),
             folder: pins.join("links"),
             classifiers: BTreeSet::new(),
         }
     }
 
     fn pin(&self, ifindex: u32, side: Attachment) -> PathBuf {
-        self.folder.join(format!("{}-{ifindex}", side_name(side)))
+        self.folder.join(attachment_name(ifindex, side))
     }
 
     pub(super) fn attach(
         &mut self,
         ebpf: &mut aya::Ebpf,
+        array: &programs::Pins,
         ifindex: u32,
         side: Attachment,
     ) -> Result<(), DataPlaneError> {
@@ -79,11 +88,14 @@ impl Attachments {
         if side == Attachment::Uplink {
             allow_route_lookups()?;
         }
+        let name = attachment_name(ifindex, side);
+        array.keep(&self.pins, &name)?;
         if has_tcx() {
-            self.attach_tcx(ebpf, ifindex, side, &device)
+            self.attach_tcx(ebpf, ifindex, side, &device)?;
         } else {
-            self.attach_classifier(ebpf, ifindex, side, &device)
+            self.attach_classifier(ebpf, ifindex, side, &device)?;
         }
+        array.release_others(&self.pins, &name)
     }
 
     fn attach_tcx(
@@ -168,18 +180,21 @@ impl Attachments {
 
     pub(super) fn detach(&mut self, ifindex: u32, side: Attachment) -> Result<(), DataPlaneError> {
         if has_tcx() {
-            return remove_pin(&self.pin(ifindex, side));
+            remove_pin(&self.pin(ifindex, side))?;
+        } else {
+            self.classifiers.remove(&(ifindex, side));
+            if let Ok(device) = device_name(ifindex) {
+                // Dropping it takes the classifier off.
+                drop(SchedClassifierLink::attached(
+                    &device,
+                    TcAttachType::Ingress,
+                    PRIORITY,
+                    HANDLE,
+                    None,
+                ));
+            }
         }
-        self.classifiers.remove(&(ifindex, side));
-        let Ok(device) = device_name(ifindex) else {
-            return Ok(());
-        };
-        if let Ok(link) =
-            SchedClassifierLink::attached(&device, TcAttachType::Ingress, PRIORITY, HANDLE, None)
-        {
-            drop(link);
-        }
-        Ok(())
+        programs::release(&self.pins, &attachment_name(ifindex, side))
     }
 
     pub(super) fn all(&self) -> Result<Vec<(u32, Attachment)>, DataPlaneError> {

@@ -9,6 +9,7 @@ mod features;
 mod inject;
 mod maps;
 mod open;
+mod programs;
 mod punts;
 mod routes;
 
@@ -41,6 +42,7 @@ pub struct KernelDataPlane {
     ebpf: aya::Ebpf,
     maps: Maps,
     attachments: Attachments,
+    array: programs::Pins,
     capacity: Capacity,
     injector: Option<aya::programs::tc::SchedClassifierLink>,
 }
@@ -116,12 +118,14 @@ impl KernelDataPlane {
         aya::maps::MapData::from_id(id).map_err(failed("open the map META"))
     }
 
-    /// Instructions that the verifier walked through for the program, where the kernel tells.
-    pub fn verified_instructions(&self, side: Attachment) -> Option<u32> {
-        self.program(side)?
-            .info()
-            .ok()?
-            .verified_instruction_count()
+    /// Instructions that the verifier walked through for each program, where the kernel tells.
+    pub fn verified_instructions(&self) -> Vec<(&'static str, u32)> {
+        programs::names()
+            .filter_map(|name| {
+                let info = self.ebpf.program(name)?.info().ok()?;
+                Some((name, info.verified_instruction_count()?))
+            })
+            .collect()
     }
 }
 
@@ -148,7 +152,8 @@ impl DataPlane for KernelDataPlane {
     }
 
     fn attach(&mut self, ifindex: u32, side: Attachment) -> Result<(), DataPlaneError> {
-        self.attachments.attach(&mut self.ebpf, ifindex, side)
+        self.attachments
+            .attach(&mut self.ebpf, &self.array, ifindex, side)
     }
 
     fn detach(&mut self, ifindex: u32, side: Attachment) -> Result<(), DataPlaneError> {

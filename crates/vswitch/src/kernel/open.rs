@@ -2,10 +2,9 @@
 
 use super::attach::Attachments;
 use super::maps::{Maps, map_names};
-use super::{KernelDataPlane, KernelOptions, bpffs, failed, features, inject};
-use crate::{Attachment, DataPlaneError};
+use super::{KernelDataPlane, KernelOptions, bpffs, failed, features, programs};
+use crate::DataPlaneError;
 use aya::maps::{Array, Map, MapData};
-use aya::programs::SchedClassifier;
 use aya::{EbpfLoader, include_bytes_aligned};
 use coax_tables::LAYOUT;
 use std::path::Path;
@@ -40,20 +39,11 @@ pub(super) fn open(options: &KernelOptions) -> Result<KernelDataPlane, DataPlane
         .load(OBJECT)
         .map_err(failed("load the kernel program"))?;
     write_layout(&mut ebpf)?;
-    let sides = [Attachment::Port, Attachment::Uplink].map(super::attach::program_name);
-    for name in sides.into_iter().chain([inject::PROGRAM]) {
-        let program: &mut SchedClassifier = ebpf
-            .program_mut(name)
-            .ok_or_else(|| failed(format!("find the program {name}"))("the object lacks it"))?
-            .try_into()
-            .map_err(failed(format!("use the program {name}")))?;
-        program
-            .load()
-            .map_err(failed(format!("load {name} (the kernel's verifier)")))?;
-    }
+    let array = programs::load(&mut ebpf)?;
     Ok(KernelDataPlane {
         maps: Maps::take(&mut ebpf)?,
         attachments: Attachments::new(&options.pins),
+        array,
         capacity: options.capacity,
         injector: None,
         ebpf,

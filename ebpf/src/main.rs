@@ -10,11 +10,13 @@
 // Debian's compiler is let use what the kernel's atomics need.
 #![feature(core_intrinsics)]
 #![allow(internal_features)]
+#![feature(asm_experimental_arch)]
 
 mod atomic;
 mod bytes;
 mod frame;
 mod maps;
+mod memory;
 mod sink;
 mod tables;
 
@@ -35,6 +37,14 @@ use tables::MapTables;
 /// off (Linux 6.3). Older ones are told in a step of its own.
 #[unsafe(no_mangle)]
 static CAN_CHANGE_FAMILY: u32 = 0;
+
+/// Set by the loader: the number of buckets of connections, less one.
+#[unsafe(no_mangle)]
+static CONNECTION_MASK: u32 = 0;
+
+/// Set by the loader: the number of buckets of fragments, less one.
+#[unsafe(no_mangle)]
+static FRAGMENT_MASK: u32 = 0;
 
 const PACKET_HOST: u32 = 0;
 
@@ -82,6 +92,14 @@ macro_rules! continuations {
 continuations! {
     coax_forward: Forward;
     coax_deliver: Deliver;
+    coax_tcp: Tcp;
+    coax_exchange: Exchange;
+    coax_icmp_error: IcmpError;
+    coax_judge: Judge;
+    coax_keep: Keep;
+    coax_fragment: FirstFragment;
+    coax_follower: LaterFragment;
+    coax_reject: Reject;
 }
 
 #[inline(always)]

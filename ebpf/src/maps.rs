@@ -1,16 +1,19 @@
 //! The maps. The loader sets their sizes and pins them by these names.
 
+use crate::sink::FlowLimit;
 use crate::tables::{KnownPath, Question};
-use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf};
 use coax_pipeline::{Continuation, Meta};
 use coax_tables::{
-    AddressKey, AddressRow, Counters, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
-    PortKey, PortRow, ReplicaKey, ReplicaRow, RouteKey, RouteRow, ShutRow, SourceKey, SourceRow,
-    TunnelKey, TunnelRow,
+    AddressKey, AddressRow, ClassKey, ClassRow, ConnectionBucket, Counters, DomainRow,
+    FragmentBucket, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow, PolicyKey, PolicyRow,
+    PortKey, PortRow, ReplicaKey, ReplicaRow, RouteKey, RouteRow, RuleCounters, ServiceKey,
+    ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
+use core::sync::atomic::AtomicU64;
 
 /// Version of the layout that these maps have; written by the loader.
 #[map]
@@ -40,6 +43,55 @@ pub static TUNNELS: HashMap<TunnelKey, TunnelRow> =
 #[map]
 pub static REPLICAS: HashMap<ReplicaKey, ReplicaRow> =
     HashMap::with_max_entries(131_072, BPF_F_NO_PREALLOC);
+
+/// By number of the domain.
+#[map]
+pub static DOMAINS: Array<DomainRow> = Array::with_max_entries(1024, 0);
+
+/// Classes of whole addresses.
+#[map]
+pub static WHOLE_CLASSES: HashMap<ClassKey, ClassRow> =
+    HashMap::with_max_entries(524_288, BPF_F_NO_PREALLOC);
+
+/// Classes of shorter prefixes: keys are `ClassKey` without its length.
+#[map]
+pub static CLASSES: LpmTrie<[u8; 24], ClassRow> = LpmTrie::with_max_entries(524_288, 0);
+
+/// Classes of whole services.
+#[map]
+pub static WHOLE_SERVICES: HashMap<ServiceKey, ClassRow> =
+    HashMap::with_max_entries(131_072, BPF_F_NO_PREALLOC);
+
+/// Classes of shorter prefixes: keys are `ServiceKey` without its length.
+#[map]
+pub static SERVICES: LpmTrie<[u8; 8], ClassRow> = LpmTrie::with_max_entries(131_072, 0);
+
+#[map]
+pub static POLICIES: HashMap<PolicyKey, PolicyRow> =
+    HashMap::with_max_entries(1_048_576, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static RULES: HashMap<u32, RuleCounters> =
+    HashMap::with_max_entries(1_048_576, BPF_F_NO_PREALLOC);
+
+/// Agents map the memory of these three, and read and change words of it as programs do.
+#[map]
+pub static CONNECTIONS: Array<ConnectionBucket> = Array::with_max_entries(32_768, BPF_F_MMAPABLE);
+
+#[map]
+pub static FRAGMENTS: Array<FragmentBucket> = Array::with_max_entries(1024, BPF_F_MMAPABLE);
+
+/// Connections by number of the domain.
+#[map]
+pub static USAGE: Array<AtomicU64> = Array::with_max_entries(1024, BPF_F_MMAPABLE);
+
+/// Records of flows, in bytes.
+#[map]
+pub static FLOWS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+#[map]
+pub static FLOW_LIMITS: PerCpuArray<FlowLimit> =
+    PerCpuArray::with_max_entries(FlowLimit::PLACES, 0);
 
 #[map]
 pub static SOURCES: HashMap<SourceKey, SourceRow> =

@@ -1,12 +1,60 @@
 //! Counters in per-CPU arrays: no atomics, no sharing between CPUs.
 
 use crate::atomic;
-use crate::maps::{COUNTERS, DROPS, LIMITS};
+use crate::maps::{COUNTERS, DROPS, FLOW_LIMITS, FLOWS, LIMITS, RULES};
+use crate::memory;
+use aya_ebpf::bindings::BPF_NOEXIST;
 use coax_pipeline::Sink;
-use coax_tables::{Counters, DropReason, Limit, Rate, drop_index};
+use coax_tables::{
+    Counters, DropReason, FlowRecord, Limit, PolicyRow, Rate, RuleCounters, drop_index,
+};
+use core::sync::atomic::AtomicU64;
 
 /// How often a word that another CPU changed at the same moment is tried again.
 const TRIES: u32 = 4;
+
+/// How many records of flows domains have caused on this CPU. Domains share a place, so that the table
+/// is small; a noisy one leaves room for nearly all others.
+#[repr(C)]
+pub struct FlowLimit {
+    /// When, in steps of 2^27 ns, some 0.13 s.
+    window: u32,
+    /// Records in this step.
+    records: u16,
+    /// Records that were left out since the last one that was not.
+    missed: u16,
+}
+
+impl FlowLimit {
+    /// Places for each CPU.
+    pub const PLACES: u32 = 64;
+    const WINDOW: u32 = 27;
+    /// Records in a step: some 2000 a second.
+    const MOST: u16 = 268;
+}
+
+/// Counts a decision of a rule, which gets its counters with the first one.
+#[inline(never)]
+fn count(rule: u32, time: u64) {
+    if let Some(counters) = RULES.get_ptr_mut(&rule) {
+        // SAFETY: not null and aligned, and programs change both as whole words only.
+        let (hits, last_hit) = unsafe {
+            (
+                AtomicU64::from_ptr(&raw mut (*counters).hits),
+                AtomicU64::from_ptr(&raw mut (*counters).last_hit),
+            )
+        };
+        memory::add(hits, 1);
+        memory::store(last_hit, time);
+        return;
+    }
+    let first = RuleCounters {
+        hits: 1,
+        last_hit: time,
+    };
+    // When another CPU was faster, its first one stands for both; when there is no room, nothing counts.
+    let _ = RULES.insert(&rule, &first, BPF_NOEXIST.into());
+}
 
 /// Counts into the maps.
 pub struct MapSink;
@@ -83,6 +131,34 @@ impl Sink for MapSink {
         if let Some(drops) = DROPS.get_ptr_mut(drop_index(slot, reason)) {
             // SAFETY: not null, and a per-CPU value has one user at a time.
             unsafe { *drops += 1 };
+        }
+    }
+
+    #[inline(always)]
+    fn hit(&self, rule: u32, time: u64) {
+        if rule != PolicyRow::NO_RULE {
+            count(rule, time);
+        }
+    }
+
+    #[inline(always)]
+    fn flow(&self, record: &mut FlowRecord) {
+        let Some(limit) = FLOW_LIMITS.get_ptr_mut(record.domain & (FlowLimit::PLACES - 1)) else {
+            return;
+        };
+        // SAFETY: not null, and a per-CPU value has one user at a time.
+        let limit = unsafe { &mut *limit };
+        let now = (record.time >> FlowLimit::WINDOW) as u32;
+        if limit.window != now {
+            limit.window = now;
+            limit.records = 0;
+        }
+        record.missed = limit.missed;
+        if limit.records < FlowLimit::MOST && FLOWS.output::<FlowRecord>(&*record, 0).is_ok() {
+            limit.records += 1;
+            limit.missed = 0;
+        } else {
+            limit.missed = limit.missed.saturating_add(1);
         }
     }
 }

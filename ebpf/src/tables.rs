@@ -1,9 +1,11 @@
 //! Rows from maps, and the host's routes.
 
 use crate::maps::{
-    ADDRESSES, HOST, MACS, NETWORKS, PATHS, PORTS, QUESTION, REPLICAS, ROUTES, RoutePrefix, SHUT,
-    SOURCES, TUNNELS,
+    ADDRESSES, CLASSES, CONNECTIONS, DOMAINS, FRAGMENTS, HOST, MACS, NETWORKS, PATHS, POLICIES,
+    PORTS, QUESTION, REPLICAS, ROUTES, RoutePrefix, SERVICES, SHUT, SOURCES, TUNNELS, USAGE,
+    WHOLE_CLASSES, WHOLE_SERVICES,
 };
+use crate::memory;
 use aya_ebpf::bindings::{
     __sk_buff, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
     bpf_fib_lookup as FibLookup,
@@ -11,14 +13,17 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated::{
     bpf_fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_loop,
 };
-use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Tables};
+use aya_ebpf::maps::lpm_trie;
+use coax_pipeline::{Clock, Family, Memory, Path, PathQuery, PathState, Repeat, Tables};
 use coax_tables::{
-    AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, RouteKey, RouteRow, ShutRow, SourceKey, SourceRow, TunnelKey,
-    TunnelRow,
+    AddressKey, AddressRow, ClassKey, ClassRow, ConnectionBucket, DomainId, DomainRow,
+    FragmentBucket, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PolicyKey, PolicyRow, PortKey,
+    PortRow, ReplicaKey, ReplicaRow, RouteKey, RouteRow, ServiceKey, ShutRow, SourceKey, SourceRow,
+    TunnelKey, TunnelRow,
 };
 use coax_wire::{MacAddress, ip::protocol};
 use core::ffi::c_void;
+use core::sync::atomic::AtomicU64;
 
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
@@ -48,6 +53,33 @@ impl Clock for MapTables {
     fn now(&self) -> u64 {
         // SAFETY: takes nothing.
         unsafe { bpf_ktime_get_coarse_ns() }
+    }
+}
+
+impl Memory for MapTables {
+    #[inline(always)]
+    fn load(&self, word: &AtomicU64) -> u64 {
+        memory::load(word)
+    }
+
+    #[inline(always)]
+    fn store(&self, word: &AtomicU64, value: u64) {
+        memory::store(word, value);
+    }
+
+    #[inline(always)]
+    fn publish(&self, word: &AtomicU64, value: u64) {
+        memory::exchange(word, value);
+    }
+
+    #[inline(always)]
+    fn add(&self, word: &AtomicU64, value: u64) -> u64 {
+        memory::add(word, value)
+    }
+
+    #[inline(always)]
+    fn replace(&self, word: &AtomicU64, old: u64, new: u64) -> u64 {
+        memory::replace(word, old, new)
     }
 }
 
@@ -131,6 +163,67 @@ impl Tables for MapTables {
     fn set_mac(&self, key: &MacKey, row: &MacRow) {
         // As in `set_address`.
         let _ = MACS.insert(*key, *row, 0);
+    }
+
+    #[inline(always)]
+    fn domain(&self, key: &DomainId) -> Option<&DomainRow> {
+        // A row of zeros is one that is not there.
+        DOMAINS.get(key.0).filter(|row| row.default_action != 0)
+    }
+
+    #[inline(always)]
+    fn class(&self, key: &ClassKey) -> Option<&ClassRow> {
+        // SAFETY: as in `port`.
+        if let Some(row) = unsafe { WHOLE_CLASSES.get(*key) } {
+            return Some(row);
+        }
+        // SAFETY: both are a length and 24 bytes, and the trie's key may stand anywhere.
+        let key = unsafe { &*(&raw const *key).cast::<lpm_trie::Key<[u8; 24]>>() };
+        CLASSES.get(key)
+    }
+
+    #[inline(always)]
+    fn service(&self, key: &ServiceKey) -> Option<&ClassRow> {
+        // SAFETY: as in `port`.
+        if let Some(row) = unsafe { WHOLE_SERVICES.get(*key) } {
+            return Some(row);
+        }
+        // SAFETY: both are a length and 8 bytes, and the trie's key may stand anywhere.
+        let key = unsafe { &*(&raw const *key).cast::<lpm_trie::Key<[u8; 8]>>() };
+        SERVICES.get(key)
+    }
+
+    #[inline(always)]
+    fn policy(&self, key: &PolicyKey) -> Option<&PolicyRow> {
+        // SAFETY: as in `port`.
+        unsafe { POLICIES.get(*key) }
+    }
+
+    #[inline(always)]
+    fn connection_mask(&self) -> u32 {
+        // SAFETY: the static is only ever written by the loader, before the program runs.
+        unsafe { core::ptr::read_volatile(&raw const crate::CONNECTION_MASK) }
+    }
+
+    #[inline(always)]
+    fn connections(&self, index: u32) -> Option<&ConnectionBucket> {
+        CONNECTIONS.get(index)
+    }
+
+    #[inline(always)]
+    fn usage(&self, key: &DomainId) -> Option<&AtomicU64> {
+        USAGE.get(key.0)
+    }
+
+    #[inline(always)]
+    fn fragment_mask(&self) -> u32 {
+        // SAFETY: as in `connection_mask`.
+        unsafe { core::ptr::read_volatile(&raw const crate::FRAGMENT_MASK) }
+    }
+
+    #[inline(always)]
+    fn fragments(&self, index: u32) -> Option<&FragmentBucket> {
+        FRAGMENTS.get(index)
     }
 
     #[inline(always)]

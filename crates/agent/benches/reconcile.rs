@@ -57,6 +57,7 @@ fn core(members: u32) -> Core {
         most_ports: 1000,
         prefer_ipv6: false,
         canary: 1,
+        secret: 2,
     };
     let cache = CacheContents {
         slices: [(NETWORK, Arc::new(slice(members)))].into(),

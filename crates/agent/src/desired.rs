@@ -13,8 +13,17 @@ pub fn host_row(config: &Config) -> HostRow {
         vtep_ipv4: config.vtep_ipv4.map_or([0; 4], |address| address.octets()),
         udp_port: Vxlan::PORT.to_be_bytes(),
         flags: 0,
+        seed: config.secret,
         canary: config.canary,
-        ..HostRow::default()
+    }
+}
+
+/// The secret of the hash tables in a data plane whose own row is `found`: the one that it has, since with another
+/// nothing in the tables would be found; `drawn` if it has none yet.
+pub fn secret(found: &HostRow, drawn: u64) -> u64 {
+    match found.seed {
+        0 => drawn,
+        seed => seed,
     }
 }
 
@@ -28,5 +37,17 @@ pub fn here(config: &Config) -> Here {
             true => Underlay::Ipv6,
             false => Underlay::Ipv4,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_is_drawn_once() {
+        let none = HostRow::default();
+        assert_eq!(secret(&none, 3), 3);
+        assert_eq!(secret(&HostRow { seed: 2, ..none }, 3), 2);
     }
 }

@@ -31,6 +31,8 @@ pub struct Config {
     pub prefer_ipv6: bool,
     /// What marks this host's canaries.
     pub canary: u64,
+    /// The secret of the vSwitch's hash tables.
+    pub secret: u64,
 }
 
 /// A network device as the core sees it.

@@ -112,6 +112,7 @@ impl Mirror {
                 let router = u32::from_be_bytes(key.router);
                 self.routes.entry(router).or_default().insert(key, row);
             }
+            Row::Class(..) | Row::Service(..) | Row::Policy(..) | Row::Domain(..) => {}
         }
     }
 
@@ -141,6 +142,7 @@ impl Mirror {
             RowKey::Address(key) => key.network,
             RowKey::Replica(key) => key.network,
             RowKey::Network(network) => *network,
+            RowKey::Class(_) | RowKey::Service(_) | RowKey::Policy(_) | RowKey::Domain(_) => return,
         };
         let Some(held) = self.networks.get_mut(&network) else {
             return;
@@ -151,7 +153,14 @@ impl Mirror {
             RowKey::Address(key) => drop(held.addresses.remove(key)),
             RowKey::Replica(key) => drop(held.replicas.remove(key)),
             RowKey::Network(_) => held.network = None,
-            RowKey::Host | RowKey::Port(_) | RowKey::Source(_) | RowKey::Route(_) => {}
+            RowKey::Host
+            | RowKey::Port(_)
+            | RowKey::Source(_)
+            | RowKey::Route(_)
+            | RowKey::Class(_)
+            | RowKey::Service(_)
+            | RowKey::Policy(_)
+            | RowKey::Domain(_) => {}
         }
         if held.is_empty() {
             self.networks.remove(&network);

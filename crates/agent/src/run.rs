@@ -16,6 +16,7 @@ use crate::cache::Cache;
 use crate::cache_thread::CacheThread;
 use crate::canary::CanaryThread;
 use crate::core::{Core, Found};
+use crate::desired;
 use crate::error::Error;
 use crate::input::Config;
 use crate::plane::PlaneThread;
@@ -47,7 +48,7 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
         path: args.state.clone(),
         source,
     })?;
-    let config = config(args, &Netlink::open()?).await?;
+    let mut config = config(args, &Netlink::open()?).await?;
     let options = KernelOptions {
         pins: args.pins_folder(),
         capacity: args.capacity,
@@ -55,6 +56,7 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
     };
     let mut plane: Box<dyn DataPlane> = Box::new(KernelDataPlane::open(&options)?);
     let (found, cache) = find(args, plane.as_ref())?;
+    config.secret = desired::secret(&found.rows.host, RandomState::new().build_hasher().finish());
     tracing::info!(
         host = config.host,
         vtep_ipv4 = ?config.vtep_ipv4,
@@ -161,6 +163,7 @@ async fn config(args: &RunArgs, netlink: &Netlink) -> Result<Config, Error> {
         most_ports: args.capacity.ports,
         prefer_ipv6: args.underlay == Underlay::Ipv6,
         canary: crate::canary::secret(&args.host),
+        secret: 0,
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::pair::{Datapath, Pair};
 use crate::vm::Vm;
-use coax_vswitch::{Attachment, DataPlane};
+use coax_vswitch::DataPlane;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;

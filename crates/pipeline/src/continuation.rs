@@ -5,7 +5,7 @@
 //! then jumps to the program of that name, and hosts just call [`finish`]. All that the stages know is in [`Meta`], which
 //! survives the jump. From a continuation the frame may be handed over again.
 
-use crate::{Frame, Meta, Sink, Tables, Verdict};
+use crate::{Frame, Meta, Sink, Tables, Verdict, firewall};
 
 macro_rules! continuations {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $program:literal, $run:path;)+) => {
@@ -44,6 +44,22 @@ continuations! {
     Forward = 0, "coax_forward", crate::forward_and_tell;
     /// With handing over, for a frame that its receiver's side lets pass.
     Deliver = 1, "coax_deliver", crate::deliver_stages;
+    /// With a TCP segment at a firewall.
+    Tcp = 2, "coax_tcp", firewall::tcp_segment;
+    /// With any other packet at a firewall.
+    Exchange = 3, "coax_exchange", firewall::exchange;
+    /// With an ICMP error at a firewall.
+    IcmpError = 4, "coax_icmp_error", firewall::icmp_error;
+    /// With a packet that firewall policy is to decide about.
+    Judge = 5, "coax_judge", firewall::judge;
+    /// With the first packet of a connection that policy admits.
+    Keep = 6, "coax_keep", firewall::keep;
+    /// With the first fragment of a datagram, which may pass.
+    FirstFragment = 7, "coax_fragment", firewall::first_fragment;
+    /// With a later fragment.
+    LaterFragment = 8, "coax_follower", firewall::later_fragment;
+    /// With a packet that a rule rejects.
+    Reject = 9, "coax_reject", firewall::reject;
 }
 
 /// Goes on with a frame that ended with [`Verdict::Continue`], from `place`, which is that of `meta`.

@@ -2,11 +2,13 @@
 
 use crate::{Family, Stage};
 use coax_tables::{
-    AddressKey, AddressRow, DropReason, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
-    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, RouteKey, RouteRow, ShutRow, SourceKey,
-    SourceRow, TunnelKey, TunnelRow,
+    AddressKey, AddressRow, ClassKey, ClassRow, ConnectionBucket, DomainId, DomainRow, DropReason,
+    FlowRecord, FragmentBucket, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow, PolicyKey,
+    PolicyRow, PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, RouteKey, RouteRow, ServiceKey,
+    ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use coax_wire::MacAddress;
+use core::sync::atomic::AtomicU64;
 
 /// A question to the underlay: by which next hop does a tunnel packet go?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,8 +66,24 @@ pub trait Clock {
     fn now(&self) -> u64;
 }
 
-/// The rows of the vSwitch and the routes of its host.
-pub trait Tables: Clock {
+/// How words are read and written that several processors share. The kernel's compiler has no operations
+/// of its own for them.
+pub trait Memory {
+    /// Reads a word, at once. Nothing is said about the order of reads and writes of several words.
+    fn load(&self, word: &AtomicU64) -> u64;
+    /// Writes a word, at once.
+    fn store(&self, word: &AtomicU64, value: u64);
+    /// Writes a word after everything that was written before.
+    fn publish(&self, word: &AtomicU64, value: u64);
+    /// Adds to a word, modulo 2^64; gives what was there.
+    fn add(&self, word: &AtomicU64, value: u64) -> u64;
+    /// Writes a word if it is `old`, after everything that was written before. Gives what was there: `old`
+    /// when it was written.
+    fn replace(&self, word: &AtomicU64, old: u64, new: u64) -> u64;
+}
+
+/// The rows of the vSwitch, the connections and the routes of its host.
+pub trait Tables: Clock + Memory {
     /// The host's own tunnel endpoint.
     fn host(&self) -> Option<&HostRow>;
     /// A local port.
@@ -92,6 +110,24 @@ pub trait Tables: Clock {
     fn set_address(&self, key: &AddressKey, row: &AddressRow);
     /// Notes where the MAC address of a shared address lives, as in `set_address`.
     fn set_mac(&self, key: &MacKey, row: &MacRow);
+    /// A policy domain.
+    fn domain(&self, key: &DomainId) -> Option<&DomainRow>;
+    /// The class of an address: the longest prefix that it has in common with a row. The key is whole.
+    fn class(&self, key: &ClassKey) -> Option<&ClassRow>;
+    /// The class of a service, as for addresses.
+    fn service(&self, key: &ServiceKey) -> Option<&ClassRow>;
+    /// What a combination of classes may do.
+    fn policy(&self, key: &PolicyKey) -> Option<&PolicyRow>;
+    /// Buckets of the connection table less one; their number is a power of two.
+    fn connection_mask(&self) -> u32;
+    /// A bucket of the connection table.
+    fn connections(&self, index: u32) -> Option<&ConnectionBucket>;
+    /// How many connections a domain has.
+    fn usage(&self, key: &DomainId) -> Option<&AtomicU64>;
+    /// Buckets of the fragment table less one; their number is a power of two.
+    fn fragment_mask(&self) -> u32;
+    /// A bucket of the fragment table.
+    fn fragments(&self, index: u32) -> Option<&FragmentBucket>;
     /// The next hop of a tunnel packet.
     fn path(&self, query: &PathQuery<'_>, path: &mut Path) -> PathState;
     /// Runs `steps` for 0, 1, … `times - 1`.
@@ -117,4 +153,10 @@ pub trait Sink {
     fn flooded(&self, slot: u32, copies: u32, unknown_unicast: bool);
     /// A frame, or a copy of one, was dropped.
     fn dropped(&self, slot: u32, reason: DropReason);
+    /// A firewall rule decided about a connection, or about a packet outside connections, at `time`.
+    /// Rule 0 is none.
+    fn hit(&self, rule: u32, time: u64);
+    /// The firewall decided. Listeners may leave records out when there are too many, and say so in the
+    /// next one.
+    fn flow(&self, record: &mut FlowRecord);
 }

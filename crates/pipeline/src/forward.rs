@@ -68,6 +68,8 @@ pub(crate) fn to_place(row: &MacRow, meta: &mut Meta) {
         meta.out_ifindex = row.ifindex;
         meta.out_slot = row.slot;
         meta.out_vlan = row.vlan as u16;
+        meta.policy = row.policy;
+        meta.scope = row.scope;
         if row.has(MacRow::TO_PEER) && row.vlan == 0 && row.ifindex != meta.ifindex {
             meta.flags |= Meta::TO_PEER;
         }

@@ -15,6 +15,7 @@ pub mod decapsulate;
 pub mod deliver;
 pub mod encapsulate;
 pub mod environment;
+pub mod firewall;
 pub mod flow;
 pub mod forward;
 pub mod frame;
@@ -33,7 +34,8 @@ pub mod underlay;
 pub mod verdict;
 
 pub use continuation::{Continuation, finish, go_on};
-pub use environment::{Clock, Path, PathQuery, PathState, Repeat, Sink, Tables};
+pub use environment::{Clock, Memory, Path, PathQuery, PathState, Repeat, Sink, Tables};
+pub use firewall::Purpose;
 pub use frame::{Family, Frame, Refused, Room};
 pub use meta::{Fragment, Meta};
 pub use stage::Stage;
@@ -92,6 +94,10 @@ fn port_stages<F: Frame, T: Tables, S: Sink>(
     through!(frame, tables, sink, meta: Port, Parse, Guard, Mtu, Resolve);
     if punt::is_served(meta) {
         through!(frame, tables, sink, meta: Punt);
+    }
+    if meta.policy.0 != 0 {
+        meta.tracking.then = Continuation::Forward;
+        through!(frame, tables, sink, meta: Firewall);
     }
     forward_stages(frame, tables, sink, meta)
 }
@@ -160,7 +166,35 @@ fn onward<F: Frame, T: Tables, S: Sink>(
         through!(frame, tables, sink, meta: Encapsulate, Underlay);
         return meta.drop(DropReason::Malformed);
     }
+    if meta.policy.0 != 0 || meta.is(Meta::TO_MANY | Meta::FROM_TUNNEL) {
+        match receivers_firewall(frame, tables, sink, meta) {
+            Verdict::Next => {}
+            verdict => return verdict,
+        }
+    }
     deliver_stages(frame, tables, sink, meta)
+}
+
+/// The firewall of who is about to get the frame.
+#[inline(never)]
+fn receivers_firewall<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
+    if meta.is(Meta::TO_MANY) {
+        // Receivers of what was sent here belong to the sender's project, which has judged it.
+        if !meta.is(Meta::FROM_TUNNEL) {
+            return Verdict::Next;
+        }
+        firewall::policy_of_receivers(tables, meta);
+    }
+    if meta.policy.0 != 0 {
+        meta.tracking.then = Continuation::Deliver;
+        through!(frame, tables, sink, meta: Firewall);
+    }
+    Verdict::Next
 }
 
 /// Hands the frame to those who live here, and copies of it to others.

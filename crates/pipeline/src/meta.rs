@@ -1,8 +1,9 @@
 //! What the stages tell each other about one frame.
 
+use crate::firewall::Tracking;
 use crate::icmp_error::{self, Problem};
 use crate::{Continuation, Path, Verdict, encapsulate};
-use coax_tables::{DropReason, NetworkId, NetworkRow};
+use coax_tables::{DomainId, DropReason, NetworkId, NetworkRow};
 use coax_wire::{Ethernet, VlanTag};
 
 /// Which part of a datagram an IP packet is.
@@ -55,7 +56,8 @@ pub struct Meta {
     pub fragment_header: u32,
     /// Flags of the port's row.
     pub port_flags: u32,
-    /// The address plan of the port's network (`PortRow::scope`): its router's number.
+    /// The address plan of the port's network (`PortRow::scope`): its router's number. Where the frame is about to be
+    /// handed to a port, that one's.
     pub scope: u32,
     /// Hops that a tunnel packet of the frame may still take.
     pub hops: u32,
@@ -98,6 +100,11 @@ pub struct Meta {
     pub problem: Problem,
     /// In whose name the sender is told that its packet is refused, IPv4 in mapped form.
     pub speaker: [u8; 16],
+    /// Whose firewall policy the frame meets: that of the port by which it enters, then that of the port
+    /// by which it leaves.
+    pub policy: DomainId,
+    /// What the firewall knows of the frame's connection.
+    pub tracking: Tracking,
     /// Where headers of answers to the sender are put together.
     pub scratch: [u8; Meta::SCRATCH],
     /// The refused packet as far as it is quoted.
@@ -200,6 +207,8 @@ impl Meta {
             },
             problem: Problem::NoRoute,
             speaker: [0; 16],
+            policy: DomainId(0),
+            tracking: Tracking::EMPTY,
             scratch: [0; Self::SCRATCH],
             quote: [0; icmp_error::QUOTE_WORDS],
         }
@@ -212,6 +221,8 @@ impl Meta {
         self.slot = 0;
         self.flags = 0;
         self.hops = encapsulate::HOPS;
+        self.policy = DomainId(0);
+        self.tracking.judged = 0;
         self.tag_count = 0;
         self.traffic_class = 0;
         self.out_slot = 0;
@@ -251,6 +262,13 @@ impl Meta {
     pub(crate) fn tell(&mut self, problem: Problem) {
         self.problem = problem;
         self.flags |= Self::TELLS;
+    }
+
+    /// Hands the frame over to `place`.
+    #[inline(always)]
+    pub(crate) fn go_on(&mut self, place: Continuation) -> Verdict {
+        self.continuation = place;
+        Verdict::Continue
     }
 
     /// Bytes that the frame's tags take.

@@ -46,6 +46,7 @@ fn admit<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta, port: &Por
     meta.own_ipv4 = port.ipv4;
     words::copy(&port.ipv6, &mut meta.own_ipv6);
     meta.scope = port.scope;
+    meta.policy = port.policy;
     if port.has(PortRow::VLAN_TRANSPARENT) {
         meta.flags |= Meta::TAGS_ALLOWED;
     }

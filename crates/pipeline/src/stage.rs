@@ -61,6 +61,8 @@ stages! {
         drops: [Truncated, Malformed, OwnAddress, UnknownAddress, AnswerLimit, RewriteFailed];
     Punt = punt, "Hands DHCP, router solicitations and DNS queries to the agent, which answers them.",
         drops: [PuntLimit];
+    Firewall = firewall, "Lets pass what belongs to a connection that policy admits.",
+        drops: [Denied, Rejected, NotAllowed, NoConnection, ConnectionQuota, ConnectionsFull, Fragment, HeaderChain, Truncated, Malformed, RewriteFailed];
     Forward = forward, "Finds where the destination MAC address lives.",
         drops: [ReservedGroup, UnknownUnicast, Hairpin, Isolated, Storm, NotHere, NoReceiver, NotRoutable, TooBig];
     Route = route, "Sends a packet to the gateway on into the network of its destination, and answers for the gateway.",

@@ -17,9 +17,11 @@ pub mod host;
 pub mod network;
 pub mod noise;
 pub mod rows;
+pub mod rules;
 pub mod scenario;
 pub mod sink;
 pub mod stand;
+pub mod state;
 pub mod tables;
 pub mod trace;
 
@@ -30,4 +32,5 @@ pub use rows::SimRows;
 pub use scenario::{Enters, Scenario};
 pub use sink::{SimSink, Tally};
 pub use stand::{Device, Stand};
+pub use state::SimState;
 pub use tables::{SimTables, Underlay};

@@ -1,8 +1,9 @@
 //! All rows of one vSwitch as plain maps.
 
 use coax_tables::{
-    AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, RouteKey, RouteRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    AddressKey, AddressRow, ClassKey, ClassRow, DomainId, DomainRow, HostRow, MacKey, MacRow,
+    NetworkId, NetworkRow, PolicyKey, PolicyRow, PortKey, PortRow, ReplicaKey, ReplicaRow,
+    RouteKey, RouteRow, ServiceKey, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use std::collections::HashMap;
 
@@ -27,6 +28,14 @@ pub struct SimRows {
     pub replicas: HashMap<ReplicaKey, ReplicaRow>,
     /// Addresses that ports may send from, beyond those in their rows.
     pub sources: HashMap<SourceKey, SourceRow>,
+    /// Classes of addresses, by prefix.
+    pub classes: HashMap<ClassKey, ClassRow>,
+    /// Classes of services, by prefix.
+    pub services: HashMap<ServiceKey, ClassRow>,
+    /// What pairs of classes may do.
+    pub policies: HashMap<PolicyKey, PolicyRow>,
+    /// Policy domains.
+    pub domains: HashMap<DomainId, DomainRow>,
 }
 
 impl SimRows {

@@ -2,6 +2,7 @@
 
 use coax_pipeline::{Stage, Verdict};
 use coax_tables::Limit;
+use std::time::Duration;
 
 use crate::{AccountingError, Device, Host, Operation, Outcome, Side, SimRows, SimTables, Stand};
 
@@ -19,6 +20,8 @@ pub struct Enters {
     pub bytes: Vec<u8>,
     /// Payload of each segment, for a frame that stands for several; else 0.
     pub segment_payload: u32,
+    /// Time that passes before it enters.
+    pub after: Duration,
 }
 
 impl Enters {
@@ -33,6 +36,7 @@ impl Enters {
             },
             bytes,
             segment_payload: 0,
+            after: Duration::ZERO,
         }
     }
 
@@ -40,6 +44,13 @@ impl Enters {
     #[must_use]
     pub const fn of_segments(mut self, payload: u32) -> Self {
         self.segment_payload = payload;
+        self
+    }
+
+    /// The frame enters when so much time has passed.
+    #[must_use]
+    pub const fn after(mut self, time: Duration) -> Self {
+        self.after = time;
         self
     }
 
@@ -141,6 +152,7 @@ impl Scenario {
         let mut outcomes = Vec::new();
         for frame in &self.frames {
             let ifindex = stand.index(frame.device);
+            host.tables.now += frame.after.as_nanos() as u64;
             outcomes.push(host.frame(frame.side, ifindex, &frame.bytes, frame.segment_payload));
             host.check_accounting()?;
         }

@@ -1,7 +1,7 @@
 //! Counters of a simulated host, and the stages that a frame went through.
 
 use coax_pipeline::{Sink, Stage};
-use coax_tables::{Counters, DropReason, Limit, Rate};
+use coax_tables::{Counters, DropReason, FlowRecord, Limit, PolicyRow, Rate, RuleCounters};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -32,6 +32,8 @@ pub struct SimSink {
     slots: RefCell<BTreeMap<u32, Tally>>,
     stages: RefCell<Vec<Stage>>,
     limits: RefCell<BTreeMap<(u32, Limit), u64>>,
+    rules: RefCell<BTreeMap<u32, RuleCounters>>,
+    flows: RefCell<Vec<FlowRecord>>,
 }
 
 impl SimSink {
@@ -65,6 +67,22 @@ impl SimSink {
     /// What the port with these counters may do only so often, it has done already.
     pub fn exhaust(&self, slot: u32, limit: Limit) {
         self.limits.borrow_mut().insert((slot, limit), EXHAUSTED);
+    }
+
+    /// Counters of the firewall rules that decided anything.
+    pub fn rules(&self) -> BTreeMap<u32, RuleCounters> {
+        self.rules.borrow().clone()
+    }
+
+    /// What each of them decided.
+    pub fn hits(&self) -> BTreeMap<u32, u64> {
+        let rules = self.rules.borrow();
+        rules.iter().map(|(rule, one)| (*rule, one.hits)).collect()
+    }
+
+    /// What the firewall reported since the last call.
+    pub fn take_flows(&self) -> Vec<FlowRecord> {
+        self.flows.take()
     }
 
     fn change(&self, slot: u32, change: impl FnOnce(&mut Tally)) {
@@ -125,5 +143,18 @@ impl Sink for SimSink {
 
     fn dropped(&self, slot: u32, reason: DropReason) {
         self.change(slot, |tally| *tally.drops.entry(reason).or_default() += 1);
+    }
+
+    fn hit(&self, rule: u32, time: u64) {
+        if rule != PolicyRow::NO_RULE {
+            let mut rules = self.rules.borrow_mut();
+            let counters = rules.entry(rule).or_default();
+            counters.hits += 1;
+            counters.last_hit = time;
+        }
+    }
+
+    fn flow(&self, record: &mut FlowRecord) {
+        self.flows.borrow_mut().push(*record);
     }
 }

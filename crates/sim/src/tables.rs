@@ -1,15 +1,19 @@
 //! Rows and routes of one simulated host, as the pipeline sees them.
 
-use crate::SimRows;
-use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Tables};
+use crate::{SimRows, SimState};
+use coax_pipeline::{Clock, Family, Memory, Path, PathQuery, PathState, Repeat, Tables};
 use coax_tables::{
-    AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, RouteKey, RouteRow, ShutRow, SourceKey, SourceRow, TunnelKey,
-    TunnelRow,
+    AddressKey, AddressRow, ClassKey, ClassRow, ConnectionBucket, DomainId, DomainRow,
+    FragmentBucket, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PolicyKey, PolicyRow, PortKey,
+    PortRow, ReplicaKey, ReplicaRow, RouteKey, RouteRow, ServiceKey, ShutRow, SourceKey, SourceRow,
+    TunnelKey, TunnelRow,
 };
 use coax_wire::ip;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use zerocopy::{Immutable, IntoBytes};
 
 /// One way to a VTEP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +94,8 @@ pub struct SimTables {
     pub shut: RefCell<BTreeMap<u32, ShutRow>>,
     /// What the pipeline has noted of shared addresses, until `take_notes` makes rows of it.
     pub notes: RefCell<Vec<Note>>,
+    /// What is remembered between frames.
+    pub state: SimState,
 }
 
 /// A row that the pipeline writes by itself.
@@ -113,6 +119,30 @@ impl SimTables {
     }
 }
 
+impl Memory for SimTables {
+    fn load(&self, word: &AtomicU64) -> u64 {
+        word.load(Relaxed)
+    }
+
+    fn store(&self, word: &AtomicU64, value: u64) {
+        word.store(value, Relaxed);
+    }
+
+    fn publish(&self, word: &AtomicU64, value: u64) {
+        word.store(value, Relaxed);
+    }
+
+    fn add(&self, word: &AtomicU64, value: u64) -> u64 {
+        word.fetch_add(value, Relaxed)
+    }
+
+    fn replace(&self, word: &AtomicU64, old: u64, new: u64) -> u64 {
+        match word.compare_exchange(old, new, Relaxed, Relaxed) {
+            Ok(found) | Err(found) => found,
+        }
+    }
+}
+
 impl Clock for SimTables {
     fn now(&self) -> u64 {
         self.now
@@ -127,6 +157,26 @@ fn begins_with(key: &RouteKey, prefix: &RouteKey) -> bool {
         let mask = 0x80 >> (bit % 8);
         key[bit / 8] & mask == bytes[bit / 8] & mask
     })
+}
+
+/// The row of the longest prefix that `key` begins with, found by looking at all of them. Keys are a
+/// length, then the bytes that it counts the bits of.
+fn longest<'a, K: IntoBytes + Immutable, V>(
+    rows: &'a HashMap<K, V>,
+    key: &K,
+    length: impl Fn(&K) -> u32,
+) -> Option<&'a V> {
+    let data = &key.as_bytes()[4..];
+    let fits = |row: &K| {
+        (0..length(row) as usize).all(|bit| {
+            let at = |bytes: &[u8]| bytes[bit / 8] & 0x80 >> (bit % 8);
+            at(&row.as_bytes()[4..]) == at(data)
+        })
+    };
+    rows.iter()
+        .filter(|(row, _)| fits(row))
+        .max_by_key(|(row, _)| length(row))
+        .map(|(_, value)| value)
 }
 
 impl Tables for SimTables {
@@ -183,6 +233,42 @@ impl Tables for SimTables {
 
     fn set_mac(&self, key: &MacKey, row: &MacRow) {
         self.notes.borrow_mut().push(Note::Mac(*key, *row));
+    }
+
+    fn domain(&self, key: &DomainId) -> Option<&DomainRow> {
+        self.rows.domains.get(key)
+    }
+
+    fn class(&self, key: &ClassKey) -> Option<&ClassRow> {
+        longest(&self.rows.classes, key, |row| row.prefix_length)
+    }
+
+    fn service(&self, key: &ServiceKey) -> Option<&ClassRow> {
+        longest(&self.rows.services, key, |row| row.prefix_length)
+    }
+
+    fn policy(&self, key: &PolicyKey) -> Option<&PolicyRow> {
+        self.rows.policies.get(key)
+    }
+
+    fn connection_mask(&self) -> u32 {
+        self.state.connections.len() as u32 - 1
+    }
+
+    fn connections(&self, index: u32) -> Option<&ConnectionBucket> {
+        self.state.connections.get(index as usize)
+    }
+
+    fn usage(&self, key: &DomainId) -> Option<&AtomicU64> {
+        self.state.usage.get(key.0 as usize)
+    }
+
+    fn fragment_mask(&self) -> u32 {
+        self.state.fragments.len() as u32 - 1
+    }
+
+    fn fragments(&self, index: u32) -> Option<&FragmentBucket> {
+        self.state.fragments.get(index as usize)
     }
 
     fn path(&self, query: &PathQuery<'_>, path: &mut Path) -> PathState {

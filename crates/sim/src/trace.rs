@@ -7,15 +7,19 @@
 
 use crate::tables::Way;
 use crate::{Host, Outcome, Side, SimSink, SimTables};
-use coax_pipeline::{Clock, Family, Path, PathQuery, PathState, Repeat, Sink, Stage, Tables};
+use coax_pipeline::{
+    Clock, Family, Memory, Path, PathQuery, PathState, Repeat, Sink, Stage, Tables,
+};
 use coax_tables::{
-    AddressKey, AddressRow, DropReason, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow,
-    PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, RouteKey, RouteRow, ShutRow, SourceKey,
-    SourceRow, TunnelKey, TunnelRow,
+    AddressKey, AddressRow, ClassKey, ClassRow, ConnectionBucket, DomainId, DomainRow, DropReason,
+    FlowRecord, FragmentBucket, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow, PolicyKey,
+    PolicyRow, PortKey, PortRow, Rate, ReplicaKey, ReplicaRow, RouteKey, RouteRow, ServiceKey,
+    ShutRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::AtomicU64;
 
 /// A question to the underlay whose answer does not depend on the packet's size.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -73,6 +77,14 @@ pub enum Lookup {
     Source(SourceKey, Option<SourceRow>),
     /// Whether a guard has shut a port, by its counters; only looked up for ports that are shut.
     Shut(u32, ShutRow),
+    /// A policy domain.
+    Domain(DomainId, Option<DomainRow>),
+    /// The class of an address.
+    Class(ClassKey, Option<ClassRow>),
+    /// The class of a service.
+    Service(ServiceKey, Option<ClassRow>),
+    /// What a combination of classes may do.
+    Policy(PolicyKey, Option<PolicyRow>),
     /// The way through the underlay, for a packet of so many bytes.
     Path {
         /// What was asked.
@@ -163,6 +175,28 @@ impl Clock for Recorder<'_> {
     }
 }
 
+impl Memory for Recorder<'_> {
+    fn load(&self, word: &AtomicU64) -> u64 {
+        self.tables.load(word)
+    }
+
+    fn store(&self, word: &AtomicU64, value: u64) {
+        self.tables.store(word, value);
+    }
+
+    fn publish(&self, word: &AtomicU64, value: u64) {
+        self.tables.publish(word, value);
+    }
+
+    fn add(&self, word: &AtomicU64, value: u64) -> u64 {
+        self.tables.add(word, value)
+    }
+
+    fn replace(&self, word: &AtomicU64, old: u64, new: u64) -> u64 {
+        self.tables.replace(word, old, new)
+    }
+}
+
 impl Tables for Recorder<'_> {
     fn host(&self) -> Option<&HostRow> {
         let row = self.tables.host();
@@ -179,6 +213,30 @@ impl Tables for Recorder<'_> {
         tunnel(TunnelKey) -> TunnelRow = Tunnel;
         replica(ReplicaKey) -> ReplicaRow = Replica;
         source(SourceKey) -> SourceRow = Source;
+        domain(DomainId) -> DomainRow = Domain;
+        class(ClassKey) -> ClassRow = Class;
+        service(ServiceKey) -> ClassRow = Service;
+        policy(PolicyKey) -> PolicyRow = Policy;
+    }
+
+    fn connection_mask(&self) -> u32 {
+        self.tables.connection_mask()
+    }
+
+    fn connections(&self, index: u32) -> Option<&ConnectionBucket> {
+        self.tables.connections(index)
+    }
+
+    fn usage(&self, key: &DomainId) -> Option<&AtomicU64> {
+        self.tables.usage(key)
+    }
+
+    fn fragment_mask(&self) -> u32 {
+        self.tables.fragment_mask()
+    }
+
+    fn fragments(&self, index: u32) -> Option<&FragmentBucket> {
+        self.tables.fragments(index)
     }
 
     fn path(&self, query: &PathQuery<'_>, path: &mut Path) -> PathState {
@@ -255,92 +313,16 @@ impl Sink for Recorder<'_> {
     fn dropped(&self, slot: u32, reason: DropReason) {
         self.sink.dropped(slot, reason);
     }
+
+    fn hit(&self, rule: u32, time: u64) {
+        self.sink.hit(rule, time);
+    }
+
+    fn flow(&self, record: &mut FlowRecord) {
+        self.sink.flow(record);
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::stand::{Device, Stand, Vtep, host_row};
-    use crate::{SimRows, craft};
-    use coax_pipeline::Verdict;
-    use coax_wire::MacAddress;
-
-    const HERE: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
-    const THERE: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
-    const NETWORK: NetworkId = NetworkId(100);
-
-    fn host() -> Host {
-        let mut rows = SimRows::new(host_row());
-        let port = PortRow {
-            network: NETWORK,
-            slot: 1,
-            mtu: 1500,
-            mac: HERE,
-            ..PortRow::default()
-        };
-        rows.port(2, port);
-        let behind = MacRow {
-            vtep: Vtep::PEER.row(false),
-            mtu: 1500,
-            ..MacRow::default()
-        };
-        rows.mac(NETWORK, THERE, behind);
-        let tables = SimTables {
-            rows,
-            ..SimTables::default()
-        };
-        Host::new(tables, Stand::default().sending())
-    }
-
-    fn frame() -> Vec<u8> {
-        craft::ethernet(THERE, HERE, craft::EXPERIMENT, &[7; 50])
-    }
-
-    #[test]
-    fn what_is_not_known_of_the_underlay_is_asked_and_then_decides() {
-        let host = host();
-        let first = trace(&host, &Ways::new(), Side::Port, 2, &frame());
-        assert_eq!(first.outcome.reason, Some(DropReason::NoPath));
-        let question = *first.unanswered.first().unwrap();
-        assert_eq!(question.destination, Vtep::PEER.address(false));
-
-        let way = Way {
-            path: Path {
-                ifindex: Stand::default().index(Device::Up1),
-                ..Path::default()
-            },
-            resolved: true,
-            mtu: 1600,
-        };
-        let ways = Ways::from([(question, Some(way))]);
-        let second = trace(&host, &ways, Side::Port, 2, &frame());
-        assert_eq!(second.outcome.verdict, Verdict::Send);
-        assert!(second.unanswered.is_empty());
-    }
-
-    #[test]
-    fn every_lookup_is_noted_under_its_stage() {
-        let host = host();
-        let traced = trace(&host, &Ways::new(), Side::Port, 2, &frame());
-        let of = |stage| {
-            let step = traced.steps.iter().find(|step| step.stage == stage);
-            step.map(|step| step.lookups.clone()).unwrap()
-        };
-        let key = MacKey::new(NETWORK, THERE);
-        let row = host.tables.rows.macs.get(&key).copied();
-        assert!(row.is_some());
-        assert_eq!(of(Stage::Forward), [Lookup::Mac(key, row)]);
-        assert!(matches!(of(Stage::Port)[..], [Lookup::Port(_, Some(_))]));
-        let stages: Vec<Stage> = traced.steps.iter().map(|step| step.stage).collect();
-        assert_eq!(stages, traced.outcome.stages);
-    }
-
-    #[test]
-    fn a_traced_frame_ends_as_an_ordinary_one() {
-        let mut host = host();
-        let traced = trace(&host, &Ways::new(), Side::Port, 2, &frame()).outcome;
-        host.tables.underlay = crate::Underlay::new();
-        assert_eq!(traced, host.port(2, &frame()));
-    }
-}
+mod tests;

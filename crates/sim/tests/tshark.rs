@@ -99,7 +99,7 @@ fn wireshark_finds_nothing_wrong() {
     let answers = matching(
         file.path(),
         "!vxlan && (arp.opcode == 2 || icmpv6.type == 136 || icmpv6.type in {1..4, 129} \
-            || icmp.type in {0, 3, 11})",
+            || icmp.type in {0, 3, 11} || (tcp.flags.reset == 1 && !icmp && !icmpv6))",
     );
     assert_eq!(tunnels.len() + answers.len(), frames.len());
     assert!(tunnels.len() > 100 && answers.len() > 30);

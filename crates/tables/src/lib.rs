@@ -10,9 +10,13 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod address;
+pub mod connection;
+mod connection_state;
 pub mod counters;
 pub mod drop_reason;
+pub mod flow;
 pub mod forwarding;
+pub mod fragment;
 pub mod guard;
 pub mod host;
 pub mod limit;
@@ -23,9 +27,13 @@ pub mod punt;
 pub mod route;
 
 pub use address::{AddressKey, AddressRow};
+pub use connection::{ConnectionBucket, ConnectionKey, ConnectionWords, Tag};
+pub use connection_state::{ConnectionState, ConnectionTraits};
 pub use counters::{Counters, FABRIC_SLOT, drop_index};
 pub use drop_reason::DropReason;
+pub use flow::FlowRecord;
 pub use forwarding::{MacKey, MacRow, TunnelKey, TunnelRow};
+pub use fragment::{Extent, FragmentBucket, FragmentKey, FragmentState, FragmentWords};
 pub use guard::{ShutRow, SourceKey, SourceRow};
 pub use host::HostRow;
 pub use limit::{Limit, Rate};
@@ -38,4 +46,4 @@ pub use punt::{PUNT_BYTES, PuntHeader, PuntKind, PuntRecord};
 pub use route::{RouteKey, RouteRow};
 
 /// Version of the layout of all rows and maps together.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;

@@ -8,7 +8,8 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Names a policy domain (a project with a firewall) inside one vSwitch; 0: no firewall.
+/// Names a policy domain (a project with a firewall) inside one vSwitch; 0: no firewall. The domain
+/// table is an array, so numbers are given from 1 on, the smallest free one first.
 #[derive(
     Clone,
     Copy,

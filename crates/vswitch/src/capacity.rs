@@ -25,6 +25,18 @@ pub struct Capacity {
     pub sources: u32,
     /// Prefixes that routers know.
     pub routes: u32,
+    /// Prefixes that firewall rules name, of all policy tables; twice that many while policy changes.
+    pub classes: u32,
+    /// Services that firewall rules name, of all policy tables, as prefixes of ports.
+    pub services: u32,
+    /// Combinations of classes that rules decide, of all policy tables.
+    pub policies: u32,
+    /// Policy domains: projects with a firewall that have a port here.
+    pub domains: u32,
+    /// Connections of the firewall. Unlike tables, this memory is taken at once: some 104 bytes each.
+    pub connections: u32,
+    /// Datagrams in fragments that are on their way at a time; 72 bytes each, taken at once.
+    pub fragments: u32,
 }
 
 impl Default for Capacity {
@@ -38,6 +50,12 @@ impl Default for Capacity {
             replicas: 524_288,
             sources: 65_536,
             routes: 65_536,
+            classes: 262_144,
+            services: 65_536,
+            policies: 524_288,
+            domains: 1024,
+            connections: 262_144,
+            fragments: 8192,
         }
     }
 }
@@ -47,7 +65,7 @@ impl Default for Capacity {
 pub enum ParseCapacityError {
     /// There is no such table.
     #[error(
-        "no table `{0}`: write ports, networks, macs, addresses, tunnels, replicas, sources or routes, as in `macs=500000,ports=200`"
+        "no table `{0}`: write ports, networks, macs, addresses, tunnels, replicas, sources, routes, classes, services, policies, domains, connections or fragments, as in `macs=500000,ports=200`"
     )]
     Table(String),
     /// The number is missing, no number, zero or above 16 million.
@@ -70,7 +88,25 @@ impl Capacity {
             Table::Replicas => self.replicas,
             Table::Sources => self.sources,
             Table::Routes => self.routes,
+            Table::Classes => self.classes,
+            Table::Services => self.services,
+            Table::Policies => self.policies,
+            Table::Domains => self.domains,
         }
+    }
+
+    /// Buckets of the connection table: a power of two, with room for at least as many.
+    pub const fn connection_buckets(&self) -> u32 {
+        self.connections
+            .div_ceil(coax_tables::connection::WAYS as u32)
+            .next_power_of_two()
+    }
+
+    /// Buckets of the fragment table.
+    pub const fn fragment_buckets(&self) -> u32 {
+        self.fragments
+            .div_ceil(coax_tables::fragment::WAYS as u32)
+            .next_power_of_two()
     }
 
     fn of_mut(&mut self, table: &str) -> Option<&mut u32> {
@@ -83,6 +119,12 @@ impl Capacity {
             "replicas" => &mut self.replicas,
             "sources" => &mut self.sources,
             "routes" => &mut self.routes,
+            "classes" => &mut self.classes,
+            "services" => &mut self.services,
+            "policies" => &mut self.policies,
+            "domains" => &mut self.domains,
+            "connections" => &mut self.connections,
+            "fragments" => &mut self.fragments,
             _ => return None,
         })
     }
@@ -120,10 +162,16 @@ impl fmt::Display for Capacity {
             replicas,
             sources,
             routes,
+            classes,
+            services,
+            policies,
+            domains,
+            connections,
+            fragments,
         } = self;
         write!(
             f,
-            "ports={ports},networks={networks},macs={macs},addresses={addresses},tunnels={tunnels},replicas={replicas},sources={sources},routes={routes}"
+            "ports={ports},networks={networks},macs={macs},addresses={addresses},tunnels={tunnels},replicas={replicas},sources={sources},routes={routes},classes={classes},services={services},policies={policies},domains={domains},connections={connections},fragments={fragments}"
         )
     }
 }

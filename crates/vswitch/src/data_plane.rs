@@ -1,7 +1,8 @@
 //! The trait between the agent and what forwards frames.
 
-use crate::{Punts, RowOperation, Rows, Table};
-use coax_tables::{Counters, DropReason, ShutRow};
+use crate::{Connection, Punts, RowOperation, Rows, Table};
+use coax_tables::{Counters, DomainId, DropReason, RuleCounters, ShutRow};
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// On which side of the vSwitch a device is.
@@ -154,6 +155,47 @@ pub trait DataPlane: Send {
     /// # Errors
     /// `Kernel` with the reason.
     fn prepare_injection(&mut self, device: &str) -> Result<(), DataPlaneError>;
+
+    /// Counters of firewall rules by the number that policy rows give them. A rule that never
+    /// decided anything is absent.
+    ///
+    /// # Errors
+    /// `Kernel` when they cannot be read.
+    fn rule_counters(&self) -> Result<BTreeMap<u32, RuleCounters>, DataPlaneError>;
+
+    /// Removes the counters of a rule that is gone, before another one gets its number.
+    ///
+    /// # Errors
+    /// `Kernel` when they cannot be removed.
+    fn forget_rule(&mut self, rule: u32) -> Result<(), DataPlaneError>;
+
+    /// All connections of the firewall. Programs go on while they are read, so each is as it was at some
+    /// moment, and not all at the same one.
+    ///
+    /// # Errors
+    /// `Kernel` when they cannot be read.
+    fn connections(&self) -> Result<Vec<Connection>, DataPlaneError>;
+
+    /// Ends the connections that `wanted` accepts; says how many.
+    ///
+    /// # Errors
+    /// `Kernel` when they cannot be changed.
+    fn end_connections(
+        &mut self,
+        wanted: &dyn Fn(&Connection) -> bool,
+    ) -> Result<usize, DataPlaneError>;
+
+    /// Takes connections of another host over, whose port has moved here, for the policy of `domain`. Those
+    /// that are here already or find no room are left out; says how many were taken. Policy judges each
+    /// when its next packet comes.
+    ///
+    /// # Errors
+    /// `Kernel` when they cannot be written.
+    fn adopt_connections(
+        &mut self,
+        connections: &[Connection],
+        domain: DomainId,
+    ) -> Result<usize, DataPlaneError>;
 
     /// How full each table is.
     ///

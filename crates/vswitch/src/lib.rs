@@ -4,6 +4,7 @@
 //! (`kernel`) or plain memory (`memory`, for tests and simulation).
 
 pub mod capacity;
+pub mod connections;
 pub mod data_plane;
 pub mod kernel;
 pub mod memory;
@@ -11,6 +12,7 @@ pub mod punt;
 pub mod rows;
 
 pub use capacity::{Capacity, ParseCapacityError};
+pub use connections::{Connection, ConnectionMemory, End};
 pub use data_plane::{Attachment, DataPlane, DataPlaneError, SlotCounters, TableUsage};
 pub use kernel::{KernelDataPlane, KernelOptions};
 pub use memory::MemoryDataPlane;

@@ -1,10 +1,10 @@
 //! A data plane in memory: rows are kept and read back, nothing is forwarded.
 
 use crate::{
-    Attachment, DataPlane, DataPlaneError, Punts, Row, RowOperation, Rows, SlotCounters, Table,
-    TableUsage,
+    Attachment, Connection, DataPlane, DataPlaneError, Punts, Row, RowOperation, Rows,
+    SlotCounters, Table, TableUsage,
 };
-use coax_tables::ShutRow;
+use coax_tables::{DomainId, RuleCounters, ShutRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows that one table of a `MemoryDataPlane` takes unless told otherwise.
@@ -17,6 +17,8 @@ pub struct MemoryDataPlane {
     attached: BTreeSet<(u32, Attachment)>,
     counters: BTreeMap<u32, SlotCounters>,
     shut: BTreeMap<u32, ShutRow>,
+    rules: BTreeMap<u32, RuleCounters>,
+    connections: Vec<Connection>,
     capacity: BTreeMap<Table, u32>,
     operations: Vec<RowOperation>,
 }
@@ -44,6 +46,11 @@ impl MemoryDataPlane {
         self.counters.insert(slot, counters);
     }
 
+    /// Sets what `rule_counters` answers for `rule`.
+    pub fn set_rule_counters(&mut self, rule: u32, counters: RuleCounters) {
+        self.rules.insert(rule, counters);
+    }
+
     fn capacity(&self, table: Table) -> u32 {
         self.capacity
             .get(&table)
@@ -62,6 +69,10 @@ impl MemoryDataPlane {
             Row::Route(key, _) => self.rows.routes.contains_key(key),
             Row::Network(key, _) => self.rows.networks.contains_key(key),
             Row::Port(key, _) => self.rows.ports.contains_key(key),
+            Row::Class(key, _) => self.rows.classes.contains_key(key),
+            Row::Service(key, _) => self.rows.services.contains_key(key),
+            Row::Policy(key, _) => self.rows.policies.contains_key(key),
+            Row::Domain(key, _) => self.rows.domains.contains_key(key),
         }
     }
 }
@@ -126,6 +137,42 @@ impl DataPlane for MemoryDataPlane {
             what: "send frames as a VM".to_owned(),
             source: "rows in memory forward nothing".into(),
         })
+    }
+
+    fn rule_counters(&self) -> Result<BTreeMap<u32, RuleCounters>, DataPlaneError> {
+        Ok(self.rules.clone())
+    }
+
+    fn forget_rule(&mut self, rule: u32) -> Result<(), DataPlaneError> {
+        self.rules.remove(&rule);
+        Ok(())
+    }
+
+    fn connections(&self) -> Result<Vec<Connection>, DataPlaneError> {
+        Ok(self.connections.clone())
+    }
+
+    fn end_connections(
+        &mut self,
+        wanted: &dyn Fn(&Connection) -> bool,
+    ) -> Result<usize, DataPlaneError> {
+        let before = self.connections.len();
+        self.connections.retain(|connection| !wanted(connection));
+        Ok(before - self.connections.len())
+    }
+
+    fn adopt_connections(
+        &mut self,
+        connections: &[Connection],
+        domain: DomainId,
+    ) -> Result<usize, DataPlaneError> {
+        let adopted = connections.iter().map(|connection| Connection {
+            domain,
+            rule: 0,
+            ..connection.clone()
+        });
+        self.connections.extend(adopted);
+        Ok(connections.len())
     }
 
     fn usage(&self) -> Result<Vec<TableUsage>, DataPlaneError> {

@@ -1,8 +1,9 @@
 //! Rows of all tables as values: what an agent wants, what a data plane holds, what changes.
 
 use coax_tables::{
-    AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, RouteKey, RouteRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    AddressKey, AddressRow, ClassKey, ClassRow, DomainId, DomainRow, HostRow, MacKey, MacRow,
+    NetworkId, NetworkRow, PolicyKey, PolicyRow, PortKey, PortRow, ReplicaKey, ReplicaRow,
+    RouteKey, RouteRow, ServiceKey, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,11 +29,19 @@ pub enum Table {
     Networks,
     /// Local ports.
     Ports,
+    /// Classes of addresses.
+    Classes,
+    /// Classes of services.
+    Services,
+    /// What pairs of classes may do.
+    Policies,
+    /// Policy domains.
+    Domains,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Host,
         Self::Tunnels,
         Self::Macs,
@@ -42,6 +51,10 @@ impl Table {
         Self::Routes,
         Self::Networks,
         Self::Ports,
+        Self::Classes,
+        Self::Services,
+        Self::Policies,
+        Self::Domains,
     ];
 
     /// The name that users see, and that the table's capacity option has.
@@ -56,6 +69,10 @@ impl Table {
             Self::Routes => "routes",
             Self::Networks => "networks",
             Self::Ports => "ports",
+            Self::Classes => "classes",
+            Self::Services => "services",
+            Self::Policies => "policies",
+            Self::Domains => "domains",
         }
     }
 }
@@ -87,6 +104,14 @@ pub enum RowKey {
     Network(NetworkId),
     /// Key of the port table.
     Port(PortKey),
+    /// Key of the class table.
+    Class(ClassKey),
+    /// Key of the service table.
+    Service(ServiceKey),
+    /// Key of the policy table.
+    Policy(PolicyKey),
+    /// Key of the domain table.
+    Domain(DomainId),
 }
 
 impl RowKey {
@@ -102,6 +127,10 @@ impl RowKey {
             Self::Route(_) => Table::Routes,
             Self::Network(_) => Table::Networks,
             Self::Port(_) => Table::Ports,
+            Self::Class(_) => Table::Classes,
+            Self::Service(_) => Table::Services,
+            Self::Policy(_) => Table::Policies,
+            Self::Domain(_) => Table::Domains,
         }
     }
 }
@@ -127,6 +156,14 @@ pub enum Row {
     Network(NetworkId, NetworkRow),
     /// A local port.
     Port(PortKey, PortRow),
+    /// The class of a prefix of addresses.
+    Class(ClassKey, ClassRow),
+    /// The class of a prefix of services.
+    Service(ServiceKey, ClassRow),
+    /// What a pair of classes may do.
+    Policy(PolicyKey, PolicyRow),
+    /// A policy domain.
+    Domain(DomainId, DomainRow),
 }
 
 impl Row {
@@ -142,6 +179,10 @@ impl Row {
             Self::Route(key, _) => RowKey::Route(key),
             Self::Network(key, _) => RowKey::Network(key),
             Self::Port(key, _) => RowKey::Port(key),
+            Self::Class(key, _) => RowKey::Class(key),
+            Self::Service(key, _) => RowKey::Service(key),
+            Self::Policy(key, _) => RowKey::Policy(key),
+            Self::Domain(key, _) => RowKey::Domain(key),
         }
     }
 }
@@ -176,6 +217,14 @@ pub struct Rows {
     pub networks: BTreeMap<NetworkId, NetworkRow>,
     /// Local ports.
     pub ports: BTreeMap<PortKey, PortRow>,
+    /// Classes of addresses.
+    pub classes: BTreeMap<ClassKey, ClassRow>,
+    /// Classes of services.
+    pub services: BTreeMap<ServiceKey, ClassRow>,
+    /// What pairs of classes may do.
+    pub policies: BTreeMap<PolicyKey, PolicyRow>,
+    /// Policy domains.
+    pub domains: BTreeMap<DomainId, DomainRow>,
 }
 
 impl Rows {
@@ -191,6 +240,10 @@ impl Rows {
             Row::Route(key, row) => drop(self.routes.insert(key, row)),
             Row::Network(key, row) => drop(self.networks.insert(key, row)),
             Row::Port(key, row) => drop(self.ports.insert(key, row)),
+            Row::Class(key, row) => drop(self.classes.insert(key, row)),
+            Row::Service(key, row) => drop(self.services.insert(key, row)),
+            Row::Policy(key, row) => drop(self.policies.insert(key, row)),
+            Row::Domain(key, row) => drop(self.domains.insert(key, row)),
         }
     }
 
@@ -209,6 +262,10 @@ impl Rows {
             RowKey::Route(key) => self.routes.remove(key).is_some(),
             RowKey::Network(key) => self.networks.remove(key).is_some(),
             RowKey::Port(key) => self.ports.remove(key).is_some(),
+            RowKey::Class(key) => self.classes.remove(key).is_some(),
+            RowKey::Service(key) => self.services.remove(key).is_some(),
+            RowKey::Policy(key) => self.policies.remove(key).is_some(),
+            RowKey::Domain(key) => self.domains.remove(key).is_some(),
         }
     }
 
@@ -232,6 +289,10 @@ impl Rows {
             Table::Routes => self.routes.len(),
             Table::Networks => self.networks.len(),
             Table::Ports => self.ports.len(),
+            Table::Classes => self.classes.len(),
+            Table::Services => self.services.len(),
+            Table::Policies => self.policies.len(),
+            Table::Domains => self.domains.len(),
         }
     }
 
@@ -266,5 +327,21 @@ impl Rows {
                     .map(|(key, row)| Row::Network(*key, *row)),
             )
             .chain(self.ports.iter().map(|(key, row)| Row::Port(*key, *row)))
+            .chain(self.classes.iter().map(|(key, row)| Row::Class(*key, *row)))
+            .chain(
+                self.services
+                    .iter()
+                    .map(|(key, row)| Row::Service(*key, *row)),
+            )
+            .chain(
+                self.policies
+                    .iter()
+                    .map(|(key, row)| Row::Policy(*key, *row)),
+            )
+            .chain(
+                self.domains
+                    .iter()
+                    .map(|(key, row)| Row::Domain(*key, *row)),
+            )
     }
 }

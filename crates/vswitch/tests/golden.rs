@@ -33,6 +33,9 @@ fn test_runs_do_what_every_file_says() {
             if executor.tallies() != case.tallies {
                 wrong.push(format!("{name}: {:?}", executor.tallies()));
             }
+            if executor.hits() != case.hits {
+                wrong.push(format!("{name}: rules {:?}", executor.hits()));
+            }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         assert!(played > LEAST, "only {played} cases");
@@ -60,6 +63,9 @@ fn real_packets_do_what_every_file_says() {
             }
             if wire.executor.tallies() != case.tallies {
                 wrong.push(format!("{name}: {:?}", wire.executor.tallies()));
+            }
+            if wire.executor.hits() != case.hits {
+                wrong.push(format!("{name}: rules {:?}", wire.executor.hits()));
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -1,9 +1,13 @@
 //! The kernel takes the programs, and pins survive whoever made them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use aya::maps::{Array, Map, MapData};
+use coax_netlink::ScopedNamespace;
+use coax_pipeline::Continuation;
 use coax_tables::{MacKey, MacRow, NetworkId};
 use coax_vswitch::{
-    Capacity, DataPlane, DataPlaneError, KernelDataPlane, KernelOptions, Row, RowOperation,
+    Attachment, Capacity, DataPlane, DataPlaneError, KernelDataPlane, KernelOptions, Row,
+    RowOperation,
 };
 use coax_wire::MacAddress;
 use std::path::PathBuf;
@@ -46,6 +50,12 @@ const SMALL: Capacity = Capacity {
     replicas: 8,
     sources: 4,
     routes: 4,
+    classes: 4,
+    services: 4,
+    policies: 4,
+    domains: 4,
+    connections: 128,
+    fragments: 32,
 };
 
 fn mac(last: u8) -> RowOperation {
@@ -65,7 +75,6 @@ fn rows_survive_and_a_full_table_keeps_what_it_has() {
     let mut plane = pins.open(SMALL, false).unwrap();
     let verified = plane.verified_instructions();
     assert!(verified.iter().all(|(_, instructions)| *instructions > 0));
-    eprintln!("{verified:?}");
     plane.apply(&mac(1)).unwrap();
     plane.apply(&mac(2)).unwrap();
     let error = plane.apply(&mac(3)).unwrap_err();
@@ -99,4 +108,45 @@ fn other_sizes_are_refused_and_can_be_taken_over() {
     assert!(error.to_string().contains("--take-over-layout"));
     pins.open(larger, true).unwrap();
     pins.open(larger, false).unwrap();
+}
+
+/// The programs that those attached to the loopback device can call, by their place; 0: none. There is one list of them.
+fn called(pins: &Pins) -> Vec<u32> {
+    let folder = pins.0.join("programs/port-1");
+    let arrays: Vec<_> = std::fs::read_dir(folder).unwrap().collect();
+    let [array] = &arrays[..] else {
+        panic!("{arrays:?}");
+    };
+    let array = MapData::from_pin(array.as_ref().unwrap().path()).unwrap();
+    // The kernel tells the programs' numbers as if they were the values of an ordinary array.
+    let array = Array::<_, u32>::try_from(Map::Array(array)).unwrap();
+    let places = Continuation::ALL.iter();
+    places
+        .map(|place| array.get(&(*place as u32), 0).unwrap_or_default())
+        .collect()
+}
+
+#[test]
+fn programs_keep_those_that_they_call_while_they_are_attached() {
+    let namespace = ScopedNamespace::create("coax-stand-called").unwrap();
+    let run = || {
+        let pins = Pins::new("called");
+        let mut plane = pins.open(SMALL, false).unwrap();
+        plane.attach(1, Attachment::Port).unwrap();
+        drop(plane);
+        let before = called(&pins);
+        assert!(before.iter().all(|program| *program > 0), "{before:?}");
+        let mut plane = pins.open(SMALL, false).unwrap();
+        assert_eq!(called(&pins), before);
+        plane.attach(1, Attachment::Port).unwrap();
+        let after = called(&pins);
+        let both = before.iter().zip(&after);
+        assert!(
+            both.clone().all(|(old, new)| *new > 0 && new != old),
+            "{after:?}"
+        );
+        plane.detach(1, Attachment::Port).unwrap();
+        assert!(!pins.0.join("programs/port-1").exists());
+    };
+    namespace.run(run).unwrap();
 }

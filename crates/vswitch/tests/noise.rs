@@ -101,15 +101,23 @@ fn compare(executor: &mut Executor, scenario: &Scenario) -> Result<(), TestCaseE
         );
     }
     prop_assert_eq!(executor.tallies(), host.sink.tallies());
+    prop_assert_eq!(executor.hits(), host.sink.hits());
     Ok(())
 }
 
 fn compare_packets(wire: &mut Wire<'_>, mut scenario: Scenario) -> Result<(), TestCaseError> {
-    let (_, outcomes) = scenario.play(&wire.executor.stand).unwrap();
-    let mut outcomes = outcomes.iter();
-    scenario
-        .frames
-        .retain(|frame| wire.why_not(frame, outcomes.next().unwrap()).is_none());
+    // What is left out may have changed what becomes of those behind it.
+    loop {
+        let (_, outcomes) = scenario.play(&wire.executor.stand).unwrap();
+        let mut outcomes = outcomes.iter();
+        let frames = scenario.frames.len();
+        scenario
+            .frames
+            .retain(|frame| wire.why_not(frame, outcomes.next().unwrap()).is_none());
+        if scenario.frames.len() == frames {
+            break;
+        }
+    }
     let mut host = scenario.host(&wire.executor.stand);
     wire.executor.begin(&scenario);
     for frame in &scenario.frames {

@@ -15,6 +15,7 @@ pub mod ip;
 pub mod llc;
 pub mod mac;
 pub mod numbers;
+pub mod tcp;
 pub mod udp;
 pub mod vxlan;
 pub mod words;

@@ -141,6 +141,10 @@ fn sim_rows(rows: &Rows) -> SimRows {
         networks,
         ports,
         routes,
+        classes,
+        services,
+        policies,
+        domains,
     } = rows;
     SimRows {
         host: *host,
@@ -152,6 +156,10 @@ fn sim_rows(rows: &Rows) -> SimRows {
         tunnels: copied(tunnels),
         replicas: copied(replicas),
         sources: copied(sources),
+        classes: copied(classes),
+        services: copied(services),
+        policies: copied(policies),
+        domains: copied(domains),
     }
 }
 

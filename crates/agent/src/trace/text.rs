@@ -6,7 +6,8 @@ use coax_api::{TracePath, TraceRow};
 use coax_pipeline::PathState;
 use coax_sim::trace::Lookup;
 use coax_tables::{
-    AddressKey, AddressRow, DropReason, HostRow, MacRow, PortKey, PortRow, RouteRow, ShutRow,
+    AddressKey, AddressRow, ClassRow, DomainRow, DropReason, HostRow, MacRow, PolicyKey, PolicyRow,
+    PortKey, PortRow, ReplicaKey, ReplicaRow, RouteRow, ShutRow,
 };
 use coax_vswitch::Table;
 use coax_wire::MacAddress;
@@ -67,11 +68,7 @@ pub(super) fn row(view: &HostView, lookup: &Lookup) -> TraceRow {
             (Table::Tunnels.name(), row.is_some(), text)
         }
         Lookup::Replica(key, row) => {
-            let text = match row {
-                Some(row) if row.ifindex != 0 => format!("a copy to {}", view.port_on(row.ifindex)),
-                Some(row) => format!("a copy to {}", view.names.vtep(address(row.vtep))),
-                None => format!("receiver {} is missing", key.slot),
-            };
+            let text = replica(view, key, row);
             (Table::Replicas.name(), row.is_some(), text)
         }
         Lookup::Source(key, row) => {
@@ -81,6 +78,9 @@ pub(super) fn row(view: &HostView, lookup: &Lookup) -> TraceRow {
                 None => format!("the port may not send from {ip}"),
             };
             (Table::Sources.name(), row.is_some(), text)
+        }
+        Lookup::Domain(..) | Lookup::Class(..) | Lookup::Service(..) | Lookup::Policy(..) => {
+            firewall(lookup)
         }
         Lookup::Shut(_, row) => (SHUT, row.until != 0, shut(row)),
         Lookup::Path { state, .. } => {
@@ -118,6 +118,71 @@ fn router_route(view: &HostView, to: IpAddr, row: Option<RouteRow>) -> String {
                 format!("{to} is reached over {} in {network}", address(row.gateway))
             }
         }
+    }
+}
+
+fn replica(view: &HostView, key: ReplicaKey, row: Option<ReplicaRow>) -> String {
+    match row {
+        Some(row) if row.ifindex != 0 => format!("a copy to {}", view.port_on(row.ifindex)),
+        Some(row) => format!("a copy to {}", view.names.vtep(address(row.vtep))),
+        None => format!("receiver {} is missing", key.slot),
+    }
+}
+
+/// What the firewall looked up.
+fn firewall(lookup: &Lookup) -> (&'static str, bool, String) {
+    match *lookup {
+        Lookup::Domain(_, row) => (Table::Domains.name(), row.is_some(), domain(row)),
+        Lookup::Class(key, row) => {
+            let text = format!("{} is of class {}", address(key.address), class(row));
+            (Table::Classes.name(), row.is_some(), text)
+        }
+        Lookup::Service(key, row) => {
+            let (port, protocol) = (u16::from_be_bytes(key.port), key.protocol);
+            let class = class(row);
+            let text = format!("service {port} of protocol {protocol} is of class {class}");
+            (Table::Services.name(), row.is_some(), text)
+        }
+        Lookup::Policy(key, row) => (Table::Policies.name(), row.is_some(), policy(key, row)),
+        _ => ("", false, String::new()),
+    }
+}
+
+fn domain(row: Option<DomainRow>) -> String {
+    match row {
+        Some(row) => format!(
+            "policy table {}, generation {}; what no rule names is {}",
+            row.table,
+            row.generation,
+            action(row.default_action)
+        ),
+        None => "the port's policy is not known here".to_owned(),
+    }
+}
+
+fn class(row: Option<ClassRow>) -> u32 {
+    row.map_or(ClassRow::OTHER, |row| row.class)
+}
+
+fn policy(key: PolicyKey, row: Option<PolicyRow>) -> String {
+    let any = |class: u32| match class {
+        0 => "any".to_owned(),
+        class => class.to_string(),
+    };
+    let (source, destination) = (any(key.source), any(key.destination));
+    let service = any(key.service);
+    let of = format!("classes {source} to {destination}, service {service}");
+    match row {
+        Some(row) => format!("{of}: rule {} says {}", row.rule, action(row.action)),
+        None => format!("{of}: no rule"),
+    }
+}
+
+fn action(action: u8) -> &'static str {
+    match action {
+        PolicyRow::ALLOW => "allow",
+        PolicyRow::REJECT => "reject",
+        _ => "deny",
     }
 }
 

@@ -54,6 +54,7 @@ impl Hypervisor {
             most_ports: 100,
             prefer_ipv6: false,
             canary: 0,
+            secret: 2,
         };
         let mut hypervisor = Self {
             number,

@@ -4,6 +4,7 @@
 //! kernel play every file. A file is the whole truth about its case: the stand is described in
 //! `stand`, everything else is in it.
 
+mod policy_text;
 mod punt_text;
 mod row_text;
 mod rows_text;
@@ -65,6 +66,8 @@ pub struct Case {
     pub outcomes: Vec<Outcome>,
     /// Counters after the last frame.
     pub tallies: BTreeMap<u32, Tally>,
+    /// What each firewall rule decided, by its number.
+    pub hits: BTreeMap<u32, u64>,
 }
 
 /// The folder of all golden cases.
@@ -118,6 +121,7 @@ impl Case {
             no_test_run: why_no_test_run(&scenario),
             no_packets: why_no_packets(&scenario, &outcomes),
             tallies: host.sink.tallies(),
+            hits: host.sink.hits(),
             scenario,
             outcomes,
         })

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Words for the bits of a row's flags.
-type Words = &'static [(&'static str, u32)];
+pub(super) type Words = &'static [(&'static str, u32)];
 
 const HOST_FLAGS: Words = &[("pipe-dscp", HostRow::PIPE_DSCP as u32)];
 const PORT_FLAGS: Words = &[

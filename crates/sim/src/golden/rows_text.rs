@@ -1,5 +1,6 @@
 //! All rows of a golden file.
 
+use super::policy_text::PolicyTexts;
 use super::row_text::*;
 use crate::{SimRows, Stand};
 use coax_tables::{NetworkId, PortKey, SourceKey, SourceRow, TunnelKey, TunnelRow};
@@ -28,10 +29,12 @@ pub struct RowsText {
     pub replicas: Vec<FlowMap<ReplicaText>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<FlowMap<SourceText>>,
+    #[serde(default, skip_serializing_if = "PolicyTexts::is_empty")]
+    pub firewall: PolicyTexts,
 }
 
 /// Rows of a table in the order of their keys, as text.
-fn sorted<K: Ord + Copy, V, T>(
+pub(super) fn sorted<K: Ord + Copy, V, T>(
     table: &std::collections::HashMap<K, V>,
     text: impl Fn(&K, &V) -> T,
 ) -> Vec<FlowMap<T>> {
@@ -79,6 +82,7 @@ impl RowsText {
                 mac: row.mac,
                 flags: words(row.flags.into(), SOURCE_FLAGS),
             }),
+            firewall: PolicyTexts::of(rows),
         }
     }
 
@@ -135,6 +139,7 @@ impl RowsText {
             };
             rows.sources.insert(key, row);
         }
+        self.firewall.put(&mut rows)?;
         Ok(rows)
     }
 }

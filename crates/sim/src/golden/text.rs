@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_saphyr::FlowMap;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// A whole file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct CaseText {
     pub frames: Vec<FrameText>,
     /// Counters by slot after the last frame.
     pub counters: BTreeMap<u32, SlotText>,
+    /// What each firewall rule decided, by its number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hits: BTreeMap<u32, u64>,
 }
 
 /// A frame and its outcome.
@@ -48,6 +52,9 @@ pub struct FrameText {
     /// Payload of each segment.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub segment_payload: u32,
+    /// Milliseconds that pass before it enters.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub after: u32,
     /// The stages that it enters.
     pub stages: String,
     /// The verdict.
@@ -253,6 +260,7 @@ impl FrameText {
             side: (frame.side != usual).then(|| side_name(frame.side).to_owned()),
             bytes: hex(&frame.bytes),
             segment_payload: frame.segment_payload,
+            after: frame.after.as_millis() as u32,
             stages: stages.join(" "),
             verdict: verdict_name(outcome.verdict),
             reason: outcome.reason.map(|reason| reason.name().to_owned()),
@@ -266,6 +274,7 @@ impl FrameText {
     fn enters(&self) -> Result<Enters, String> {
         let mut enters = Enters::new(device_named(&self.enters)?, unhex(&self.bytes)?);
         enters.segment_payload = self.segment_payload;
+        enters.after = Duration::from_millis(self.after.into());
         match self.side.as_deref() {
             None => {}
             Some("port") => enters.side = Side::Port,
@@ -326,6 +335,7 @@ impl CaseText {
             counters: slots
                 .map(|(slot, tally)| (*slot, SlotText::of(tally)))
                 .collect(),
+            hits: case.hits.clone(),
         }
     }
 
@@ -352,6 +362,7 @@ impl CaseText {
             },
             outcomes: outcomes.collect::<Result<_, String>>()?,
             tallies: tallies.collect::<Result<_, String>>()?,
+            hits: self.hits.clone(),
         })
     }
 }

@@ -8,6 +8,7 @@
 
 mod frames;
 mod hostile;
+mod policy;
 mod raw;
 mod routed;
 mod rows;
@@ -70,13 +71,15 @@ impl<'a> Noise<'a> {
     }
 }
 
-/// A scenario of random rows and up to eight random frames on a stand.
+/// A scenario of random rows, up to eight random frames and a conversation on a stand.
 pub fn scenario(bytes: &[u8], stand: &Stand) -> Scenario {
     let mut noise = Noise::new(bytes);
     let exhausted = rows::exhausted(&mut noise);
-    let rows = rows::rows(&mut noise, stand);
+    let mut rows = rows::rows(&mut noise, stand);
+    policy::policies(&mut noise, &mut rows);
     let count = 1 + noise.below(8);
-    let frames = (0..count).map(|_| frames::enters(&mut noise)).collect();
+    let mut frames: Vec<_> = (0..count).map(|_| frames::enters(&mut noise)).collect();
+    frames.extend(policy::conversation(&mut noise));
     Scenario {
         rows,
         frames,

@@ -17,9 +17,10 @@ const fn place(stage: Stage) -> (i32, i32) {
         Stage::Parse => (320, 60),
         Stage::Guard => (450, 60),
         Stage::Mtu => (450, 130),
-        Stage::Resolve => (580, 110),
+        Stage::Resolve => (580, 60),
         Stage::Punt => (450, 200),
         Stage::Route => (580, 290),
+        Stage::Firewall => (580, 130),
         Stage::Decapsulate => (320, 270),
         Stage::Forward => (580, 200),
         Stage::Deliver => (740, 60),
@@ -43,7 +44,7 @@ fn ways() -> (Steps, Exits) {
         for outcome in Case::read(&name, &stand).unwrap().outcomes {
             steps.extend(outcome.stages.windows(2).map(|pair| (pair[0], pair[1])));
             let last = outcome.stages.last().copied().unwrap();
-            let answer = matches!(last, Stage::Mtu | Stage::Resolve);
+            let answer = matches!(last, Stage::Mtu | Stage::Resolve | Stage::Firewall);
             for (device, _) in outcome.sent() {
                 let uplink = stand.device(device).unwrap().is_uplink();
                 if !answer {

@@ -54,6 +54,25 @@ fn transport(packet: &SlicedPacket<'_>, bytes: &[u8]) {
             };
             assert!(icmp.is_checksum_valid(source, destination));
         }
+        TransportSlice::Tcp(tcp) => {
+            let header = tcp.to_header();
+            let sum = match (
+                <[u8; 4]>::try_from(source.clone()),
+                <[u8; 4]>::try_from(destination.clone()),
+            ) {
+                (Ok(source), Ok(destination)) => {
+                    header.calc_checksum_ipv4_raw(source, destination, tcp.payload())
+                }
+                _ => {
+                    let (Ok(source), Ok(destination)) = (source.try_into(), destination.try_into())
+                    else {
+                        panic!("two families: {bytes:02x?}");
+                    };
+                    header.calc_checksum_ipv6_raw(source, destination, tcp.payload())
+                }
+            };
+            assert!(header.rst && sum == Ok(header.checksum));
+        }
         other => panic!("we send no such thing: {other:?}"),
     }
 }

@@ -1,24 +1,38 @@
 //! Maps as typed tables: rows go in and out as the bytes that they are.
 
 use super::failed;
+use super::index_map::IndexMap;
+use super::prefix_map::PrefixMap;
 use super::routes::RouteMap;
+use super::shared::Shared;
+use super::typed_map::{TypedMap, bytes, map_of, value};
+use crate::connections::{self, ConnectionTable};
 use crate::{Capacity, DataPlaneError, SlotCounters, Table};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use coax_tables::{
-    AddressKey, AddressRow, Counters, DropReason, HostRow, Limit, MacKey, MacRow, NetworkId,
-    NetworkRow, PortKey, PortRow, ReplicaKey, ReplicaRow, ShutRow, SourceKey, SourceRow, TunnelKey,
-    TunnelRow, drop_index,
+    AddressKey, AddressRow, ClassKey, ClassRow, ConnectionBucket, Counters, DomainId, DomainRow,
+    DropReason, FragmentBucket, HostRow, Limit, MacKey, MacRow, NetworkId, NetworkRow, PolicyKey,
+    PolicyRow, PortKey, PortRow, ReplicaKey, ReplicaRow, RuleCounters, ServiceKey, ShutRow,
+    SourceKey, SourceRow, Tag, TunnelKey, TunnelRow, drop_index,
 };
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 const COUNTER_BYTES: usize = size_of::<Counters>();
 const HOST_BYTES: usize = size_of::<HostRow>();
 const SHUT_BYTES: usize = size_of::<ShutRow>();
+const RULE_BYTES: usize = size_of::<RuleCounters>();
+
+/// Bytes of the ring buffer of flow records.
+const FLOW_BYTES: u32 = 1 << 20;
+
+/// Keys of the two prefix tables that count as a whole.
+const WHOLE_CLASSES: &str = "WHOLE_CLASSES";
+const WHOLE_SERVICES: &str = "WHOLE_SERVICES";
 
 /// Name of a table's map in the program object.
-const fn map_name(table: Table) -> &'static str {
+pub(super) const fn map_name(table: Table) -> &'static str {
     match table {
         Table::Host => "HOST",
         Table::Tunnels => "TUNNELS",
@@ -29,6 +43,10 @@ const fn map_name(table: Table) -> &'static str {
         Table::Routes => "ROUTES",
         Table::Networks => "NETWORKS",
         Table::Ports => "PORTS",
+        Table::Classes => "CLASSES",
+        Table::Services => "SERVICES",
+        Table::Policies => "POLICIES",
+        Table::Domains => "DOMAINS",
     }
 }
 
@@ -51,106 +69,26 @@ pub fn map_names(capacity: &Capacity) -> Vec<(&'static str, u32)> {
             ("SHUT", slots),
             ("LIMITS", slots * Limit::COUNT),
             ("PUNTS", PUNT_RING_BYTES),
+            (WHOLE_CLASSES, capacity.classes),
+            (WHOLE_SERVICES, capacity.services),
+            // Every rule has a row of its own.
+            ("RULES", capacity.policies),
+            ("CONNECTIONS", capacity.connection_buckets()),
+            ("FRAGMENTS", capacity.fragment_buckets()),
+            ("USAGE", capacity.domains),
+            ("FLOWS", FLOW_BYTES),
         ])
         .collect()
 }
 
-/// One hash map with keys of `KB` and values of `VB` bytes.
-pub(super) struct TypedMap<K, V, const KB: usize, const VB: usize> {
-    table: Table,
-    map: HashMap<MapData, [u8; KB], [u8; VB]>,
-    types: PhantomData<(K, V)>,
-}
-
-pub(super) fn bytes<T: IntoBytes + Immutable, const N: usize>(value: &T) -> [u8; N] {
-    const { assert!(size_of::<T>() == N) };
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(value.as_bytes());
-    bytes
-}
-
-pub(super) fn value<T: FromBytes, const N: usize>(bytes: &[u8; N]) -> T {
-    const { assert!(size_of::<T>() == N) };
-    match T::read_from_bytes(bytes) {
-        Ok(value) => value,
-        Err(_) => unreachable!("the sizes are equal, which is all that can go wrong"),
+/// The memory of an array map.
+fn shared<T>(ebpf: &mut aya::Ebpf, name: &str) -> Result<Shared<T>, DataPlaneError> {
+    match map_of(ebpf, name)? {
+        Map::Array(data) => Shared::map(&data, name),
+        _ => Err(failed(format!("open the map {name}"))(
+            "it is of another kind",
+        )),
     }
-}
-
-impl<K, V, const KB: usize, const VB: usize> TypedMap<K, V, KB, VB>
-where
-    K: FromBytes + IntoBytes + Immutable + Ord,
-    V: FromBytes + IntoBytes + Immutable,
-{
-    fn take(ebpf: &mut aya::Ebpf, table: Table) -> Result<Self, DataPlaneError> {
-        let map = HashMap::try_from(take(ebpf, map_name(table))?)
-            .map_err(failed(format!("open the map of table `{table}`")))?;
-        Ok(Self {
-            table,
-            map,
-            types: PhantomData,
-        })
-    }
-
-    pub(super) fn put(&mut self, key: &K, row: &V, capacity: u32) -> Result<(), DataPlaneError> {
-        match self.map.insert(bytes::<K, KB>(key), bytes::<V, VB>(row), 0) {
-            Ok(()) => Ok(()),
-            Err(error) if is_full(&error) => Err(DataPlaneError::TableFull {
-                table: self.table,
-                capacity,
-            }),
-            Err(error) => Err(failed(format!("write a row of table `{}`", self.table))(
-                error,
-            )),
-        }
-    }
-
-    pub(super) fn delete(&mut self, key: &K) -> Result<(), DataPlaneError> {
-        match self.map.remove(&bytes::<K, KB>(key)) {
-            Ok(()) => Ok(()),
-            Err(MapError::SyscallError(error))
-                if error.io_error.raw_os_error() == Some(nix::libc::ENOENT) =>
-            {
-                Ok(())
-            }
-            Err(MapError::KeyNotFound) => Ok(()),
-            Err(error) => Err(failed(format!("remove a row of table `{}`", self.table))(
-                error,
-            )),
-        }
-    }
-
-    pub(super) fn all(&self) -> Result<BTreeMap<K, V>, DataPlaneError> {
-        self.map
-            .iter()
-            .map(|row| row.map(|(key, row)| (value::<K, KB>(&key), value::<V, VB>(&row))))
-            .collect::<Result<_, _>>()
-            .map_err(failed(format!("read table `{}`", self.table)))
-    }
-
-    fn entries(&self) -> Result<usize, DataPlaneError> {
-        let mut entries = 0;
-        for key in self.map.keys() {
-            key.map_err(failed(format!("read table `{}`", self.table)))?;
-            entries += 1;
-        }
-        Ok(entries)
-    }
-}
-
-/// Whether a row was refused because the table has no room.
-pub(super) fn is_full(error: &MapError) -> bool {
-    let MapError::SyscallError(error) = error else {
-        return false;
-    };
-    // A hash map says the one, a trie the other.
-    let errno = error.io_error.raw_os_error();
-    matches!(errno, Some(nix::libc::E2BIG | nix::libc::ENOSPC))
-}
-
-pub(super) fn take(ebpf: &mut aya::Ebpf, name: &str) -> Result<Map, DataPlaneError> {
-    ebpf.take_map(name)
-        .ok_or_else(|| failed(format!("find the map {name}"))("the program object lacks it"))
 }
 
 type Typed<K, V, const KB: usize, const VB: usize> = TypedMap<K, V, KB, VB>;
@@ -166,6 +104,14 @@ pub(super) struct Maps {
     pub(super) routes: RouteMap,
     pub(super) networks: Typed<NetworkId, NetworkRow, 4, 64>,
     pub(super) ports: Typed<PortKey, PortRow, 8, 64>,
+    pub(super) classes: PrefixMap<ClassKey, ClassRow, 28, 24, 4>,
+    pub(super) services: PrefixMap<ServiceKey, ClassRow, 12, 8, 4>,
+    pub(super) policies: Typed<PolicyKey, PolicyRow, 16, 12>,
+    pub(super) domains: IndexMap<DomainRow, 20>,
+    rules: HashMap<MapData, u32, [u8; RULE_BYTES]>,
+    connections: Shared<ConnectionBucket>,
+    usage: Shared<AtomicU64>,
+    fragments: Shared<FragmentBucket>,
     counters: PerCpuArray<MapData, [u8; COUNTER_BYTES]>,
     drops: PerCpuArray<MapData, u64>,
     shut: Array<MapData, [u8; SHUT_BYTES]>,
@@ -176,7 +122,7 @@ pub(super) struct Maps {
 impl Maps {
     pub(super) fn take(ebpf: &mut aya::Ebpf) -> Result<Self, DataPlaneError> {
         Ok(Self {
-            host: Array::try_from(take(ebpf, "HOST")?).map_err(failed("open the host row"))?,
+            host: Array::try_from(map_of(ebpf, "HOST")?).map_err(failed("open the host row"))?,
             tunnels: TypedMap::take(ebpf, Table::Tunnels)?,
             macs: TypedMap::take(ebpf, Table::Macs)?,
             addresses: TypedMap::take(ebpf, Table::Addresses)?,
@@ -185,14 +131,23 @@ impl Maps {
             routes: RouteMap::take(ebpf, map_name(Table::Routes))?,
             networks: TypedMap::take(ebpf, Table::Networks)?,
             ports: TypedMap::take(ebpf, Table::Ports)?,
-            counters: PerCpuArray::try_from(take(ebpf, "COUNTERS")?)
+            classes: PrefixMap::take(ebpf, Table::Classes, WHOLE_CLASSES, "CLASSES")?,
+            services: PrefixMap::take(ebpf, Table::Services, WHOLE_SERVICES, "SERVICES")?,
+            policies: TypedMap::take(ebpf, Table::Policies)?,
+            domains: IndexMap::take(ebpf, Table::Domains, map_name(Table::Domains))?,
+            rules: HashMap::try_from(map_of(ebpf, "RULES")?)
+                .map_err(failed("open the counters of rules"))?,
+            connections: shared(ebpf, "CONNECTIONS")?,
+            usage: shared(ebpf, "USAGE")?,
+            fragments: shared(ebpf, "FRAGMENTS")?,
+            counters: PerCpuArray::try_from(map_of(ebpf, "COUNTERS")?)
                 .map_err(failed("open the counters"))?,
-            drops: PerCpuArray::try_from(take(ebpf, "DROPS")?)
+            drops: PerCpuArray::try_from(map_of(ebpf, "DROPS")?)
                 .map_err(failed("open the drop counters"))?,
-            shut: Array::try_from(take(ebpf, "SHUT")?).map_err(failed("open the shut ports"))?,
-            limits: Array::try_from(take(ebpf, "LIMITS")?).map_err(failed("open the limits"))?,
+            shut: Array::try_from(map_of(ebpf, "SHUT")?).map_err(failed("open the shut ports"))?,
+            limits: Array::try_from(map_of(ebpf, "LIMITS")?).map_err(failed("open the limits"))?,
             punts: Some(
-                RingBuf::try_from(take(ebpf, "PUNTS")?)
+                RingBuf::try_from(map_of(ebpf, "PUNTS")?)
                     .map_err(failed("open the ring buffer of punts"))?,
             ),
         })
@@ -281,6 +236,74 @@ impl Maps {
         self.punts.take()
     }
 
+    pub(super) fn domains(&self) -> Result<BTreeMap<DomainId, DomainRow>, DataPlaneError> {
+        let rows = self.domains.all()?.into_iter();
+        Ok(rows.map(|(number, row)| (DomainId(number), row)).collect())
+    }
+
+    pub(super) fn rule_counters(&self) -> Result<BTreeMap<u32, RuleCounters>, DataPlaneError> {
+        self.rules
+            .iter()
+            .map(|entry| {
+                let (rule, counters) = entry.map_err(failed("read the counters of rules"))?;
+                Ok((rule, value::<RuleCounters, RULE_BYTES>(&counters)))
+            })
+            .collect()
+    }
+
+    /// The connections, at this moment.
+    pub(super) fn connection_table(&self) -> ConnectionTable<'_> {
+        ConnectionTable {
+            buckets: self.connections.entries(),
+            usage: self.usage.entries(),
+            now: connections::now(),
+        }
+    }
+
+    /// Makes everything that is remembered of connections and fragments so much older.
+    pub(super) fn age(&self, ticks: u32) {
+        let connections = self.connections.entries().iter().flat_map(|one| &one.tags);
+        let fragments = self.fragments.entries().iter().flat_map(|one| &one.tags);
+        for tag in connections.chain(fragments) {
+            let old = Tag(tag.load(Relaxed));
+            let new = old.with(old.state(), old.deadline().wrapping_sub(ticks));
+            if old != Tag(0) {
+                tag.store(new.0, Relaxed);
+            }
+        }
+        // The last sweep for connections whose time is over is long ago, too: its moment is the upper half.
+        if let (Some(sweeps), 1..) = (self.usage.entries().first(), ticks) {
+            sweeps.fetch_and(u32::MAX.into(), Relaxed);
+        }
+    }
+
+    /// Forgets all connections and fragments.
+    pub(super) fn clear(&self) {
+        let connections = self.connections.entries().iter();
+        let fragments = self.fragments.entries().iter();
+        for word in connections.flat_map(ConnectionBucket::words) {
+            word.store(0, Relaxed);
+        }
+        for word in fragments.flat_map(FragmentBucket::words) {
+            word.store(0, Relaxed);
+        }
+        for used in self.usage.entries() {
+            used.store(0, Relaxed);
+        }
+    }
+
+    pub(super) fn forget_rule(&mut self, rule: u32) -> Result<(), DataPlaneError> {
+        match self.rules.remove(&rule) {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(MapError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(nix::libc::ENOENT) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(failed("remove the counters of a rule")(error)),
+        }
+    }
+
     pub(super) fn entries(&self, table: Table) -> Result<usize, DataPlaneError> {
         match table {
             Table::Host => Ok(1),
@@ -292,6 +315,10 @@ impl Maps {
             Table::Routes => self.routes.all().map(|rows| rows.len()),
             Table::Networks => self.networks.entries(),
             Table::Ports => self.ports.entries(),
+            Table::Classes => self.classes.entries(),
+            Table::Services => self.services.entries(),
+            Table::Policies => self.policies.entries(),
+            Table::Domains => self.domains.entries(),
         }
     }
 }

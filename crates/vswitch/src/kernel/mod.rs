@@ -6,22 +6,27 @@
 mod attach;
 mod bpffs;
 mod features;
+mod index_map;
 mod inject;
 mod maps;
 mod open;
+mod prefix_map;
 mod programs;
 mod punts;
 mod routes;
+mod shared;
+mod typed_map;
 
 pub use maps::map_names;
 
 use crate::{
-    Attachment, Capacity, DataPlane, DataPlaneError, Punts, Row, RowKey, RowOperation, Rows,
-    SlotCounters, Table, TableUsage,
+    Attachment, Capacity, Connection, DataPlane, DataPlaneError, Punts, Row, RowKey, RowOperation,
+    Rows, SlotCounters, Table, TableUsage,
 };
 use attach::Attachments;
-use coax_tables::ShutRow;
+use coax_tables::{DomainId, RuleCounters, ShutRow};
 use maps::Maps;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Where the pins are and how large the tables are to be.
@@ -118,6 +123,19 @@ impl KernelDataPlane {
         aya::maps::MapData::from_id(id).map_err(failed("open the map META"))
     }
 
+    /// Makes everything that is remembered of connections and fragments so much older: time passes for
+    /// tests, who cannot change the kernel's clock.
+    pub fn age(&self, time: std::time::Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.maps.age(coax_tables::connection::ticks(nanoseconds));
+    }
+
+    /// Forgets all connections and fragments, whatever programs do at the time: for tests, which begin
+    /// from nothing.
+    pub fn forget_connections(&self) {
+        self.maps.clear();
+    }
+
     /// Instructions that the verifier walked through for each program, where the kernel tells.
     pub fn verified_instructions(&self) -> Vec<(&'static str, u32)> {
         programs::names()
@@ -148,6 +166,10 @@ impl DataPlane for KernelDataPlane {
             routes: self.maps.routes.all()?,
             networks: self.maps.networks.all()?,
             ports: self.maps.ports.all()?,
+            classes: self.maps.classes.all()?,
+            services: self.maps.services.all()?,
+            policies: self.maps.policies.all()?,
+            domains: self.maps.domains()?,
         })
     }
 
@@ -190,6 +212,38 @@ impl DataPlane for KernelDataPlane {
         self.put_injector(device)
     }
 
+    fn rule_counters(&self) -> Result<BTreeMap<u32, RuleCounters>, DataPlaneError> {
+        self.maps.rule_counters()
+    }
+
+    fn forget_rule(&mut self, rule: u32) -> Result<(), DataPlaneError> {
+        self.maps.forget_rule(rule)
+    }
+
+    fn connections(&self) -> Result<Vec<Connection>, DataPlaneError> {
+        Ok(self.maps.connection_table().all())
+    }
+
+    fn end_connections(
+        &mut self,
+        wanted: &dyn Fn(&Connection) -> bool,
+    ) -> Result<usize, DataPlaneError> {
+        Ok(self.maps.connection_table().end(wanted))
+    }
+
+    fn adopt_connections(
+        &mut self,
+        connections: &[Connection],
+        domain: DomainId,
+    ) -> Result<usize, DataPlaneError> {
+        let seed = self.maps.host()?.seed;
+        let table = self.maps.connection_table();
+        let adopted = connections.iter();
+        Ok(adopted
+            .filter(|connection| table.adopt(connection, domain, seed))
+            .count())
+    }
+
     fn usage(&self) -> Result<Vec<TableUsage>, DataPlaneError> {
         Table::ALL
             .iter()
@@ -218,6 +272,10 @@ impl KernelDataPlane {
             Row::Route(key, row) => self.maps.routes.put(key, row, capacity),
             Row::Network(key, row) => self.maps.networks.put(key, row, capacity),
             Row::Port(key, row) => self.maps.ports.put(key, row, capacity),
+            Row::Class(key, row) => self.maps.classes.put(key, row, capacity),
+            Row::Service(key, row) => self.maps.services.put(key, row, capacity),
+            Row::Policy(key, row) => self.maps.policies.put(key, row, capacity),
+            Row::Domain(key, row) => self.maps.domains.put(key.0, row),
         }
     }
 
@@ -232,6 +290,10 @@ impl KernelDataPlane {
             RowKey::Route(key) => self.maps.routes.delete(key),
             RowKey::Network(key) => self.maps.networks.delete(key),
             RowKey::Port(key) => self.maps.ports.delete(key),
+            RowKey::Class(key) => self.maps.classes.delete(key),
+            RowKey::Service(key) => self.maps.services.delete(key),
+            RowKey::Policy(key) => self.maps.policies.delete(key),
+            RowKey::Domain(key) => self.maps.domains.delete(key.0),
         }
     }
 }

@@ -14,6 +14,10 @@ static OBJECT: &[u8] = include_bytes_aligned!(env!("COAX_EBPF_OBJECT"));
 /// The program's name for `features::can_change_family`.
 const CAN_CHANGE_FAMILY: &str = "CAN_CHANGE_FAMILY";
 
+/// The program's names for the number of buckets of its tables, less one.
+const CONNECTION_MASK: &str = "CONNECTION_MASK";
+const FRAGMENT_MASK: &str = "FRAGMENT_MASK";
+
 pub(super) fn open(options: &KernelOptions) -> Result<KernelDataPlane, DataPlaneError> {
     let folder = options.pins.join("maps");
     bpffs::prepare(&folder)?;
@@ -30,7 +34,12 @@ pub(super) fn open(options: &KernelOptions) -> Result<KernelDataPlane, DataPlane
     let names = map_names(&options.capacity);
     let can_change_family = u32::from(features::can_change_family());
     let mut loader = EbpfLoader::new();
-    loader.override_global(CAN_CHANGE_FAMILY, &can_change_family, true);
+    let connection_mask = options.capacity.connection_buckets() - 1;
+    let fragment_mask = options.capacity.fragment_buckets() - 1;
+    loader
+        .override_global(CAN_CHANGE_FAMILY, &can_change_family, true)
+        .override_global(CONNECTION_MASK, &connection_mask, true)
+        .override_global(FRAGMENT_MASK, &fragment_mask, true);
     for (name, entries) in &names {
         loader.map_max_entries(name, *entries);
         loader.map_pin_path(name, folder.join(name));

@@ -1,7 +1,7 @@
 //! The routes of routers: a table with longest-prefix match.
 
-use super::maps::{bytes, take, value};
-use super::{failed, maps::is_full};
+use super::typed_map::{bytes, map_of, value};
+use super::{failed, typed_map::is_full};
 use crate::{DataPlaneError, Table};
 use aya::maps::lpm_trie::Key;
 use aya::maps::{LpmTrie, MapData, MapError};
@@ -18,7 +18,7 @@ pub(super) struct RouteMap(LpmTrie<MapData, [u8; DATA], [u8; ROW]>);
 
 impl RouteMap {
     pub(super) fn take(ebpf: &mut aya::Ebpf, name: &str) -> Result<Self, DataPlaneError> {
-        let map = LpmTrie::try_from(take(ebpf, name)?);
+        let map = LpmTrie::try_from(map_of(ebpf, name)?);
         map.map(Self)
             .map_err(failed(format!("open the map of table `{}`", Table::Routes)))
     }

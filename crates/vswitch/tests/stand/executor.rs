@@ -29,6 +29,12 @@ const CAPACITY: Capacity = Capacity {
     replicas: 128,
     sources: 64,
     routes: 64,
+    classes: 256,
+    services: 128,
+    policies: 512,
+    domains: 8,
+    connections: 128,
+    fragments: 32,
 };
 
 const META_BYTES: usize = size_of::<Meta>();
@@ -102,10 +108,23 @@ impl Executor {
             self.limits.set(index, EXHAUSTED, 0).unwrap();
         }
         while self.punt().is_some() {}
+        for rule in self.plane.rule_counters().unwrap().into_keys() {
+            self.plane.forget_rule(rule).unwrap();
+        }
+        self.plane.forget_connections();
+    }
+
+    /// What each firewall rule decided.
+    pub fn hits(&self) -> BTreeMap<u32, u64> {
+        let rules = self.plane.rule_counters().unwrap().into_iter();
+        rules
+            .map(|(rule, counters)| (rule, counters.hits))
+            .collect()
     }
 
     /// Runs a program over one frame.
     pub fn frame(&mut self, enters: &Enters) -> Outcome {
+        self.plane.age(enters.after);
         let side = match enters.side {
             Side::Port => Attachment::Port,
             Side::Uplink => Attachment::Uplink,
@@ -291,6 +310,22 @@ fn rows_of(rows: &SimRows) -> Rows {
         .iter()
         .map(|(key, row)| Row::Source(*key, *row));
     for row in routes.chain(sources).chain(networks).chain(ports) {
+        all.put(row);
+    }
+    let classes = rows.classes.iter().map(|(key, row)| Row::Class(*key, *row));
+    let services = rows
+        .services
+        .iter()
+        .map(|(key, row)| Row::Service(*key, *row));
+    let policies = rows
+        .policies
+        .iter()
+        .map(|(key, row)| Row::Policy(*key, *row));
+    let domains = rows
+        .domains
+        .iter()
+        .map(|(key, row)| Row::Domain(*key, *row));
+    for row in classes.chain(services).chain(policies).chain(domains) {
         all.put(row);
     }
     all

@@ -57,6 +57,7 @@ impl<'a> Wire<'a> {
 
     /// Sends the frame, waits until it is over, and says how that differs from `expected`.
     pub fn play(&mut self, enters: &Enters, expected: &Outcome) -> Result<(), String> {
+        self.executor.plane.age(enters.after);
         self.near.take();
         self.far.take();
         let index = self.executor.stand.index(enters.device);

@@ -51,6 +51,7 @@ pub(super) fn config() -> Config {
         most_ports: MOST_PORTS,
         prefer_ipv6: false,
         canary: 1,
+        secret: 2,
     }
 }
 

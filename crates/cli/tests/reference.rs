@@ -52,8 +52,11 @@ fn the_tests_that_hold_invariants_exist() {
 }
 
 /// Where errors get their codes.
-const CODES: [&str; 9] = [
+const CODES: [&str; 12] = [
     "crates/model/src/rule.rs",
+    "crates/model/src/rule/policy.rs",
+    "crates/model/src/rule/routing.rs",
+    "crates/model/src/rule/setting.rs",
     "crates/model/src/file.rs",
     "crates/lab/src/error.rs",
     "crates/cli/src/error/code.rs",

@@ -290,8 +290,9 @@ mod tests {
 
     #[test]
     fn labels_may_look_like_numbers() {
-        let file = r#"{"match": {"labels": {"tier": 3}}}"#;
-        assert!(has(&group(file), "x", &[("tier", "3")]));
+        let yaml = "match: { labels: { tier: 007, on: yes } }";
+        let group: Group = serde_saphyr::from_str(yaml).unwrap();
+        assert!(has(&group, "x", &[("tier", "007"), ("on", "yes")]));
         assert!("".parse::<Label>().is_err());
         assert!("two words".parse::<Label>().is_err());
     }

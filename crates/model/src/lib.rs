@@ -50,14 +50,14 @@ pub use locate::Places;
 pub use membership::{Domain, Named, Scope, addresses_of};
 pub use name::{
     AddressGroupName, DomainName, GroupName, HostName, Name, NameError, NetworkName, ObjectName,
-    PortName, RouterName, RuleName, VtepName,
+    PortName, RAILS, RouterName, RuleName, VtepName,
 };
 pub use network::{Dhcp, Dns, NetworkKind, StormControl, Subnet};
 pub use plan::{Action, Kind, Plan, Step, plan, plan_delete, plan_file, plan_rails};
 pub use port::{AllowedAddress, TrunkVlan};
 pub use quantity::{LeaseTime, PacketRate, ShutTime};
 pub use router::{GATEWAY_MAC, Route, Router, RouterNumber};
-pub use rule::{Refusal, Refusals, Rule};
+pub use rule::{PolicyRule, Refusal, Refusals, RoutingRule, Rule, SettingRule};
 pub use service::{IcmpKind, PortRange, Service, ServiceMatch};
 pub use suggest::nearest;
 pub use validate::check_host;

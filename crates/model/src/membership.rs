@@ -170,3 +170,90 @@ impl<'a> Domain<'a> {
         (action, self.firewall.mode)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::file::File;
+    use crate::plan::plan_file;
+
+    const SHOP: &str = "\
+version: 1
+project: shop
+networks:
+  web: { subnets: [10.1.0.0/24, \"fd00:1::/64\"] }
+  db: { subnets: [10.2.0.0/24] }
+  alone: { subnets: [10.1.0.0/24] }
+ports:
+  web-1: { network: web, addresses: [10.1.0.2], allowed_addresses: [10.1.0.100] }
+  web-2: { network: web, addresses: [10.1.0.3, \"fd00:1::3\"], allowed_addresses: [10.1.0.100] }
+  fw: { network: web, addresses: [], trunk: { 7: { network: db, addresses: [10.2.0.9] } } }
+  web-3: { network: alone, addresses: [10.1.0.2] }
+routers: { gw: { networks: [web, db] } }
+groups:
+  web: { match: { vm: \"web-*\" } }
+  fw: { ports: [fw] }
+address_groups: { office: [192.0.2.0/24] }
+";
+
+    fn intent() -> Intent {
+        let rails = "version: 1\nrails: { address_groups: { office: [198.51.100.1] } }\n";
+        let mut intent = Intent::default();
+        for text in [SHOP, rails] {
+            let plan = plan_file(&File::parse(text).unwrap(), &intent).unwrap();
+            let changes = plan.changes();
+            changes.iter().for_each(|change| intent.apply(change));
+        }
+        intent
+    }
+
+    fn named(selector: &str, owner: &str) -> Vec<String> {
+        let (owner, shop) = (owner.parse().unwrap(), "shop".parse().unwrap());
+        let named = intent().named_by(&selector.parse().unwrap(), &owner, &shop);
+        let shown = named.into_iter().map(|it| match it.network {
+            Some(network) => format!("{network} {}", it.prefix),
+            None => it.prefix.to_string(),
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn a_group_names_every_address_that_its_members_may_use_where_they_may() {
+        let expected = [
+            "alone 10.1.0.2/32",
+            "web 10.1.0.2/32",
+            "web 10.1.0.3/32",
+            "web 10.1.0.100/32",
+            "web fd00:1::3/128",
+        ];
+        assert_eq!(named("group/web", "shop"), expected);
+        assert_eq!(named("group/fw", "shop"), ["db 10.2.0.9/32"]);
+        assert_eq!(named("group/nobody", "shop"), [""; 0]);
+    }
+
+    #[test]
+    fn prefixes_are_meant_in_every_address_plan_and_networks_in_theirs() {
+        assert_eq!(
+            named("network/web", "shop"),
+            ["web 10.1.0.0/24", "web fd00:1::/64"]
+        );
+        assert_eq!(named("10.1.0.0/24", "shop"), ["10.1.0.0/24"]);
+        assert_eq!(named("any", "shop"), [""; 0]);
+    }
+
+    #[test]
+    fn an_address_group_is_that_of_the_rules_owner() {
+        assert_eq!(named("address-group/office", "shop"), ["192.0.2.0/24"]);
+        assert_eq!(named("address-group/office", "rails"), ["198.51.100.1/32"]);
+    }
+
+    #[test]
+    fn networks_of_a_router_share_an_address_plan() {
+        let scope = |network: &str| intent().scope_of(&network.parse().unwrap());
+        assert_eq!(scope("shop/web"), scope("shop/db"));
+        assert_eq!(scope("shop/web"), Scope::Router("shop/gw".parse().unwrap()));
+        let alone: NetworkName = "shop/alone".parse().unwrap();
+        assert_eq!(scope("shop/alone"), Scope::Network(alone));
+    }
+}

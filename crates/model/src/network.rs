@@ -14,7 +14,7 @@ use crate::allocate::gateway;
 use crate::name::DomainName;
 use crate::quantity::{LeaseTime, PacketRate, ShutTime};
 use crate::router::Route;
-use crate::written::{Written, is_default, text_form};
+use crate::written::{Written, is_default, short_text, text_form};
 
 /// One virtual cable: a layer-2 broadcast domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +145,7 @@ impl fmt::Display for Prefix {
 }
 
 text_form!(Prefix);
+short_text!(Prefix);
 
 impl Serialize for Subnet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

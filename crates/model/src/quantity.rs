@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use crate::written::text_form;
+use crate::written::{Short, text_form};
 
 /// Packets per second: a number from 1, or `unlimited`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,16 @@ impl Serialize for PacketRate {
             Some(packets) => packets.serialize(serializer),
             None => serializer.collect_str(self),
         }
+    }
+}
+
+impl Short for PacketRate {
+    fn of_word(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: RateError| error.to_string())
+    }
+
+    fn of_number(packets: u64) -> Result<Self, String> {
+        Self::of_word(&packets.to_string())
     }
 }
 

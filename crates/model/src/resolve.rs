@@ -19,9 +19,9 @@ use crate::group::{AddressGroup, Group};
 use crate::intent::{Intent, Network, Port, Vtep};
 use crate::name::{Name, NetworkName, ObjectName, PortName, RouterName, RuleName, VtepName};
 use crate::order;
+use crate::plan::Kind;
 use crate::router::{Router, RouterNumber};
 use crate::rule::{Refusals, Rule};
-use crate::suggest::nearest;
 
 /// A project as it will be stored.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -238,9 +238,5 @@ fn group(entry: &GroupEntry) -> Group {
 }
 
 fn unknown_network(name: &Name, file: &StackFile) -> Rule {
-    Rule::UnknownNetwork {
-        name: name.clone(),
-        nearest: nearest(name.as_str(), file.networks.keys()).cloned(),
-        known: file.networks.keys().take(8).cloned().collect(),
-    }
+    Rule::unknown(Kind::Network, name, file.networks.keys())
 }

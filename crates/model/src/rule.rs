@@ -1,16 +1,29 @@
 //! The rules that an intent must keep, as one closed list. Each names the values that break it, has
 //! a stable code for machines and a way out for people.
 
+mod policy;
+mod refusal;
+mod routing;
+mod setting;
+
 use std::net::IpAddr;
 
 use coax_wire::{MacAddress, OutOfRange};
 use ipnet::IpNet;
 use thiserror::Error;
 
-use crate::diagnostic::{Diagnostic, FieldPath};
 use crate::file::FILE_VERSION;
 use crate::intent::OVERHEAD;
 use crate::name::{HostName, Name, NetworkName, ObjectName};
+use crate::plan::Kind;
+use crate::suggest::nearest;
+
+pub use policy::{
+    MAX_GROUPS, MAX_IN_RULE, MAX_LABELS, MAX_PREFIXES, MAX_RAILS, MAX_RULES, PolicyRule,
+};
+pub use refusal::{Refusal, Refusals};
+pub use routing::{MAX_ROUTES, RoutingRule};
+pub use setting::{MAX_ALLOWED, SettingRule};
 
 /// The most subnets that a network may have.
 pub const MAX_SUBNETS: usize = 16;
@@ -103,12 +116,14 @@ pub enum Rule {
         /// How many are allowed.
         max: usize,
     },
-    /// Ports and VTEPs name networks of their own project.
-    #[error("there is no network `{name}` in the file")]
-    UnknownNetwork {
+    /// What is named is in the file.
+    #[error("there is no {kind} `{name}` in the file")]
+    Unknown {
+        /// What it is to be.
+        kind: Kind,
         /// What was written.
         name: Name,
-        /// The network with the most similar name.
+        /// The object with the most similar name.
         nearest: Option<Name>,
         /// The first few that there are.
         known: Vec<Name>,
@@ -198,9 +213,32 @@ pub enum Rule {
         /// Who has it.
         by: ObjectName,
     },
+    /// About groups, firewalls and rails.
+    #[error(transparent)]
+    Policy(#[from] PolicyRule),
+    /// About gateways, routers and routes.
+    #[error(transparent)]
+    Routing(#[from] RoutingRule),
+    /// About settings of networks and ports.
+    #[error(transparent)]
+    Setting(#[from] SettingRule),
 }
 
 impl Rule {
+    /// Something is named that is not in the file.
+    pub fn unknown<'a>(
+        kind: Kind,
+        name: &Name,
+        known: impl Iterator<Item = &'a Name> + Clone,
+    ) -> Self {
+        Self::Unknown {
+            kind,
+            name: name.clone(),
+            nearest: nearest(name.as_str(), known.clone()).cloned(),
+            known: known.take(8).cloned().collect(),
+        }
+    }
+
     /// A name for machines that never changes.
     pub fn code(&self) -> &'static str {
         match self {
@@ -217,7 +255,13 @@ impl Rule {
             Self::SubnetTooSmall { .. } => "subnet-too-small",
             Self::SubnetUnusable { .. } => "subnet-unusable",
             Self::TooMany { .. } => "too-many",
-            Self::UnknownNetwork { .. } => "unknown-network",
+            Self::Unknown { kind, .. } => match kind {
+                Kind::Network => "unknown-network",
+                Kind::Port => "unknown-member",
+                Kind::Group => "unknown-group",
+                Kind::AddressGroup => "unknown-address-group",
+                _ => "unknown-object",
+            },
             Self::MacTaken { .. } => "mac-taken",
             Self::MacUnusable { .. } => "mac-unusable",
             Self::AddressTaken { .. } => "address-taken",
@@ -230,6 +274,9 @@ impl Rule {
             Self::EndpointIsHost { .. } => "endpoint-is-host",
             Self::HostWithoutAddress => "host-without-address",
             Self::HostIsEndpoint { .. } => "host-is-endpoint",
+            Self::Policy(rule) => rule.code(),
+            Self::Routing(rule) => rule.code(),
+            Self::Setting(rule) => rule.code(),
         }
     }
 
@@ -261,18 +308,20 @@ impl Rule {
                 "use a private prefix: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or fd00::/8".into()
             }
             Self::TooMany { max, .. } => format!("keep {max} and put the rest on another"),
-            Self::UnknownNetwork {
+            Self::Unknown {
                 nearest: Some(nearest),
                 ..
-            } => {
-                format!("did you mean `{nearest}`?")
+            } => format!("did you mean `{nearest}`?"),
+            Self::Unknown { kind, known, .. } if known.is_empty() => {
+                format!("add it under `{}`", section(*kind))
             }
-            Self::UnknownNetwork { known, .. } if known.is_empty() => {
-                "add it under `networks`".into()
+            Self::Unknown { kind, known, .. } => {
+                let section = section(*kind);
+                format!("add it under `{section}`, or use one of: {}", list(known))
             }
-            Self::UnknownNetwork { known, .. } => {
-                format!("add it under `networks`, or use one of: {}", list(known))
-            }
+            Self::Policy(rule) => rule.hint(),
+            Self::Routing(rule) => rule.hint(),
+            Self::Setting(rule) => rule.hint(),
             Self::MacTaken { .. } => "leave `mac` out and a free one is chosen".into(),
             Self::MacUnusable { .. } => {
                 "leave `mac` out, or write an address whose first byte is even, like 02:…".into()
@@ -302,55 +351,23 @@ impl Rule {
     }
 }
 
+/// Where objects of a kind are written.
+fn section(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Network => "networks",
+        Kind::Port => "ports",
+        Kind::Vtep => "vteps",
+        Kind::Router => "routers",
+        Kind::Group => "groups",
+        Kind::AddressGroup => "address_groups",
+        Kind::Firewall | Kind::FirewallRule => "firewall",
+    }
+}
+
 fn list<T: ToString>(items: &[T]) -> String {
     items
         .iter()
         .map(T::to_string)
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-/// A rule that is broken, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{path}: {rule}")]
-pub struct Refusal {
-    /// The field to look at, as `ports.web-1.mac`.
-    pub path: FieldPath,
-    /// The rule.
-    #[source]
-    pub rule: Rule,
-}
-
-impl Refusal {
-    /// The same in words.
-    pub fn diagnostic(&self) -> Diagnostic {
-        Diagnostic {
-            code: self.rule.code(),
-            message: self.rule.to_string(),
-            hint: Some(self.rule.hint()),
-            path: Some(self.path.clone()),
-            place: None,
-        }
-    }
-}
-
-/// Every rule that is broken; never empty when it is an error.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Error)]
-#[error("{}", self.0.iter().map(Refusal::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct Refusals(pub Vec<Refusal>);
-
-impl Refusals {
-    /// Notes a broken rule.
-    pub fn push(&mut self, path: FieldPath, rule: Rule) {
-        self.0.push(Refusal { path, rule });
-    }
-
-    /// The value if nothing was refused.
-    pub fn or<T>(self, value: T) -> Result<T, Self> {
-        if self.0.is_empty() {
-            Ok(value)
-        } else {
-            Err(self)
-        }
-    }
 }

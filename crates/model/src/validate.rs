@@ -1,20 +1,23 @@
 //! Whether what is to be stored keeps the rules. Everything wrong is reported at once, each at the
 //! field that a user would have to change: of two that clash, the one that was written by hand.
 
+mod policy;
+mod routing;
+mod settings;
+mod stations;
+
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::IpAddr;
 
-use coax_wire::MacAddress;
 use ipnet::IpNet;
 
-use crate::allocate::last_usable;
 use crate::diagnostic::FieldPath;
 use crate::file::{FILE_VERSION, RailsFile, StackFile};
-use crate::intent::{Host, Intent, Port, Vtep};
-use crate::name::{HostName, Name, ObjectName};
+use crate::intent::{Host, Intent, Vtep};
+use crate::name::{HostName, ObjectName};
 use crate::resolve::Resolved;
-use crate::rule::{MAX_ADDRESSES, MAX_SUBNETS, Refusals, Rule};
+use crate::rule::{MAX_SUBNETS, Refusals, Rule};
+use stations::Owners;
 
 /// Checks a file, made whole, against itself and against the rest of the intent.
 pub fn check(file: &StackFile, resolved: &Resolved, intent: &Intent, refusals: &mut Refusals) {
@@ -30,9 +33,12 @@ pub fn check(file: &StackFile, resolved: &Resolved, intent: &Intent, refusals: &
         let prefixes: Vec<IpNet> = entry.subnets.iter().map(|subnet| subnet.prefix).collect();
         check_subnets(&prefixes, &path, refusals);
     }
-    check_macs(file, resolved, refusals);
-    check_addresses(file, resolved, refusals);
+    let joined = routing::joined(file);
+    stations::check(file, resolved, &joined, refusals);
     check_vteps(resolved, intent, refusals);
+    settings::check(file, intent, refusals);
+    routing::check(file, &joined, refusals);
+    policy::check(file, refusals);
 }
 
 /// Checks the operator's file.
@@ -41,6 +47,7 @@ pub fn check_rails(file: &RailsFile, refusals: &mut Refusals) {
         let found = file.version;
         refusals.push(FieldPath::keys(&["version"]), Rule::FileVersion { found });
     }
+    policy::check_rails(&file.rails, refusals);
 }
 
 /// Checks what a host's agent says of it.
@@ -188,123 +195,16 @@ const RESERVED: [&str; 7] = [
 ];
 
 fn overlaps(subnet: IpNet, other: Option<IpNet>) -> bool {
-    other.is_some_and(|other| subnet.contains(&other) || other.contains(&subnet))
+    other.is_some_and(|other| overlap(subnet, other))
 }
 
-/// Who has what in which network. What was chosen or kept is entered first, so that a clash is
-/// reported where somebody wrote something.
-struct Owners<'a, K>(HashMap<(&'a Name, K), &'a ObjectName>);
-
-impl<'a, K: Hash + Eq> Owners<'a, K> {
-    fn enter(&mut self, network: &'a Name, key: K, owner: &'a ObjectName) -> Option<ObjectName> {
-        self.0.insert((network, key), owner).cloned()
-    }
-}
-
-fn check_macs(file: &StackFile, resolved: &Resolved, refusals: &mut Refusals) {
-    let mut owners = Owners(HashMap::new());
-    let written = |name: &ObjectName| {
-        file.ports
-            .get(&name.name)
-            .is_some_and(|entry| entry.mac.is_some())
-    };
-    for by_hand in [false, true] {
-        for (name, port) in resolved
-            .ports
-            .iter()
-            .filter(|(name, _)| written(name) == by_hand)
-        {
-            let path = || FieldPath::keys(&["ports", name.name.as_str(), "mac"]);
-            check_mac(port.mac, path, refusals);
-            if let Some(by) = owners.enter(&port.network, port.mac, name) {
-                refusals.push(path(), Rule::MacTaken { mac: port.mac, by });
-            }
-        }
-    }
-    for (name, vtep) in &resolved.vteps {
-        let list = file
-            .vteps
-            .get(&name.name)
-            .map_or(&[][..], |entry| &entry.macs);
-        for &mac in &vtep.macs {
-            let index = list
-                .iter()
-                .position(|&other| other == mac)
-                .unwrap_or_default();
-            let path = || FieldPath::keys(&["vteps", name.name.as_str(), "macs"]).item(index);
-            check_mac(mac, path, refusals);
-            for network in &vtep.networks {
-                if let Some(by) = owners.enter(network, mac, name) {
-                    refusals.push(path(), Rule::MacTaken { mac, by });
-                }
-            }
-        }
-    }
-}
-
-fn check_mac(mac: MacAddress, path: impl Fn() -> FieldPath, refusals: &mut Refusals) {
-    if mac.is_group() || mac == MacAddress::default() {
-        refusals.push(path(), Rule::MacUnusable { mac });
-    }
-}
-
-fn check_addresses(file: &StackFile, resolved: &Resolved, refusals: &mut Refusals) {
-    let mut owners = Owners(HashMap::new());
-    let written = |name: &ObjectName| {
-        file.ports
-            .get(&name.name)
-            .and_then(|entry| entry.addresses.as_deref())
-    };
-    for by_hand in [false, true] {
-        let ports = resolved.ports.iter();
-        for (name, port) in ports.filter(|(name, _)| written(name).is_some() == by_hand) {
-            let path = || FieldPath::keys(&["ports", name.name.as_str(), "addresses"]);
-            let network = file.networks.get(&port.network);
-            let subnets: Vec<IpNet> = network
-                .into_iter()
-                .flat_map(|entry| entry.subnets.iter().map(|subnet| subnet.prefix))
-                .collect();
-            let list = written(name).unwrap_or(&port.addresses);
-            if list.len() > MAX_ADDRESSES {
-                let (count, max) = (list.len(), MAX_ADDRESSES);
-                refusals.push(
-                    path(),
-                    Rule::TooMany {
-                        what: "addresses",
-                        count,
-                        max,
-                    },
-                );
-            }
-            for (index, &address) in list.iter().enumerate() {
-                if let Err(rule) = check_address(address, port, &subnets) {
-                    refusals.push(path().item(index), rule);
-                }
-                if let Some(by) = owners.enter(&port.network, address, name) {
-                    refusals.push(path().item(index), Rule::AddressTaken { address, by });
-                }
-            }
-        }
-    }
-}
-
-fn check_address(address: IpAddr, port: &Port, subnets: &[IpNet]) -> Result<(), Rule> {
-    let Some(&subnet) = subnets.iter().find(|subnet| subnet.contains(&address)) else {
-        let (network, subnets) = (port.network.clone(), subnets.to_vec());
-        return Err(Rule::AddressOutside {
-            address,
-            network,
-            subnets,
-        });
-    };
-    if address == subnet.network() || address > last_usable(subnet) {
-        return Err(Rule::AddressReserved { address, subnet });
-    }
-    Ok(())
+/// Whether two subnets share addresses.
+fn overlap(subnet: IpNet, other: IpNet) -> bool {
+    subnet.contains(&other) || other.contains(&subnet)
 }
 
 fn check_vteps(resolved: &Resolved, intent: &Intent, refusals: &mut Refusals) {
-    let mut owners = Owners(HashMap::new());
+    let mut owners = Owners::new();
     for (name, vtep) in &resolved.vteps {
         let path = FieldPath::keys(&["vteps", name.name.as_str(), "address"]);
         let Vtep {
@@ -349,3 +249,7 @@ fn is_endpoint(address: IpAddr) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod zones;

@@ -15,22 +15,93 @@ pub(crate) enum Written<S, L> {
     Long(L),
 }
 
-impl<'de, S, L> Deserialize<'de> for Written<S, L>
-where
-    S: FromStr<Err: fmt::Display>,
-    L: Deserialize<'de>,
-{
+/// A short form.
+pub(crate) trait Short: Sized {
+    /// From a word.
+    fn of_word(text: &str) -> Result<Self, String>;
+
+    /// From what YAML takes for a truth value.
+    fn of_bool(_value: bool) -> Result<Self, String> {
+        Err(taken_for("a truth value"))
+    }
+
+    /// From what YAML takes for a number.
+    fn of_number(_value: u64) -> Result<Self, String> {
+        Err(taken_for("a number"))
+    }
+}
+
+/// Every short form that is a text.
+macro_rules! short_text {
+    ($($type:ty),*) => {$(
+        impl crate::written::Short for $type {
+            fn of_word(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|error| format!("{error}"))
+            }
+        }
+    )*};
+}
+
+pub(crate) use short_text;
+
+short_text!(crate::name::Name, std::net::IpAddr);
+
+impl Short for bool {
+    fn of_word(text: &str) -> Result<Self, String> {
+        Err(format!("`{text}` is neither `true` nor `false`"))
+    }
+
+    fn of_bool(value: bool) -> Result<Self, String> {
+        Ok(value)
+    }
+}
+
+impl<'de, S: Short, L: Deserialize<'de>> Deserialize<'de> for Written<S, L> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Either(PhantomData))
     }
 }
 
-/// A word that `S` reads, however YAML or JSON would understand it: `80`, `true`, `web`.
-pub(crate) fn word<'de, S, D>(deserializer: D) -> Result<S, D::Error>
-where
-    S: FromStr<Err: fmt::Display>,
-    D: Deserializer<'de>,
-{
+struct Either<S, L>(PhantomData<(S, L)>);
+
+impl<'de, S: Short, L: Deserialize<'de>> Visitor<'de> for Either<S, L> {
+    type Value = Written<S, L>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a word or a table")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        S::of_word(text).map(Written::Short).map_err(E::custom)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        S::of_bool(value).map(Written::Short).map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        S::of_number(value).map(Written::Short).map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
+        Err(E::custom(taken_for("a number")))
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
+        Err(E::custom(taken_for("a number")))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        L::deserialize(MapAccessDeserializer::new(map)).map(Written::Long)
+    }
+}
+
+fn taken_for(what: &str) -> String {
+    format!("YAML takes this for {what}: put it in quotes if a name is meant")
+}
+
+/// A short form without a long one.
+pub(crate) fn word<'de, S: Short, D: Deserializer<'de>>(deserializer: D) -> Result<S, D::Error> {
     match deserializer.deserialize_any(Either::<S, Nothing>(PhantomData))? {
         Written::Short(value) => Ok(value),
         Written::Long(nothing) => match nothing {},
@@ -43,44 +114,6 @@ enum Nothing {}
 impl<'de> Deserialize<'de> for Nothing {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
         Err(de::Error::custom("a table is written where a word belongs"))
-    }
-}
-
-struct Either<S, L>(PhantomData<(S, L)>);
-
-impl<'de, S, L> Visitor<'de> for Either<S, L>
-where
-    S: FromStr<Err: fmt::Display>,
-    L: Deserialize<'de>,
-{
-    type Value = Written<S, L>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a word or a table")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        text.parse().map(Written::Short).map_err(E::custom)
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
-        self.visit_str(if value { "true" } else { "false" })
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        L::deserialize(MapAccessDeserializer::new(map)).map(Written::Long)
     }
 }
 
@@ -123,7 +156,8 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Serialises as text and reads text with the given error for what it cannot read.
+/// Serialises as text, and reads the text as it is written, also where YAML would take it for a number
+/// or a truth value.
 macro_rules! text_form {
     ($($type:ty),*) => {$(
         impl serde::Serialize for $type {
@@ -134,7 +168,8 @@ macro_rules! text_form {
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                crate::written::word(deserializer)
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     )*};

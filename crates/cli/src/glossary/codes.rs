@@ -3,7 +3,7 @@
 
 use super::{Entry, Subject};
 
-const fn code(name: &'static str, meaning: &'static str) -> Entry {
+pub(super) const fn code(name: &'static str, meaning: &'static str) -> Entry {
     Entry {
         name,
         subject: Subject::ErrorCode,
@@ -13,7 +13,11 @@ const fn code(name: &'static str, meaning: &'static str) -> Entry {
     }
 }
 
-const fn code_with(name: &'static str, meaning: &'static str, next: &'static str) -> Entry {
+pub(super) const fn code_with(
+    name: &'static str,
+    meaning: &'static str,
+    next: &'static str,
+) -> Entry {
     Entry {
         name,
         subject: Subject::ErrorCode,

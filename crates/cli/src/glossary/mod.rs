@@ -7,6 +7,7 @@
 mod causes;
 mod codes;
 mod words;
+mod zone_codes;
 
 use coax_model::nearest;
 use coax_tables::DropReason;
@@ -70,6 +71,7 @@ pub fn entries() -> impl Iterator<Item = Entry> {
         .chain(drops)
         .chain(causes::CAUSES.iter().copied())
         .chain(codes::CODES.iter().copied())
+        .chain(zone_codes::CODES.iter().copied())
 }
 
 /// The entry of that name; case and the difference between blank, `_` and `-` do not count, and the

@@ -74,3 +74,15 @@ impl File {
         }
     }
 }
+
+impl From<StackFile> for File {
+    fn from(file: StackFile) -> Self {
+        Self::Stack(file)
+    }
+}
+
+impl From<RailsFile> for File {
+    fn from(file: RailsFile) -> Self {
+        Self::Rails(file)
+    }
+}

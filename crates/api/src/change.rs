@@ -33,7 +33,7 @@ impl Action {
 pub struct PlannedChange {
     /// What happens.
     pub action: Action,
-    /// `network`, `port` or `vtep`.
+    /// `network`, `port`, `vtep`, `router`, `group`, `address-group`, `firewall` or `firewall-rule`.
     pub kind: String,
     /// Name in the project.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct PlannedChange {
 /// What applying a stack file changes, or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
-    /// The project.
+    /// The project; `rails` for the operator's.
     pub project: String,
     /// Object by object; empty if the file is what there is already.
     pub changes: Vec<PlannedChange>,

@@ -3,6 +3,8 @@
 //! It opens one connection per request: a Unix or loopback connection costs some ten microseconds,
 //! and a client that keeps nothing cannot be left with a dead connection.
 
+mod objects;
+
 use std::io;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::blast_radius::BlastRadius;
 use crate::change::{MoveRequest, Plan, Realisation, StackOptions};
 use crate::endpoint::Endpoint;
-use crate::object::{Host, Network, Port, Project, Status, Subnet, Vtep};
+use crate::object::{Host, Network, Port, Project, Status, Subnet};
 use crate::problem::Problem;
 use crate::report::{Counters, Drops};
 use crate::trace::{Trace, TraceRequest};
@@ -94,7 +96,7 @@ impl Client {
         &self.endpoint
     }
 
-    /// `PUT /v1/stacks/{project}`: makes the project's objects what `file` says. `file` is whatever
+    /// `PUT /v1/stacks/{project}`: makes the project's objects (for `rails` the operator's) what `file` says. `file` is whatever
     /// serialises to the stack file's JSON.
     pub async fn put_stack(
         &self,
@@ -167,16 +169,6 @@ impl Client {
             host: host.to_owned(),
         };
         self.send(Method::POST, &path, Some(&body)).await
-    }
-
-    /// `GET /v1/vteps`, of one project or of all.
-    pub async fn vteps(&self, project: Option<&str>) -> Answer<Vec<Vtep>> {
-        self.get(&list("vteps", project)).await
-    }
-
-    /// `GET /v1/vteps/{project}/{name}`.
-    pub async fn vtep(&self, project: &str, name: &str) -> Answer<Vtep> {
-        self.get(&format!("/v1/vteps/{project}/{name}")).await
     }
 
     /// `GET /v1/hosts`.

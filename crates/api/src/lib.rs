@@ -7,6 +7,7 @@
 //! | [`sequence`] | the numbering of that stream's messages, for both ends |
 //! | [`object`] | networks, subnets, ports, vteps, hosts, projects as JSON |
 //! | [`blast_radius`] | how far one misbehaving member of a network gets |
+//! | [`policy`] | groups, address groups, firewalls, rules, routers as JSON |
 //! | [`change`] | plans, moves, waiting for hosts |
 //! | [`report`] | counters, drops and table usage of one host, and what the controller makes of them |
 //! | [`trace`] | why can't A reach B: question and answer |
@@ -23,6 +24,7 @@ pub mod change;
 pub mod client;
 pub mod endpoint;
 pub mod object;
+pub mod policy;
 pub mod problem;
 pub mod question;
 pub mod report;
@@ -41,8 +43,11 @@ pub use change::{Action, HostWait, MoveRequest, Plan, PlannedChange, Realisation
 pub use client::{Client, ClientError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use object::{
-    Condition, Host, HostTotals, Network, ObjectStatus, Port, PortState, PortTotals, Project,
-    Status, Subnet, Vtep,
+    AllowedAddress, Condition, Dhcp, Dns, Host, HostTotals, Network, ObjectStatus, Port, PortState,
+    PortTotals, Project, Status, StormControl, Subnet, TrunkVlan, Vtep,
+};
+pub use policy::{
+    AddressGroup, Firewall, FirewallRule, Group, Mode, Route, Router, RouterInterface, RuleAction,
 };
 pub use problem::Problem;
 pub use report::{

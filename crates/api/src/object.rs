@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::policy::Route;
+
 /// How far an object has come from intent to the hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ObjectStatus {
@@ -46,6 +48,14 @@ pub struct Project {
     pub ports: usize,
     /// How many foreign tunnel endpoints it has.
     pub vteps: usize,
+    /// How many routers it has.
+    pub routers: usize,
+    /// How many groups of ports it has.
+    pub groups: usize,
+    /// How many firewall rules it has.
+    pub rules: usize,
+    /// Whether it has a firewall.
+    pub firewall: bool,
 }
 
 /// A virtual network.
@@ -69,10 +79,66 @@ pub struct Network {
     pub vlan_transparent: bool,
     /// Whether frames to unknown MAC addresses are sent to all members.
     pub flood_unknown: bool,
+    /// `bridged`: any frame; `routed`: IP only, and nothing is flooded.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Name of the router in the project that joins it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router: Option<String>,
+    /// How DHCP is answered on it, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dhcp: Option<Dhcp>,
+    /// Whether router solicitations are answered on it.
+    pub router_advertisements: bool,
+    /// What its ports are told of DNS.
+    pub dns: Dns,
+    /// Whether its ports may answer DHCP and send router advertisements; Coax then does not.
+    pub own_servers: bool,
+    /// Whether its ports are isolated unless they say otherwise.
+    pub isolated: bool,
+    /// How many ports it may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_endpoints: Option<u32>,
+    /// What each port may send to everybody.
+    pub storm_control: StormControl,
+    /// How long a guard shuts a port, in seconds.
+    pub shut_seconds: u32,
     /// How many ports it has.
     pub ports: usize,
     /// Progress and problems.
     pub status: ObjectStatus,
+}
+
+/// How DHCP is answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Dhcp {
+    /// How long an address is promised, in seconds.
+    pub lease_seconds: u32,
+    /// Routes that ports are told of, beside the one through the gateway.
+    pub routes: Vec<Route>,
+}
+
+/// What ports are told of DNS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Dns {
+    /// The domain in which they search.
+    pub domain: String,
+    /// The servers that they ask; empty: the gateway, where Coax answers.
+    pub servers: Vec<String>,
+}
+
+/// Packets per second that a port may send to everybody; left out: no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StormControl {
+    /// Broadcasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broadcast: Option<u32>,
+    /// Multicasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multicast: Option<u32>,
+    /// Unicasts to addresses that nobody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<u32>,
 }
 
 /// A prefix of a network.
@@ -86,8 +152,13 @@ pub struct Subnet {
     pub project: String,
     /// Name of the network in the project.
     pub network: String,
-    /// The first address, kept for a gateway.
+    /// The address that is kept for a gateway: the router's, if the network is joined to one.
     pub gateway: String,
+    /// Name of the router in the project that has the gateway address, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router: Option<String>,
+    /// Whether DHCP offers addresses of it.
+    pub dhcp: bool,
     /// How many addresses of it ports have.
     pub used: usize,
     /// Revision of its network's last change.
@@ -161,8 +232,46 @@ pub struct Port {
     /// Name of its device on `host`, if one is plugged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// What it is marked with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Names of the groups that it is in.
+    pub groups: Vec<String>,
+    /// Addresses that it may use besides its own.
+    pub allowed_addresses: Vec<AllowedAddress>,
+    /// Whether it reaches no other isolated port of its network.
+    pub isolated: bool,
+    /// The networks of its tagged frames.
+    pub trunk: Vec<TrunkVlan>,
+    /// Whether it may send from any IP address.
+    pub any_address: bool,
+    /// Whether it may send from any MAC address.
+    pub any_mac: bool,
+    /// Whether it may answer DHCP and send router advertisements.
+    pub may_serve: bool,
     /// Progress and problems.
     pub status: ObjectStatus,
+}
+
+/// An address that a port may use besides its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AllowedAddress {
+    /// The address.
+    pub ip: String,
+    /// The MAC address that it is used with, if not the port's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+}
+
+/// One network of a trunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TrunkVlan {
+    /// The VLAN of its frames.
+    pub vlan: u16,
+    /// Name of the network in the project.
+    pub network: String,
+    /// The port's addresses there, with the prefix length of their subnet.
+    pub prefixes: Vec<String>,
 }
 
 /// A tunnel endpoint that is not a Coax host.

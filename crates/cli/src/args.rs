@@ -82,6 +82,18 @@ pub enum Command {
     /// Ports: virtual network cards
     #[command(subcommand)]
     Port(commands::port::PortCommand),
+    /// Routers: what joins networks
+    #[command(subcommand)]
+    Router(commands::router::RouterCommand),
+    /// Groups: ports that firewall rules call by one name
+    #[command(subcommand)]
+    Group(commands::group::GroupCommand),
+    /// Address groups: prefixes that firewall rules call by one name
+    #[command(subcommand)]
+    AddressGroup(commands::address_group::AddressGroupCommand),
+    /// Firewalls: who may open which connections to whom
+    #[command(subcommand)]
+    Firewall(commands::firewall::FirewallCommand),
     /// Hosts: machines that run the vSwitch
     #[command(subcommand)]
     Host(commands::host::HostCommand),

@@ -1,4 +1,4 @@
-//! Stack files: reading them, and pointing at the line that is wrong, also when it is the controller
+//! Stack files, and the operator's file of rails: reading them, and pointing at the line that is wrong, also when it is the controller
 //! that found the mistake.
 
 use std::io::Read;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use coax_api::Problem;
 use coax_model::diagnostic::render;
-use coax_model::{Diagnostic, FieldPath, Place, Places, StackFile};
+use coax_model::{Diagnostic, FieldPath, File, Place, Places};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -15,7 +15,7 @@ use crate::error::CliError;
 #[derive(Clone, Debug)]
 pub struct Stack {
     /// What it says.
-    pub file: StackFile,
+    pub file: File,
     /// Where it came from.
     pub source: Source,
 }
@@ -76,7 +76,7 @@ impl Source {
 
     /// Understands the text.
     pub fn parse(self) -> Result<Stack, CliError> {
-        match StackFile::parse(&self.text) {
+        match File::parse(&self.text) {
             Ok(file) => Ok(Stack { file, source: self }),
             Err(diagnostic) => Err(self.bad(vec![diagnostic.into()])),
         }
@@ -115,10 +115,10 @@ impl Stack {
             let stack = Source::read(path)?.parse()?;
             if let Some(first) = stacks
                 .iter()
-                .find(|it| it.file.project == stack.file.project)
+                .find(|it| it.file.project() == stack.file.project())
             {
                 return Err(CliError::SameProject {
-                    project: stack.file.project.to_string(),
+                    project: stack.file.project().to_string(),
                     first: first.source.path.clone(),
                     second: stack.source.path,
                 });

@@ -54,6 +54,25 @@ fn objects() {
 }
 
 #[test]
+fn zones() {
+    insta::assert_snapshot!(transcripts(&[
+        &["router", "list"],
+        &["router", "show", "gw"],
+        &["group", "list"],
+        &["group", "list", "-o", "wide"],
+        &["group", "show", "shop/web"],
+        &["address-group", "list"],
+        &["address-group", "show", "rails/management", "-o", "yaml"],
+        &["firewall", "list"],
+        &["firewall", "show", "shop"],
+        &["firewall", "show", "shop", "-o", "json"],
+        &["firewall", "rules"],
+        &["firewall", "rules", "-o", "name"],
+        &["firewall", "show", "shpo"],
+    ]));
+}
+
+#[test]
 fn the_state_of_the_system() {
     insta::assert_snapshot!(transcripts(&[
         &["status"],

@@ -96,7 +96,7 @@ impl World {
     fn apply(&mut self, file: StackFile) -> Duration {
         self.last_request += 1;
         let request = Request::Write(Write::Apply {
-            file,
+            file: Box::new(file.into()),
             dry_run: false,
         });
         self.input(Input::Request {

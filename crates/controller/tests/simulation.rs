@@ -77,7 +77,7 @@ fn act(world: &mut World) {
             let file = stack(project, hosts, &mut world.dice);
             // Refusals (a VNI that the other project has) and full disks are part of life.
             let _ = world.write(Write::Apply {
-                file,
+                file: Box::new(file.into()),
                 dry_run: false,
             });
         }

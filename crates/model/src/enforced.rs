@@ -3,8 +3,26 @@
 //! A line goes from here when the last stage of its way, from the file to the packet, is there.
 
 use crate::FieldPath;
-use crate::file::StackFile;
+use crate::file::{File, StackFile};
 use crate::rule::{Refusals, Rule};
+
+/// Refuses what this version does not carry out, in a file of either kind.
+///
+/// # Errors
+/// Every field that asks for something of the kind.
+pub fn check_file(file: &File) -> Result<(), Refusals> {
+    match file {
+        File::Stack(file) => check(file),
+        File::Rails(file) => {
+            let mut refusals = Refusals::default();
+            if !file.rails.rules.is_empty() {
+                let path = FieldPath::keys(&["rails", "rules"]);
+                refusals.push(path, Rule::NotEnforced { what: "rails" });
+            }
+            refusals.or(())
+        }
+    }
+}
 
 /// Refuses what this version does not carry out.
 ///
@@ -48,6 +66,13 @@ firewall: { default: deny }
             .map(|refusal| refusal.path.to_string())
             .collect();
         assert_eq!(paths, ["firewall"]);
+    }
+
+    #[test]
+    fn rails_are_refused_as_long_as_rules_are() {
+        let rails = include_str!("../../../examples/rails.yaml");
+        let refusals = check_file(&File::parse(rails).unwrap()).unwrap_err();
+        assert_eq!(refusals.0[0].path.to_string(), "rails.rules");
     }
 
     #[test]

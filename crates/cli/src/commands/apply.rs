@@ -109,7 +109,7 @@ async fn store(
     let mut plans = Vec::new();
     for stack in stacks {
         let stored = client
-            .put_stack(stack.file.project.as_ref(), &stack.file, &options)
+            .put_stack(stack.file.project().as_ref(), &stack.file, &options)
             .await;
         match stored.map_err(|error| stack.blame(error)) {
             Ok(plan) => plans.push(plan),

@@ -44,7 +44,7 @@ pub async fn dry_run(stacks: &[Stack], connection: &ConnectionArgs) -> Result<Ve
     let mut plans = Vec::new();
     for stack in stacks {
         let plan = client
-            .put_stack(stack.file.project.as_ref(), &stack.file, &options)
+            .put_stack(stack.file.project().as_ref(), &stack.file, &options)
             .await;
         plans.push(plan.map_err(|error| stack.blame(error))?);
     }

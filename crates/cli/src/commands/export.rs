@@ -2,7 +2,10 @@
 //! addresses, VNIs) is written out, so that the file makes the same project elsewhere.
 
 use coax_api::Client;
-use coax_model::{StackFile, nearest, to_yaml};
+use coax_model::{RAILS, RailsFile, StackFile, nearest, to_yaml};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::commands::Outcome;
 use crate::connection::ConnectionArgs;
@@ -13,7 +16,7 @@ use crate::output::{Format, Output, json};
 /// Flags of `coax export`.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
-    /// The project; may be left out if there is only one
+    /// The project; may be left out if there is only one. `rails` prints the operator's rails
     #[arg(value_name = "PROJECT")]
     pub project: Option<String>,
     /// Which controller.
@@ -30,13 +33,23 @@ pub async fn run(args: &ExportArgs, output: &Output) -> Outcome {
         Format::Json => json(&stack)?,
         Format::Name => project + "\n",
         Format::Table | Format::Wide | Format::Yaml => {
-            let file: StackFile =
-                serde_json::from_value(stack).map_err(|source| CliError::Json { source })?;
-            to_yaml(&file).map_err(|source| CliError::Yaml { source })?
+            if project == RAILS {
+                canonical::<RailsFile>(stack)?
+            } else {
+                canonical::<StackFile>(stack)?
+            }
         }
     };
     output.data(&text)?;
     Ok(Exit::Done)
+}
+
+/// The text of a file, its keys in their usual order.
+fn canonical<T: Serialize + DeserializeOwned>(
+    stack: serde_json::Value,
+) -> Result<String, CliError> {
+    let file: T = serde_json::from_value(stack).map_err(|source| CliError::Json { source })?;
+    to_yaml(&file).map_err(|source| CliError::Yaml { source })
 }
 
 async fn choose(client: &Client, wanted: Option<&str>) -> Result<String, CliError> {
@@ -47,6 +60,7 @@ async fn choose(client: &Client, wanted: Option<&str>) -> Result<String, CliErro
         .map(|project| project.name)
         .collect();
     match (wanted, names.as_slice()) {
+        (Some(RAILS), _) => Ok(RAILS.to_owned()),
         (Some(wanted), _) if names.iter().any(|name| name == wanted) => Ok(wanted.to_owned()),
         (Some(wanted), _) => Err(CliError::NoSuchObject {
             kind: "project",

@@ -1,5 +1,6 @@
 //! One module per verb and noun: its flags, and what it does with them.
 
+pub mod address_group;
 pub mod agent;
 pub mod apply;
 pub mod bench;
@@ -11,12 +12,15 @@ pub mod diff;
 pub mod drops;
 pub mod explain;
 pub mod export;
+pub mod firewall;
+pub mod group;
 pub mod host;
 pub mod lab;
 pub mod network;
 pub mod noun;
 pub mod port;
 pub mod project;
+pub mod router;
 pub mod status;
 pub mod subnet;
 pub mod trace;
@@ -58,6 +62,10 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Network(command) => wait_for(network::run(&command, output)),
         Command::Subnet(command) => wait_for(subnet::run(&command, output)),
         Command::Port(command) => wait_for(port::run(&command, output)),
+        Command::Router(command) => wait_for(router::run(&command, output)),
+        Command::Group(command) => wait_for(group::run(&command, output)),
+        Command::AddressGroup(command) => wait_for(address_group::run(&command, output)),
+        Command::Firewall(command) => wait_for(firewall::run(&command, output)),
         Command::Host(command) => wait_for(host::run(&command, output)),
         Command::Vtep(command) => wait_for(vtep::run(&command, output)),
         Command::Version(args) => version::run(&args, output),

@@ -1,9 +1,9 @@
 //! `coax network list|show|blast-radius`.
 
-use coax_api::{BlastRadius, Client, ClientError, Network};
+use coax_api::{BlastRadius, Client, ClientError, Network, StormControl};
 
 use super::noun::{
-    ListArgs, ShowArgs, find, names_of, print_list, print_object, status_properties, yes,
+    ListArgs, ShowArgs, find, names_of, or_dash, print_list, print_object, status_properties, yes,
 };
 use crate::commands::Outcome;
 use crate::commands::explain::wrapped;
@@ -105,7 +105,9 @@ async fn known(client: &Client) -> Result<Vec<(String, String)>, ClientError> {
 impl Listed for Network {
     const PLURAL: &'static str = "networks";
     const COLUMNS: &'static [&'static str] = &["NETWORK", "SUBNETS", "MTU", "PORTS"];
-    const MORE: &'static [&'static str] = &["VNI", "TAGS", "FLOODS", "REVISION"];
+    const MORE: &'static [&'static str] = &[
+        "TYPE", "ROUTER", "DHCP", "VNI", "TAGS", "FLOODS", "REVISION",
+    ];
 
     fn cells(&self, wide: bool) -> Vec<String> {
         let subnets = self.subnets.join(" ");
@@ -117,6 +119,9 @@ impl Listed for Network {
         ];
         if wide {
             cells.extend([
+                self.kind.clone(),
+                or_dash(self.router.as_deref()),
+                yes(self.dhcp.is_some()),
                 self.vni.to_string(),
                 yes(self.vlan_transparent),
                 yes(self.flood_unknown),
@@ -133,17 +138,65 @@ impl Listed for Network {
 
 impl Shown for Network {
     fn properties(&self) -> Vec<(&'static str, String)> {
+        let endpoints = match self.max_endpoints {
+            Some(max) => format!("{} of at most {max}", self.ports),
+            None => self.ports.to_string(),
+        };
         let mut properties = vec![
             ("network", self.id.clone()),
             ("subnets", self.subnets.join("\n")),
+            ("type", self.kind.clone()),
+            ("router", self.router.clone().unwrap_or_default()),
             ("mtu", self.mtu.to_string()),
-            ("ports", self.ports.to_string()),
+            ("ports", endpoints),
+            ("ports isolated", yes(self.isolated)),
             ("vni", self.vni.to_string()),
             ("vlan transparent", yes(self.vlan_transparent)),
             ("floods unknown", yes(self.flood_unknown)),
-            ("revision", self.revision.to_string()),
         ];
+        properties.extend(answers(self));
+        properties.extend([
+            ("storm control", storm_control(&self.storm_control)),
+            ("guards shut ports for", format!("{} s", self.shut_seconds)),
+            ("revision", self.revision.to_string()),
+        ]);
         properties.extend(status_properties(&self.status));
         properties
     }
+}
+
+/// What is answered on a network, and by whom.
+fn answers(network: &Network) -> [(&'static str, String); 4] {
+    let dhcp = match (&network.dhcp, network.own_servers) {
+        (Some(dhcp), _) => {
+            let routes = dhcp.routes.iter();
+            let routes = routes.map(|it| format!("\nroute {} via {}", it.to, it.via));
+            let routes: String = routes.collect();
+            format!("leases of {} s{routes}", dhcp.lease_seconds)
+        }
+        (None, true) => "by its own servers".to_owned(),
+        (None, false) => String::new(),
+    };
+    let (domain, servers) = (network.dns.domain.clone(), network.dns.servers.join("\n"));
+    let told = network.dhcp.is_some() || network.router_advertisements;
+    let when_told = |text: String| if told { text } else { String::new() };
+    [
+        ("dhcp", dhcp),
+        ("router advertisements", yes(network.router_advertisements)),
+        ("dns domain", when_told(domain)),
+        ("dns servers", when_told(servers)),
+    ]
+}
+
+fn storm_control(limits: &StormControl) -> String {
+    let limit = |what: &str, limit: Option<u32>| match limit {
+        Some(packets) => format!("{what} {packets}/s"),
+        None => format!("{what} unlimited"),
+    };
+    [
+        limit("broadcast", limits.broadcast),
+        limit("multicast", limits.multicast),
+        limit("unknown", limits.unknown),
+    ]
+    .join(", ")
 }

@@ -1,6 +1,6 @@
 //! `coax port list|show|move`.
 
-use coax_api::{Client, ClientError, Port};
+use coax_api::{AllowedAddress, Client, ClientError, Port, TrunkVlan};
 
 use super::noun::{
     ListArgs, ShowArgs, find, names_of, or_dash, print_list, print_object, status_properties,
@@ -144,9 +144,52 @@ impl Shown for Port {
             ("gateways", self.gateways.join("\n")),
             ("mac", self.mac.clone()),
             ("mtu", self.mtu.to_string()),
+            ("groups", self.groups.join("\n")),
+            (
+                "labels",
+                lines(
+                    self.labels
+                        .iter()
+                        .map(|(key, label)| format!("{key}={label}")),
+                ),
+            ),
+            (
+                "may also use",
+                lines(self.allowed_addresses.iter().map(allowed)),
+            ),
+            ("trunk", lines(self.trunk.iter().map(vlan))),
+            ("rights", rights(self)),
             ("revision", self.revision.to_string()),
         ];
         properties.extend(status_properties(&self.status));
         properties
     }
+}
+
+fn lines(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join("\n")
+}
+
+fn allowed(address: &AllowedAddress) -> String {
+    match &address.mac {
+        Some(mac) => format!("{} with {mac}", address.ip),
+        None => address.ip.clone(),
+    }
+}
+
+fn vlan(vlan: &TrunkVlan) -> String {
+    let addresses: String = vlan.prefixes.iter().map(|it| format!(" {it}")).collect();
+    format!("VLAN {}: {}{addresses}", vlan.vlan, vlan.network)
+}
+
+/// What the port may do that others may not, and the other way round.
+fn rights(port: &Port) -> String {
+    let rights = [
+        (port.any_address, "sends from any address"),
+        (port.any_mac, "sends from any MAC address"),
+        (port.may_serve, "may answer DHCP and advertise routes"),
+        (port.isolated, "reaches no other isolated port"),
+    ];
+    let held = rights.into_iter().filter(|(held, _)| *held);
+    lines(held.map(|(_, right)| right.to_owned()))
 }

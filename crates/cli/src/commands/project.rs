@@ -36,11 +36,14 @@ pub async fn run(command: &ProjectCommand, output: &Output) -> Outcome {
 
 impl Listed for Project {
     const PLURAL: &'static str = "projects";
-    const COLUMNS: &'static [&'static str] = &["PROJECT", "NETWORKS", "PORTS", "VTEPS"];
-    const MORE: &'static [&'static str] = &[];
+    const COLUMNS: &'static [&'static str] = &["PROJECT", "NETWORKS", "PORTS", "VTEPS", "RULES"];
+    const MORE: &'static [&'static str] = &["ROUTERS", "GROUPS"];
 
-    fn cells(&self, _wide: bool) -> Vec<String> {
-        let counts = [self.networks, self.ports, self.vteps].map(|count| count.to_string());
+    fn cells(&self, wide: bool) -> Vec<String> {
+        let counts = [self.networks, self.ports, self.vteps, self.rules];
+        let more = [self.routers, self.groups];
+        let more = more.iter().filter(|_| wide);
+        let counts = counts.iter().chain(more).map(ToString::to_string);
         std::iter::once(self.name.clone()).chain(counts).collect()
     }
 
@@ -51,11 +54,18 @@ impl Listed for Project {
 
 impl Shown for Project {
     fn properties(&self) -> Vec<(&'static str, String)> {
+        let firewall = match (self.firewall, self.rules) {
+            (false, _) => "none".to_owned(),
+            (true, rules) => format!("{rules} rules"),
+        };
         vec![
             ("project", self.name.clone()),
             ("networks", self.networks.to_string()),
             ("ports", self.ports.to_string()),
             ("vteps", self.vteps.to_string()),
+            ("routers", self.routers.to_string()),
+            ("groups", self.groups.to_string()),
+            ("firewall", firewall),
         ]
     }
 }

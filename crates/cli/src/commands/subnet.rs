@@ -2,7 +2,7 @@
 
 use coax_api::Subnet;
 
-use super::noun::{ListArgs, print_list, print_object};
+use super::noun::{ListArgs, or_dash, print_list, print_object, yes};
 use crate::commands::Outcome;
 use crate::connection::ConnectionArgs;
 use crate::error::CliError;
@@ -84,7 +84,7 @@ fn find(all: Vec<Subnet>, args: &ShowSubnetArgs) -> Result<Subnet, CliError> {
 impl Listed for Subnet {
     const PLURAL: &'static str = "subnets";
     const COLUMNS: &'static [&'static str] = &["SUBNET", "NETWORK", "GATEWAY", "USED"];
-    const MORE: &'static [&'static str] = &["REVISION"];
+    const MORE: &'static [&'static str] = &["ROUTER", "DHCP", "REVISION"];
 
     fn cells(&self, wide: bool) -> Vec<String> {
         let network = format!("{}/{}", self.project, self.network);
@@ -95,7 +95,11 @@ impl Listed for Subnet {
             self.used.to_string(),
         ];
         if wide {
-            cells.push(self.revision.to_string());
+            cells.extend([
+                or_dash(self.router.as_deref()),
+                yes(self.dhcp),
+                self.revision.to_string(),
+            ]);
         }
         cells
     }
@@ -111,6 +115,8 @@ impl Shown for Subnet {
             ("subnet", self.name.clone()),
             ("network", format!("{}/{}", self.project, self.network)),
             ("gateway", self.gateway.clone()),
+            ("router", self.router.clone().unwrap_or_default()),
+            ("dhcp", yes(self.dhcp)),
             ("used", self.used.to_string()),
             ("revision", self.revision.to_string()),
         ]

@@ -20,12 +20,26 @@ const fn word(
 /// All words, by the alphabet.
 pub(super) const WORDS: &[Entry] = &[
     word(
+        "address group",
+        "Addresses that firewall rules call by one name, like those of an office. They need not belong to \
+         any port.",
+        "A prefix list, an object group of networks.",
+        Some("coax address-group list"),
+    ),
+    word(
         "agent",
         "The process on every host that tells the kernel what to do with the host's virtual network \
          cards. Packets do not pass through it: it can be restarted at any time.",
         "The local control plane. It programs tables that are pinned in the kernel; forwarding goes \
          on without it.",
         Some("coax host list"),
+    ),
+    word(
+        "allowed address",
+        "An address that a port may use besides its own and may share with others: that of a cluster, of \
+         VRRP or keepalived. Whoever announces it last has it.",
+        "Allowed address pairs: an exception from source guard and dynamic ARP inspection.",
+        Some("coax port show PORT"),
     ),
     word(
         "binding",
@@ -71,6 +85,13 @@ pub(super) const WORDS: &[Entry] = &[
         Some("coax graph"),
     ),
     word(
+        "firewall",
+        "Who may open which connections to whom in a project: rules in the order in which they are \
+         written, the first that matches decides, and a default. Replies are always allowed.",
+        "A stateful, distributed firewall at both ends of every connection; no traffic takes a detour.",
+        Some("coax firewall show PROJECT"),
+    ),
+    word(
         "flooding",
         "Sending a frame to everybody because nobody knows where its receiver is. Coax knows where \
          every port is, so it does not do that unless a network has `flood_unknown: true`.",
@@ -93,6 +114,13 @@ pub(super) const WORDS: &[Entry] = &[
         Some("coax status"),
     ),
     word(
+        "group",
+        "Ports that firewall rules call by one name. Who is in follows from their names and labels, now and \
+         later.",
+        "A security group's members; matched by address class, so rules do not multiply.",
+        Some("coax group list"),
+    ),
+    word(
         "host",
         "A machine that runs the vSwitch: a hypervisor, a container host.",
         "A VTEP with its access ports.",
@@ -103,6 +131,13 @@ pub(super) const WORDS: &[Entry] = &[
         "What you asked for, as opposed to what the hosts do already.",
         "The candidate-free configuration: every accepted write is a numbered revision.",
         Some("coax export"),
+    ),
+    word(
+        "isolated port",
+        "A port that reaches the router and ordinary ports of its network, but no other isolated one, \
+         wherever the two run.",
+        "Private VLAN: isolated ports beside promiscuous ones, across hosts.",
+        Some("coax port show PORT"),
     ),
     word(
         "lab",
@@ -138,6 +173,13 @@ pub(super) const WORDS: &[Entry] = &[
         Some("coax project list"),
     ),
     word(
+        "rail",
+        "A firewall rule of the operator. It comes before the rules of every project, and no project can \
+         open what it closes.",
+        "A provider's first-tier policy, like an admin network policy.",
+        Some("coax firewall rules --project rails"),
+    ),
+    word(
         "realised",
         "Confirmed by the hosts: it is in their kernels, not only on its way there.",
         "Programmed into the forwarding tables and acknowledged.",
@@ -157,6 +199,20 @@ pub(super) const WORDS: &[Entry] = &[
         Some("coax status"),
     ),
     word(
+        "routed network",
+        "A network that carries IP packets and nothing else, and floods nothing: every packet goes to the \
+         one port that has its address.",
+        "Host routes instead of a broadcast domain, as in Hyper-V Network Virtualization.",
+        Some("coax network show NETWORK"),
+    ),
+    word(
+        "router",
+        "What joins networks, so that machines on one reach those on another. It exists on every host that \
+         needs it: packets take no detour.",
+        "A distributed router with anycast gateway MAC and addresses; one hop between any two hosts.",
+        Some("coax router list"),
+    ),
+    word(
         "row",
         "One entry of the tables in which the kernel looks up what to do with a packet.",
         "A FIB, FDB or neighbour entry.",
@@ -171,15 +227,28 @@ pub(super) const WORDS: &[Entry] = &[
     ),
     word(
         "stack",
-        "One project as a file: its networks, its ports, its foreign tunnel endpoints.",
+        "One project as a file: its networks, ports, routers, groups and firewall.",
         "The declarative configuration of a tenant.",
         Some("coax export"),
     ),
     word(
+        "storm control",
+        "How many broadcasts, multicasts and frames to unknown addresses a port may send in a second. What \
+         is over the limit is dropped where it is sent.",
+        "Per-port policers at the ingress access port.",
+        Some("coax network show NETWORK"),
+    ),
+    word(
         "subnet",
         "A range of IP addresses on a network, like 10.10.1.0/24. Ports get their addresses from it.",
-        "An IP prefix; its first address is kept for a gateway.",
+        "An IP prefix; its first address, unless it says another, is kept for a gateway.",
         Some("coax subnet list"),
+    ),
+    word(
+        "trunk",
+        "A port whose tagged frames belong to further networks, one for each VLAN number.",
+        "An 802.1Q trunk with an allowed list, each VLAN mapped to a VNI.",
+        Some("coax port show PORT"),
     ),
     word(
         "underlay",

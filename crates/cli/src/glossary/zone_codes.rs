@@ -7,7 +7,7 @@ use super::codes::{code, code_with};
 pub(super) const CODES: &[Entry] = &[
     // Naming what is not there.
     code(
-        "unknown-port",
+        "unknown-member",
         "A group lists a port that is not in the file.",
     ),
     code(
@@ -132,5 +132,31 @@ pub(super) const CODES: &[Entry] = &[
         "trunk-transparent",
         "A trunk's tags say which network a frame is for. On a network that carries its guests' own \
          tags they would be ambiguous.",
+    ),
+    // Objects that are not there.
+    code_with(
+        "no-such-router",
+        "No router has that name.",
+        "coax router list",
+    ),
+    code_with(
+        "no-such-group",
+        "No group has that name.",
+        "coax group list",
+    ),
+    code_with(
+        "no-such-address-group",
+        "No address group has that name.",
+        "coax address-group list",
+    ),
+    code_with(
+        "no-such-firewall",
+        "The project has no firewall, and there are no rails.",
+        "coax firewall list",
+    ),
+    code_with(
+        "no-such-firewall-rule",
+        "No firewall rule has that name.",
+        "coax firewall rules",
     ),
 ];

@@ -1,6 +1,9 @@
 //! A small system as the API shows it: always the same.
 #![allow(clippy::unwrap_used)]
 
+#[path = "policy.rs"]
+mod policy;
+
 use coax_api::*;
 use serde::Serialize;
 
@@ -14,6 +17,14 @@ pub fn answers(request: &str) -> (u16, String) {
         "/v1/subnets" => ok(&subnets()),
         "/v1/vteps" => ok(&vteps()),
         "/v1/hosts" => ok(&hosts()),
+        "/v1/groups" => ok(&policy::groups()),
+        "/v1/groups/shop/web" => ok(&policy::groups().remove(0)),
+        "/v1/address-groups" => ok(&policy::address_groups()),
+        "/v1/address-groups/rails/management" => ok(&policy::address_groups().remove(0)),
+        "/v1/firewalls" => ok(&policy::firewalls()),
+        "/v1/firewall-rules" => ok(&policy::rules()),
+        "/v1/routers" => ok(&policy::routers()),
+        "/v1/routers/shop/gw" => ok(&policy::routers().remove(0)),
         "/v1/projects" => ok(&projects()),
         "/v1/status" => ok(&status()),
         "/v1/drops" => ok(&drops()),
@@ -99,6 +110,17 @@ pub fn ports() -> Vec<Port> {
         moved_from: None,
         state,
         device: host.map(|_| "tap0".to_owned()),
+        labels: [("role".to_owned(), "front".to_owned())].into(),
+        groups: vec!["web".into()],
+        allowed_addresses: vec![AllowedAddress {
+            ip: "10.10.1.100".into(),
+            mac: None,
+        }],
+        isolated: last == 3,
+        trunk: Vec::new(),
+        any_address: false,
+        any_mac: false,
+        may_serve: last == 3,
         status: realised(&[("hv1", 12), ("hv2", 11)]),
     };
     vec![
@@ -119,6 +141,26 @@ fn networks() -> Vec<Network> {
         subnets: vec!["10.10.1.0/24".into(), "fd00:10:1::/64".into()],
         vlan_transparent: true,
         flood_unknown: false,
+        kind: "bridged".into(),
+        router: Some("gw".into()),
+        dhcp: Some(Dhcp {
+            lease_seconds: 86_400,
+            routes: Vec::new(),
+        }),
+        router_advertisements: true,
+        dns: Dns {
+            domain: "web.shop".into(),
+            servers: Vec::new(),
+        },
+        own_servers: false,
+        isolated: false,
+        max_endpoints: Some(1000),
+        storm_control: StormControl {
+            broadcast: Some(500),
+            multicast: Some(1000),
+            unknown: None,
+        },
+        shut_seconds: 30,
         ports: 2,
         status: realised(&[("hv1", 12)]),
     }]
@@ -131,6 +173,8 @@ fn subnets() -> Vec<Subnet> {
         project: project.into(),
         network: "web".into(),
         gateway: "10.10.1.1".into(),
+        router: Some("gw".into()),
+        dhcp: true,
         used: 2,
         revision: 12,
     };
@@ -170,6 +214,10 @@ fn projects() -> Vec<Project> {
         networks: 1,
         ports: 2,
         vteps: 0,
+        routers: 1,
+        groups: 2,
+        rules: 2,
+        firewall: name == "shop",
     };
     vec![project("bank"), project("shop")]
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_api::question::{HostAnswer, HostQuestion};
 use coax_api::{Host, HostReport, MissingHost, Plan, Port, Problem, Realisation};
-use coax_model::{HostName, Name, PortName, StackFile};
+use coax_model::{File, HostName, Name, PortName};
 use coax_store::{Operation, Revision};
 
 /// One stream of one agent. Never used again after it closed.
@@ -78,14 +78,14 @@ pub enum Request {
 /// A change that a user wants. They are taken one after the other.
 #[derive(Debug, Clone)]
 pub enum Write {
-    /// Make a project what its file says.
+    /// Make a project, or the operator's rails, what their file says.
     Apply {
         /// The file.
-        file: StackFile,
+        file: Box<File>,
         /// Only say what would change.
         dry_run: bool,
     },
-    /// Delete everything in a project.
+    /// Delete everything in a project, or all rails.
     Destroy {
         /// The project.
         project: Name,

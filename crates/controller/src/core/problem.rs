@@ -49,7 +49,10 @@ pub fn no_such(kind: &str, name: &str) -> Problem {
         &format!("no-such-{kind}"),
         "There is no such object",
         format!("there is no {kind} `{name}`"),
-        format!("`coax {kind} list` shows what there is"),
+        match kind {
+            "firewall-rule" => "`coax firewall rules` shows what there is".to_owned(),
+            _ => format!("`coax {kind} list` shows what there is"),
+        },
     )
 }
 

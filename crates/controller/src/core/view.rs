@@ -3,17 +3,21 @@
 //! In a list, `realized` names only the hosts that are behind: a network of a thousand hosts would
 //! otherwise repeat all of them at each of its ports.
 
+mod policy;
+mod port;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use coax_api as api;
 use coax_api::{Condition, ObjectStatus, PortState};
 use coax_model::{
-    Binding, HostName, Intent, Name, Network, NetworkName, ObjectName, Port, PortName, StackFile,
-    Vtep, VtepName, export,
+    Binding, File, HostName, Intent, Name, Network, NetworkName, ObjectName, PortName, Vtep,
+    VtepName, export, export_rails,
 };
 use coax_store::Revision;
 
+use self::policy::route;
 use super::Core;
 
 /// What hosts could not do, by the object that it is about.
@@ -32,7 +36,10 @@ impl<'a> Listing<'a> {
     pub fn new(core: &'a Core) -> Self {
         let mut sizes = BTreeMap::new();
         for (name, port) in &core.intent.ports {
-            *sizes.entry(network_of(name, port)).or_default() += 1;
+            for (_, network, _) in port.networks() {
+                let network = NetworkName::new(name.project.clone(), network.clone());
+                *sizes.entry(network).or_default() += 1;
+            }
         }
         Self {
             sizes: Some(sizes),
@@ -84,6 +91,10 @@ impl<'a> Listing<'a> {
             networks: intent.networks_of(&name).count(),
             ports: intent.ports_of(&name).count(),
             vteps: intent.vteps_of(&name).count(),
+            routers: intent.routers_of(&name).count(),
+            groups: intent.groups_of(&name).count(),
+            rules: intent.rules_of(&name).count(),
+            firewall: intent.firewalls.contains_key(&name),
             name: name.to_string(),
         };
         intent.projects().into_iter().map(project).collect()
@@ -113,9 +124,32 @@ impl<'a> Listing<'a> {
             subnets: network.prefixes().map(|it| it.to_string()).collect(),
             vlan_transparent: network.vlan_transparent,
             flood_unknown: network.flood_unknown,
+            kind: network.kind.to_string(),
+            router: self.router_joining(name),
+            dhcp: network.dhcp.as_ref().map(|dhcp| api::Dhcp {
+                lease_seconds: dhcp.lease_time.seconds(),
+                routes: dhcp.routes.iter().map(route).collect(),
+            }),
+            router_advertisements: network.router_advertisements,
+            dns: dns(name, network),
+            own_servers: network.own_servers,
+            isolated: network.isolated,
+            max_endpoints: network.max_endpoints,
+            storm_control: api::StormControl {
+                broadcast: network.storm_control.broadcast.get(),
+                multicast: network.storm_control.multicast.get(),
+                unknown: network.storm_control.unknown.get(),
+            },
+            shut_seconds: network.shut_time.seconds(),
             ports: self.ports_on(name),
             status: self.status(name, [name].into_iter(), Vec::new()),
         }
+    }
+
+    /// The name of the router that joins a network.
+    fn router_joining(&self, network: &NetworkName) -> Option<String> {
+        let (router, _) = self.intent().router_of(network)?;
+        Some(router.name.to_string())
     }
 
     fn ports_on(&self, network: &NetworkName) -> usize {
@@ -124,7 +158,7 @@ impl<'a> Listing<'a> {
         }
         let ports = self.intent().ports_of(&network.project);
         ports
-            .filter(|(_, port)| port.network == network.name)
+            .filter(|(_, port)| port.networks().any(|(_, name, _)| *name == network.name))
             .count()
     }
 
@@ -132,17 +166,18 @@ impl<'a> Listing<'a> {
     pub fn subnets(&self, project: Option<&Name>) -> Vec<api::Subnet> {
         let mut used: BTreeMap<(NetworkName, ipnet::IpNet), usize> = BTreeMap::new();
         for (name, port) in Self::of(&self.intent().ports, project) {
-            let network_name = network_of(name, port);
-            for subnet in port
-                .addresses
-                .iter()
-                .filter_map(|address| self.subnet_of(&network_name, *address))
-            {
-                *used.entry((network_name.clone(), subnet)).or_default() += 1;
+            for (_, network, addresses) in port.networks() {
+                let network_name = NetworkName::new(name.project.clone(), network.clone());
+                for address in addresses {
+                    if let Some(subnet) = self.subnet_of(&network_name, *address) {
+                        *used.entry((network_name.clone(), subnet)).or_default() += 1;
+                    }
+                }
             }
         }
         let mut subnets = Vec::new();
         for (name, network) in Self::of(&self.intent().networks, project) {
+            let router = self.router_joining(name);
             subnets.extend(network.subnets.iter().map(|subnet| {
                 api::Subnet {
                     id: format!("{name}/{}", subnet.prefix),
@@ -150,6 +185,8 @@ impl<'a> Listing<'a> {
                     project: name.project.to_string(),
                     network: name.name.to_string(),
                     gateway: subnet.gateway.to_string(),
+                    router: router.clone(),
+                    dhcp: subnet.dhcp && network.dhcp.is_some(),
                     used: used
                         .get(&(name.clone(), subnet.prefix))
                         .copied()
@@ -164,84 +201,6 @@ impl<'a> Listing<'a> {
     fn subnet_of(&self, network: &NetworkName, address: IpAddr) -> Option<ipnet::IpNet> {
         let subnet = self.intent().networks.get(network)?.subnet_of(address)?;
         Some(subnet.prefix)
-    }
-
-    /// Ports.
-    pub fn ports(&self, project: Option<&Name>) -> Vec<api::Port> {
-        let found = Self::of(&self.intent().ports, project);
-        found.map(|(name, port)| self.port(name, port)).collect()
-    }
-
-    /// One port.
-    pub fn port_named(&self, name: &PortName) -> Option<api::Port> {
-        Some(self.port(name, self.intent().ports.get(name)?))
-    }
-
-    fn port(&self, name: &PortName, port: &Port) -> api::Port {
-        let network_name = network_of(name, port);
-        let prefixes = port.addresses.iter().map(|address| {
-            let subnet = self.subnet_of(&network_name, *address);
-            subnet.map_or_else(
-                || address.to_string(),
-                |net| format!("{address}/{}", net.prefix_len()),
-            )
-        });
-        let network = self.intent().networks.get(&network_name);
-        let binding = self
-            .intent()
-            .bindings
-            .get(name)
-            .cloned()
-            .unwrap_or_default();
-        let (state, device) = self.core.port_state(name, &binding);
-        let text = |host: Option<&HostName>| host.map(ToString::to_string);
-        let revisions = &self.core.revisions;
-        let conditions = self
-            .core
-            .refused
-            .get(name)
-            .into_iter()
-            .flatten()
-            .map(|host| Condition {
-                code: "claim-refused".to_owned(),
-                host: Some(host.to_string()),
-                message: self.core.why_refused(name),
-            });
-        api::Port {
-            id: name.to_string(),
-            name: name.name.to_string(),
-            project: name.project.to_string(),
-            revision: revisions
-                .of("port", name)
-                .max(revisions.of("binding", name)),
-            network: port.network.to_string(),
-            mac: port.mac.to_string(),
-            addresses: port.addresses.iter().map(ToString::to_string).collect(),
-            prefixes: prefixes.collect(),
-            gateways: self.gateways(&network_name, port),
-            mtu: network.map_or(0, |network| network.mtu.get().into()),
-            host_wanted: text(port.host.as_ref()),
-            host: text(binding.host.as_ref()),
-            moving_to: text(binding.moving_to.as_ref()),
-            moved_from: text(binding.moved_from.as_ref()),
-            state,
-            device,
-            status: self.status(name, [&network_name].into_iter(), conditions.collect()),
-        }
-    }
-
-    /// The addresses at which a port finds its network's router, of the families that it has.
-    fn gateways(&self, network: &NetworkName, port: &Port) -> Vec<String> {
-        if self.intent().router_of(network).is_none() {
-            return Vec::new();
-        }
-        let subnets = self.intent().networks.get(network).map(|it| &it.subnets);
-        let subnets = subnets.into_iter().flatten();
-        let of_port = subnets.filter(|subnet| {
-            let mut addresses = port.addresses.iter();
-            addresses.any(|address| subnet.prefix.contains(address))
-        });
-        of_port.map(|subnet| subnet.gateway.to_string()).collect()
     }
 
     /// Foreign tunnel endpoints.
@@ -332,10 +291,13 @@ impl Core {
         Listing::single(self).port_named(name)
     }
 
-    /// A project as a file.
-    pub fn stack(&self, project: &Name) -> Option<StackFile> {
+    /// A project as a file; the operator's rails as theirs, also if there are none.
+    pub fn stack(&self, project: &Name) -> Option<File> {
+        if project.is_rails() {
+            return Some(File::Rails(export_rails(&self.intent)));
+        }
         let file = export(project, &self.intent);
-        (!file.is_empty()).then_some(file)
+        (!file.is_empty()).then_some(File::Stack(file))
     }
 
     /// What a port is doing, and its device.
@@ -369,6 +331,16 @@ impl Core {
     }
 }
 
-fn network_of(name: &PortName, port: &Port) -> NetworkName {
-    NetworkName::new(name.project.clone(), port.network.clone())
+fn dns(name: &NetworkName, network: &Network) -> api::Dns {
+    let own = || format!("{}.{}", name.name, name.project);
+    let domain = network.dns.domain.as_ref();
+    api::Dns {
+        domain: domain.map_or_else(own, ToString::to_string),
+        servers: network
+            .dns
+            .servers
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use coax_api::{Action, Plan, PlannedChange};
 use coax_model::{
-    Binding, Change, HostName, Name, Plan as ModelPlan, PortName, check_host, plan, plan_delete,
+    Binding, Change, HostName, Name, Plan as ModelPlan, PortName, plan_delete, plan_file,
 };
 use coax_store::Revision;
 
@@ -42,7 +42,7 @@ impl Core {
         while self.pending.is_none() {
             if let Some((id, write)) = self.queue.pop_front() {
                 match write {
-                    Write::Apply { file, dry_run } => match plan(&file, &self.intent) {
+                    Write::Apply { file, dry_run } => match plan_file(&file, &self.intent) {
                         Ok(plan) => self.start(id, &plan, dry_run, now, out),
                         Err(refusals) => out.push(Command::Reply {
                             id,
@@ -235,7 +235,7 @@ impl Core {
         let mut addresses = BTreeSet::new();
         for (name, host) in presented {
             let mine = [host.ipv4.map(IpAddr::from), host.ipv6.map(IpAddr::from)];
-            if let Err(refusals) = check_host(&name, &host, &self.intent) {
+            if let Err(refusals) = coax_model::check_host(&name, &host, &self.intent) {
                 self.turn_away(&name, problem::sentences(&refusals), now, out);
             } else if mine
                 .into_iter()

@@ -2,8 +2,11 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use coax_api::{Host, Network, Port, Problem, Project, Status, Subnet, Vtep};
-use coax_model::HostName;
+use coax_api::{
+    AddressGroup, Firewall, FirewallRule, Group, Host, Network, Port, Problem, Project, Router,
+    Status, Subnet, Vtep,
+};
+use coax_model::{HostName, Name};
 
 use super::App;
 use super::failure::Failure;
@@ -69,6 +72,59 @@ list!(
     "Foreign tunnel endpoints"
 );
 
+list!(routers, Router, "/v1/routers", "routers", "Routers");
+list!(groups, Group, "/v1/groups", "firewall", "Groups of ports");
+list!(
+    address_groups,
+    AddressGroup,
+    "/v1/address-groups",
+    "firewall",
+    "Groups of addresses, the operator's (project `rails`) among them"
+);
+list!(
+    firewall_rules,
+    FirewallRule,
+    "/v1/firewall-rules",
+    "firewall",
+    "Firewall rules in written order: the operator's rails, then those of the project, or of all projects"
+);
+
+single!(
+    router,
+    Router,
+    router_named,
+    "router",
+    "/v1/routers/{project}/{name}",
+    "routers",
+    "One router"
+);
+single!(
+    group,
+    Group,
+    group_named,
+    "group",
+    "/v1/groups/{project}/{name}",
+    "firewall",
+    "One group of ports"
+);
+single!(
+    address_group,
+    AddressGroup,
+    address_group_named,
+    "address-group",
+    "/v1/address-groups/{project}/{name}",
+    "firewall",
+    "One group of addresses"
+);
+single!(
+    firewall_rule,
+    FirewallRule,
+    firewall_rule_named,
+    "firewall-rule",
+    "/v1/firewall-rules/{project}/{name}",
+    "firewall",
+    "One firewall rule"
+);
 single!(
     network,
     Network,
@@ -96,6 +152,29 @@ single!(
     "vteps",
     "One foreign tunnel endpoint"
 );
+
+/// What judges the connections of each project that is judged at all
+#[utoipa::path(get, path = "/v1/firewalls", tag = "firewall", responses((status = 200, body = Vec<Firewall>)))]
+pub async fn firewalls(State(app): State<App>) -> Json<Vec<Firewall>> {
+    Json(Listing::single(&app.handle.read()).firewalls())
+}
+
+/// What judges the connections of one project
+#[utoipa::path(
+    get, path = "/v1/firewalls/{project}", tag = "firewall",
+    params(("project" = String, Path, description = "The project")),
+    responses((status = 200, body = Firewall), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn firewall(
+    State(app): State<App>,
+    Path(project): Path<String>,
+) -> Result<Json<Firewall>, Failure> {
+    let project: Name = name("project", &project)?;
+    let found = Listing::single(&app.handle.read()).firewall_named(&project);
+    found
+        .map(Json)
+        .ok_or_else(|| Failure::no_such("firewall", project.as_str()))
+}
 
 /// Hosts
 #[utoipa::path(get, path = "/v1/hosts", tag = "hosts", responses((status = 200, body = Vec<Host>)))]

@@ -27,6 +27,8 @@ const LARGEST_BODY: usize = 64 << 20;
         (name = "subnets", description = "IP prefixes of networks"),
         (name = "ports", description = "Virtual network interface cards"),
         (name = "vteps", description = "Tunnel endpoints that are not Coax hosts"),
+        (name = "routers", description = "What joins networks"),
+        (name = "firewall", description = "Who may open which connections to whom"),
         (name = "hosts", description = "Machines that run the vSwitch"),
         (name = "traces", description = "Why can't A reach B; what passes by a port"),
         (name = "system", description = "The controller and the system as a whole")
@@ -51,6 +53,16 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(stacks::move_port))
         .routes(routes!(objects::vteps))
         .routes(routes!(objects::vtep))
+        .routes(routes!(objects::routers))
+        .routes(routes!(objects::router))
+        .routes(routes!(objects::groups))
+        .routes(routes!(objects::group))
+        .routes(routes!(objects::address_groups))
+        .routes(routes!(objects::address_group))
+        .routes(routes!(objects::firewalls))
+        .routes(routes!(objects::firewall))
+        .routes(routes!(objects::firewall_rules))
+        .routes(routes!(objects::firewall_rule))
         .routes(routes!(objects::hosts))
         .routes(routes!(objects::host, stacks::remove_host))
         .routes(routes!(objects::status))

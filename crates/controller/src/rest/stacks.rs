@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use coax_api::{Host, MoveRequest, Plan, Port, Problem, Realisation};
-use coax_model::{HostName, Name, StackFile, enforced};
+use coax_model::{File, HostName, Name, RailsFile, StackFile, enforced};
 
 use super::App;
 use super::failure::Failure;
@@ -61,7 +61,8 @@ pub(super) fn mismatch() -> Failure {
 /// Make a project what its file says
 ///
 /// Everything in the file that the project does not have is created, everything that it has and the
-/// file has not is deleted, in one transaction.
+/// file has not is deleted, in one transaction. The project `rails` is the operator's: its file has
+/// `rails` instead of `project`.
 #[utoipa::path(
     put, path = "/v1/stacks/{project}", tag = "stacks",
     params(("project" = String, Path, description = "The project, the same as in the file"), StackParams),
@@ -75,28 +76,36 @@ pub async fn put_stack(
     bytes: Bytes,
 ) -> Result<Json<Plan>, Failure> {
     let project: Name = name("project", &project)?;
-    let file: StackFile = body(&bytes)?;
-    if file.project != project {
-        let problem = Problem::new(
-            400,
-            "other-project",
-            "The file is for another project",
-            format!(
-                "the file says project `{}`, the path `{project}`",
-                file.project
-            ),
-            "a file owns the project that it names",
-        );
-        return Err(problem.at("project").into());
-    }
-    enforced::check(&file).map_err(|refused| refusals(&refused))?;
-    let dry_run = params.dry_run;
+    let file = if project.is_rails() {
+        File::Rails(body::<RailsFile>(&bytes)?)
+    } else {
+        File::Stack(owned_by(&project, body(&bytes)?)?)
+    };
+    enforced::check_file(&file).map_err(|refused| refusals(&refused))?;
+    let (file, dry_run) = (Box::new(file), params.dry_run);
     app.change(Write::Apply { file, dry_run }, &params).await
+}
+
+/// The file, if it is of the project that the path names.
+fn owned_by(project: &Name, file: StackFile) -> Result<StackFile, Failure> {
+    if file.project == *project {
+        return Ok(file);
+    }
+    let written = &file.project;
+    let problem = Problem::new(
+        400,
+        "other-project",
+        "The file is for another project",
+        format!("the file says project `{written}`, the path `{project}`"),
+        "a file owns the project that it names",
+    );
+    Err(problem.at("project").into())
 }
 
 /// A project as a file
 ///
-/// Complete, with everything that was chosen for it: applied again it changes nothing.
+/// Complete, with everything that was chosen for it: applied again it changes nothing. The project
+/// `rails` gives the operator's file.
 #[utoipa::path(
     get, path = "/v1/stacks/{project}", tag = "stacks",
     params(("project" = String, Path, description = "The project")),
@@ -105,7 +114,7 @@ pub async fn put_stack(
 pub async fn get_stack(
     State(app): State<App>,
     Path(project): Path<String>,
-) -> Result<Json<StackFile>, Failure> {
+) -> Result<Json<File>, Failure> {
     let name: Name = name("project", &project)?;
     let file = app.handle.read().stack(&name);
     file.map(Json)

@@ -154,7 +154,10 @@ impl Site {
     pub fn apply(&self, yaml: &str) {
         let file = StackFile::parse(yaml).unwrap();
         let dry_run = false;
-        self.write(Write::Apply { file, dry_run });
+        self.write(Write::Apply {
+            file: Box::new(file.into()),
+            dry_run,
+        });
     }
 
     fn write(&self, write: Write) {

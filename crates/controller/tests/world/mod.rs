@@ -173,7 +173,7 @@ impl World {
     pub fn apply(&mut self, yaml: &str) -> coax_api::Plan {
         let file = StackFile::parse(yaml).unwrap();
         match self.write(Write::Apply {
-            file,
+            file: Box::new(file.into()),
             dry_run: false,
         }) {
             Ok(Answer::Plan(plan)) => plan,

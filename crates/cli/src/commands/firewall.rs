@@ -1,0 +1,138 @@
+//! `coax firewall list|show|rules`.
+
+use coax_api::{Firewall, FirewallRule, Mode};
+use coax_model::nearest;
+
+use super::noun::{ListAllArgs, ListArgs, ShowAnyArgs, print_list};
+use crate::commands::Outcome;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::{Listed, Output, Shown};
+
+/// `coax firewall …`
+#[derive(Debug, clap::Subcommand)]
+pub enum FirewallCommand {
+    /// List the projects whose connections are judged, and what happens by default
+    List(ListAllArgs),
+    /// Show what judges a project's connections: default, mode, and the rules in their order
+    Show(ShowAnyArgs),
+    /// List rules in the order in which they count: the operator's rails, then the projects' own
+    Rules(ListArgs),
+}
+
+/// Runs it.
+pub async fn run(command: &FirewallCommand, output: &Output) -> Outcome {
+    match command {
+        FirewallCommand::List(args) => {
+            let client = args.connection.client()?;
+            print_list(&client.firewalls().await?, output)
+        }
+        FirewallCommand::Show(args) => show(args, output).await,
+        FirewallCommand::Rules(args) => {
+            let client = args.connection.client()?;
+            print_list(
+                &client.firewall_rules(args.project.as_deref()).await?,
+                output,
+            )
+        }
+    }
+}
+
+async fn show(args: &ShowAnyArgs, output: &Output) -> Outcome {
+    let client = args.connection.client()?;
+    let firewalls = client.firewalls().await?;
+    let Some(firewall) = firewalls.iter().find(|it| it.project == args.name) else {
+        let names = firewalls.iter().map(|it| it.project.as_str());
+        return Err(CliError::NoSuchObject {
+            kind: "firewall",
+            name: args.name.clone(),
+            project: None,
+            similar: nearest(&args.name, names).map(str::to_owned),
+        });
+    };
+    let rules = client.firewall_rules(Some(&args.name)).await?;
+    output.value(
+        firewall,
+        |firewall| vec![firewall.full_name()],
+        |firewall| {
+            let rules = rules.iter().map(|rule| rule.cells(false));
+            let table = output.table(FirewallRule::COLUMNS, rules);
+            format!("{}\n{table}", output.properties(firewall.properties()))
+        },
+    )?;
+    Ok(Exit::Done)
+}
+
+impl Listed for Firewall {
+    const PLURAL: &'static str = "firewalls";
+    const FILLED_BY: &'static str =
+        "everything passes; `firewall: { default: deny }` in a stack file changes that";
+    const COLUMNS: &'static [&'static str] = &["PROJECT", "DEFAULT", "MODE", "RULES", "RAILS"];
+    const MORE: &'static [&'static str] = &["REVISION"];
+
+    fn cells(&self, wide: bool) -> Vec<String> {
+        let mut cells = vec![
+            self.project.clone(),
+            self.default.as_str().to_owned(),
+            self.mode.as_str().to_owned(),
+            self.rules.to_string(),
+            self.rails.to_string(),
+        ];
+        if wide {
+            cells.push(self.revision.to_string());
+        }
+        cells
+    }
+
+    fn full_name(&self) -> String {
+        self.id.clone()
+    }
+}
+
+impl Shown for Firewall {
+    fn properties(&self) -> Vec<(&'static str, String)> {
+        let own = if self.own {
+            String::new()
+        } else {
+            "only the operator's rails; the project has no firewall".to_owned()
+        };
+        vec![
+            ("project", self.project.clone()),
+            ("firewall", own),
+            ("default", self.default.as_str().to_owned()),
+            ("mode", self.mode.as_str().to_owned()),
+            ("revision", self.revision.to_string()),
+        ]
+    }
+}
+
+impl Listed for FirewallRule {
+    const PLURAL: &'static str = "firewall rules";
+    const COLUMNS: &'static [&'static str] = &["RULE", "ACTION", "SERVICES", "FROM", "TO", "NOTES"];
+    const MORE: &'static [&'static str] = &["POSITION", "REVISION"];
+
+    fn cells(&self, wide: bool) -> Vec<String> {
+        let notes = [
+            (self.log, "log"),
+            (self.mode == Mode::Audit, Mode::Audit.as_str()),
+        ];
+        let notes = notes.into_iter().filter(|(holds, _)| *holds);
+        let notes: Vec<&str> = notes.map(|(_, note)| note).collect();
+        let mut cells = vec![
+            self.id.clone(),
+            self.action.as_str().to_owned(),
+            self.services.join(" "),
+            self.from.join(" "),
+            self.to.join(" "),
+            notes.join(" "),
+        ];
+        if wide {
+            cells.extend([self.position.to_string(), self.revision.to_string()]);
+        }
+        cells
+    }
+
+    fn full_name(&self) -> String {
+        self.id.clone()
+    }
+}

@@ -47,6 +47,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use coax_compile::Compiler;
+use coax_compile::policy::Policies;
 use coax_compile::reach::Reach;
 use coax_model::{Host, HostName, Intent, PortName};
 use coax_store::Revision;
@@ -83,6 +84,7 @@ pub struct Core {
     revision: Revision,
     intent: Intent,
     compiler: Compiler,
+    policies: Policies,
     /// When each object last changed.
     revisions: ObjectRevisions,
     snapshots: Snapshots,
@@ -121,6 +123,7 @@ impl Core {
         now: Instant,
     ) -> Self {
         let compiler = Compiler::full(&intent, revision);
+        let policies = Policies::full(&intent, revision);
         let hosts = intent.hosts.keys();
         let mut core = Self {
             generation,
@@ -130,6 +133,7 @@ impl Core {
                 .collect(),
             intent,
             compiler,
+            policies,
             revisions,
             snapshots: Snapshots::default(),
             sessions: BTreeMap::new(),

@@ -49,6 +49,15 @@ fn stack(project: &str, hosts: usize, dice: &mut Dice) -> StackFile {
         yaml += " }\n";
     }
     if dice.one_in(2) {
+        let port = dice.below(6);
+        yaml += &format!("groups:\n  odd: {{ ports: [always, p{port}] }}\n");
+        yaml += "firewall:\n  default: deny\n  rules:\n";
+        yaml += "    - { name: first, from: group/odd, to: any, allow: [tcp/80] }\n";
+        if dice.one_in(2) {
+            yaml += "    - { name: second, from: network/n0, to: group/odd, allow: [udp/53] }\n";
+        }
+    }
+    if dice.one_in(2) {
         let address = if project == "shop" {
             "192.0.2.200"
         } else {
@@ -110,6 +119,7 @@ fn act(world: &mut World) {
             world.detach(agent);
             world.agents[agent].slices.clear();
             world.agents[agent].routers.clear();
+            world.agents[agent].policies.clear();
         }
         15 if world.dice.one_in(3) => {
             // Refused while its agent is attached; if not, it presents itself again some day.

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bytes::Bytes;
 use coax_api::agent::controller_message::Body as ToAgent;
 use coax_api::agent::{Current, Delta, Forget, SliceKind, Snapshot};
-use coax_compile::reach::Needed;
+use coax_compile::policy::{Policies, PolicyNews, PolicyStep};
+use coax_compile::reach::{Needed, Turn};
 use coax_compile::{Compiler, Steps};
-use coax_model::{Change, HostName, PortName};
+use coax_model::{Change, HostName, Name, PortName};
 use coax_store::Revision;
 use prost::Message;
 
@@ -27,8 +28,8 @@ pub(super) type SliceId = (SliceKind, u32);
 pub(super) struct Snapshots(HashMap<SliceId, (Revision, Bytes)>);
 
 impl Snapshots {
-    fn get(&mut self, compiler: &Compiler, id: SliceId) -> Option<Bytes> {
-        let newest = revision_of(compiler, id)?;
+    fn get(&mut self, compiler: &Compiler, policies: &Policies, id: SliceId) -> Option<Bytes> {
+        let newest = revision_of(compiler, policies, id)?;
         if let Some((revision, bytes)) = self.0.get(&id)
             && *revision == newest
         {
@@ -38,6 +39,7 @@ impl Snapshots {
         let bytes = match kind {
             SliceKind::Network => compiler.slice(number)?.encode_to_vec(),
             SliceKind::Router => compiler.router(number)?.encode_to_vec(),
+            SliceKind::Policy => policies.slice(number)?.encode_to_vec(),
         };
         let bytes = Bytes::from(bytes);
         self.0.insert(id, (newest, bytes.clone()));
@@ -51,10 +53,25 @@ impl Snapshots {
 }
 
 /// The revision of a slice's last change.
-fn revision_of(compiler: &Compiler, (kind, number): SliceId) -> Option<Revision> {
+fn revision_of(
+    compiler: &Compiler,
+    policies: &Policies,
+    (kind, number): SliceId,
+) -> Option<Revision> {
     match kind {
         SliceKind::Network => compiler.revision(number),
         SliceKind::Router => compiler.router_revision(number),
+        SliceKind::Policy => policies.revision(number),
+    }
+}
+
+/// Policies come before the networks whose ports obey them, routers after the networks that they lead
+/// into; what goes, goes in the opposite order.
+fn rank((kind, _): SliceId) -> u32 {
+    match kind {
+        SliceKind::Policy => 0,
+        SliceKind::Network => 1,
+        SliceKind::Router => 2,
     }
 }
 
@@ -93,10 +110,11 @@ impl Core {
         }
         self.revision = revision;
         let steps = self.compiler.apply(revision, changes);
+        let policies = self.policies.apply(&self.intent, revision, changes);
         for port in &ports {
             self.watch_move(port, revision);
         }
-        let mail = self.address(&steps);
+        let mail = self.address(&steps, &policies);
         self.deliver(mail, out);
         for port in &ports {
             self.say_refusals(port, out);
@@ -134,7 +152,7 @@ impl Core {
         }
     }
 
-    fn address(&self, steps: &Steps) -> Mail {
+    fn address(&self, steps: &Steps, policies: &[PolicyStep]) -> Mail {
         let mut mail = Mail::new();
         let mut tell = |host: &HostName, id: SliceId, news: News| {
             mail.entry(host.clone()).or_default().insert(id, news);
@@ -176,7 +194,70 @@ impl Core {
                 tell(&turn.host, id, News::Whole);
             }
         }
+        self.address_policies(steps, policies, &mut mail);
         mail
+    }
+
+    /// A host needs the policy of a project exactly while it needs a network of the project.
+    fn address_policies(&self, steps: &Steps, policies: &[PolicyStep], mail: &mut Mail) {
+        let mut turns: BTreeMap<(&HostName, &Name), Vec<&Turn>> = BTreeMap::new();
+        for turn in &steps.turns {
+            if let Needed::Network(network) = &turn.what {
+                let pair = (&turn.host, &network.project);
+                turns.entry(pair).or_default().push(turn);
+            }
+        }
+        for step in policies {
+            let id = (SliceKind::Policy, step.number);
+            let news = match &step.news {
+                PolicyNews::Whole => News::Whole,
+                PolicyNews::Delta(delta) => News::Delta(Bytes::from(delta.encode_to_vec())),
+                PolicyNews::Gone => News::Forget,
+            };
+            let networks = self.intent.networks_of(&step.project);
+            for host in networks.flat_map(|(network, _)| self.reach().hosts(network)) {
+                mail.entry(host.clone())
+                    .or_default()
+                    .insert(id, news.clone());
+            }
+            // Whoever needs nothing of the project any more has the policy still.
+            for (host, _) in turns
+                .keys()
+                .filter(|(_, project)| **project == step.project)
+            {
+                if !self.needs_policy(host, &step.project) {
+                    mail.entry((*host).clone())
+                        .or_default()
+                        .insert(id, News::Forget);
+                }
+            }
+        }
+        for ((host, project), turns) in turns {
+            let Some(number) = self.policies.number(project) else {
+                continue;
+            };
+            let needs = self.needs_policy(host, project);
+            let gained = turns.iter().filter(|turn| turn.needs).count();
+            let needed = gained < turns.len() || {
+                let networks = self.reach().networks(host);
+                networks
+                    .filter(|network| network.project == *project)
+                    .count()
+                    > gained
+            };
+            let news = match (needed, needs) {
+                (false, true) => News::Whole,
+                (true, false) => News::Forget,
+                _ => continue,
+            };
+            let slices = mail.entry(host.clone()).or_default();
+            slices.insert((SliceKind::Policy, number), news);
+        }
+    }
+
+    fn needs_policy(&self, host: &HostName, project: &Name) -> bool {
+        let mut networks = self.reach().networks(host);
+        networks.any(|network| network.project == *project)
     }
 
     /// The slice of something that a host needs, as messages name it.
@@ -203,12 +284,13 @@ impl Core {
             if !state.ready {
                 continue;
             }
-            // Make before break: networks come before the routers that lead into them, and go after
-            // them, when everything that comes is there.
-            let (breaks, makes): (Vec<_>, Vec<_>) = slices
+            let (mut breaks, mut makes): (Vec<_>, Vec<_>) = slices
                 .into_iter()
                 .partition(|(_, news)| matches!(news, News::Forget));
-            for (id, news) in makes.into_iter().chain(breaks.into_iter().rev()) {
+            makes.sort_by_key(|(id, _)| rank(*id));
+            breaks.sort_by_key(|(id, _)| std::cmp::Reverse(rank(*id)));
+            // Make before break.
+            for (id, news) in makes.into_iter().chain(breaks) {
                 self.tell(&host, id, news, out);
             }
             self.send(&host, ToAgent::Current(Current { revision }), out);
@@ -218,9 +300,9 @@ impl Core {
     fn tell(&mut self, host: &HostName, id: SliceId, news: News, out: &mut Vec<Command>) {
         let (kind, number) = (id.0.into(), id.1);
         let body = match news {
-            News::Delta(delta) => ToAgent::Delta(Delta { delta }),
+            News::Delta(delta) => ToAgent::Delta(Delta { delta, kind }),
             News::Forget => ToAgent::Forget(Forget { number, kind }),
-            News::Whole => match self.snapshots.get(&self.compiler, id) {
+            News::Whole => match self.snapshots.get(&self.compiler, &self.policies, id) {
                 Some(slice) => ToAgent::Snapshot(Snapshot { slice, kind }),
                 None => return,
             },
@@ -237,18 +319,28 @@ impl Core {
         state.owed = self.revision;
         let networks = self.compiler.networks_of_host(host);
         let routers = self.compiler.routers_of_host(host);
+        let projects = self.reach().networks(host).map(|network| &network.project);
+        let projects: BTreeSet<&Name> = projects.collect();
+        let policies = projects.into_iter();
+        let policies = policies.filter_map(|project| self.policies.number(project));
         let needed: BTreeSet<SliceId> = networks
             .map(|number| (SliceKind::Network, number))
             .chain(routers.map(|number| (SliceKind::Router, number)))
+            .chain(policies.map(|number| (SliceKind::Policy, number)))
             .collect();
-        for id in &needed {
-            let held = have.get(id).copied();
-            if held.is_none() || held != revision_of(&self.compiler, *id) {
-                self.tell(host, *id, News::Whole, out);
+        let mut makes: Vec<SliceId> = needed.iter().copied().collect();
+        makes.sort_by_key(|id| rank(*id));
+        for id in makes {
+            let held = have.get(&id).copied();
+            if held.is_none() || held != revision_of(&self.compiler, &self.policies, id) {
+                self.tell(host, id, News::Whole, out);
             }
         }
-        for id in have.keys().rev().filter(|id| !needed.contains(id)) {
-            self.tell(host, *id, News::Forget, out);
+        let gone = have.keys().copied().filter(|id| !needed.contains(id));
+        let mut breaks: Vec<SliceId> = gone.collect();
+        breaks.sort_by_key(|id| std::cmp::Reverse(rank(*id)));
+        for id in breaks {
+            self.tell(host, id, News::Forget, out);
         }
         let revision = self.revision;
         self.send(host, ToAgent::Current(Current { revision }), out);

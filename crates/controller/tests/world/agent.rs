@@ -10,11 +10,19 @@ use coax_api::agent::{
 };
 use coax_api::question::HostAnswer;
 use coax_api::sequence::{Arrival, Receiver, Sender};
+use coax_compile::policy::{Policy, PolicyDelta, PolicySlice};
 use coax_compile::{NetworkSlice, RouterSlice, SliceDelta};
 use coax_controller::core::message::SessionId;
 use prost::Message;
 
 use super::UNDERLAY_MTU;
+
+/// The policy of a project.
+pub struct HeldPolicy {
+    pub project: String,
+    pub revision: u64,
+    pub policy: Policy,
+}
 
 /// Holds slices and nothing else.
 pub struct Agent {
@@ -24,6 +32,7 @@ pub struct Agent {
     pub devices: BTreeSet<String>,
     pub slices: BTreeMap<u32, NetworkSlice>,
     pub routers: BTreeMap<u32, RouterSlice>,
+    pub policies: BTreeMap<u32, HeldPolicy>,
     pub generation: u64,
     /// Claims that were refused, and sessions (empty name).
     pub refusals: Vec<(String, String)>,
@@ -45,6 +54,7 @@ impl Agent {
             devices: BTreeSet::new(),
             slices: BTreeMap::new(),
             routers: BTreeMap::new(),
+            policies: BTreeMap::new(),
             generation: 0,
             refusals: Vec::new(),
             answers_reports: true,
@@ -83,6 +93,11 @@ impl Agent {
             revision: slice.revision,
             kind: SliceKind::Router.into(),
         });
+        let policies = self.policies.iter().map(|(number, held)| Held {
+            number: *number,
+            revision: held.revision,
+            kind: SliceKind::Policy.into(),
+        });
         let hello = Hello {
             host: self.name.clone(),
             version: "test".into(),
@@ -90,7 +105,7 @@ impl Agent {
             vtep_ipv6: Default::default(),
             underlay_mtu: UNDERLAY_MTU,
             generation: self.generation,
-            have: networks.chain(routers).collect(),
+            have: networks.chain(routers).chain(policies).collect(),
         };
         let plugged = self.devices.iter().map(|port| plugged(port)).collect();
         let claims = Claims {
@@ -116,7 +131,28 @@ impl Agent {
                 let slice = RouterSlice::decode(snapshot.slice).unwrap();
                 self.routers.insert(slice.router, slice);
             }
+            SliceKind::Policy => {
+                let slice = PolicySlice::decode(snapshot.slice).unwrap();
+                let held = HeldPolicy {
+                    policy: slice.policy().unwrap(),
+                    project: slice.project,
+                    revision: slice.revision,
+                };
+                self.policies.insert(slice.number, held);
+            }
         }
+    }
+
+    fn change_policy(&mut self, delta: &PolicyDelta) {
+        let mut policies = self.policies.values_mut();
+        let held = policies.find(|held| held.project == delta.project);
+        let held = held.expect("a delta is only sent to those who have the policy");
+        assert_eq!(
+            held.revision, delta.from_revision,
+            "a stream without gaps has no gaps"
+        );
+        held.policy.apply(&delta.change().unwrap());
+        held.revision = delta.to_revision;
     }
 
     /// Takes a message; `Err`: the stream is to be closed.
@@ -145,6 +181,9 @@ impl Agent {
                 }
             }
             ToAgent::Snapshot(snapshot) => self.take_snapshot(snapshot),
+            ToAgent::Delta(delta) if delta.kind() == SliceKind::Policy => {
+                self.change_policy(&PolicyDelta::decode(delta.delta).unwrap());
+            }
             ToAgent::Delta(delta) => {
                 let delta = SliceDelta::decode(delta.delta).unwrap();
                 let slice = self.slices.get_mut(&delta.network_id);
@@ -156,6 +195,7 @@ impl Agent {
             ToAgent::Forget(forget) => match forget.kind() {
                 SliceKind::Network => drop(self.slices.remove(&forget.number)),
                 SliceKind::Router => drop(self.routers.remove(&forget.number)),
+                SliceKind::Policy => drop(self.policies.remove(&forget.number)),
             },
             ToAgent::Current(current) => {
                 let (generation, revision) = (self.generation, current.revision);

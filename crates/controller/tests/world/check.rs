@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use coax_compile::policy::Policies;
 use coax_compile::{Compiler, NetworkSlice, RouterSlice};
 use coax_controller::records;
 use coax_model::{HostName, Intent, Name, ObjectName};
@@ -118,5 +119,24 @@ fn check_slices(agent: &Agent, intent: &Intent, full: &Compiler) {
         held.collect::<BTreeMap<_, _>>(),
         routers,
         "routers of {host}"
+    );
+    check_policies(agent, intent, &networks);
+}
+
+/// An agent has the policies of the projects of its networks, and no others.
+fn check_policies(agent: &Agent, intent: &Intent, networks: &BTreeSet<ObjectName>) {
+    let full = Policies::full(intent, 1);
+    let projects: BTreeSet<&Name> = networks.iter().map(|network| &network.project).collect();
+    let needed = projects.into_iter().filter_map(|project| {
+        let policy = full.policy(project)?;
+        Some((project.to_string(), policy.clone()))
+    });
+    let held = agent.policies.values();
+    let held = held.map(|held| (held.project.clone(), held.policy.clone()));
+    assert_eq!(
+        held.collect::<BTreeMap<_, _>>(),
+        needed.collect::<BTreeMap<_, _>>(),
+        "policies of {}",
+        agent.name
     );
 }

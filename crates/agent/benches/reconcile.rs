@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coax_agent::{CacheContents, Command, Config, Core, Device, Found, Input};
-use coax_api::agent::{ControllerMessage, Delta, Welcome, controller_message};
+use coax_api::agent::{ControllerMessage, Delta, SliceKind, Welcome, controller_message};
 use coax_compile::{HostVtep, Member, NetworkParams, NetworkSlice, SliceDelta};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use prost::Message;
@@ -145,6 +145,7 @@ fn elsewhere(criterion: &mut Criterion) {
                 };
                 (revision, sequence) = (revision + 1, sequence + 1);
                 let delta = Delta {
+                    kind: SliceKind::Network.into(),
                     delta: delta.encode_to_vec().into(),
                 };
                 settle(

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use coax_compile::policy::PolicySlice;
 use coax_compile::{NetworkSlice, RouterSlice};
 use prost::Message;
 
@@ -35,8 +36,24 @@ pub struct CacheContents {
     pub slices: BTreeMap<u32, Arc<NetworkSlice>>,
     /// The slices of routers, by number.
     pub routers: BTreeMap<u32, Arc<RouterSlice>>,
+    /// The policies of projects.
+    pub policies: Vec<StoredPolicy>,
     /// Slots of ports.
     pub slots: BTreeMap<Owner, u32>,
+}
+
+/// A policy, and the numbers that it has in the tables.
+#[derive(Clone, PartialEq, Message)]
+pub struct StoredPolicy {
+    /// What the controller told.
+    #[prost(message, required, tag = "1")]
+    pub slice: PolicySlice,
+    /// Its domain.
+    #[prost(uint32, tag = "2")]
+    pub domain: u32,
+    /// Numbers of its rules, by name.
+    #[prost(btree_map = "string, uint32", tag = "3")]
+    pub rules: BTreeMap<String, u32>,
 }
 
 /// The file's form of [`CacheContents`].
@@ -52,6 +69,8 @@ struct Stored {
     slots: BTreeMap<String, u32>,
     #[prost(message, repeated, tag = "5")]
     routers: Vec<RouterSlice>,
+    #[prost(message, repeated, tag = "6")]
+    policies: Vec<StoredPolicy>,
 }
 
 /// Why a cache could not be read or written.
@@ -184,6 +203,7 @@ fn encode(contents: &CacheContents) -> Vec<u8> {
             .values()
             .map(|slice| RouterSlice::clone(slice))
             .collect(),
+        policies: contents.policies.clone(),
     };
     let body = stored.encode_to_vec();
     let mut bytes = Vec::with_capacity(HEADER + body.len());
@@ -230,6 +250,7 @@ fn decode(bytes: &[u8]) -> Result<CacheContents, Damage> {
         revision: stored.revision,
         slices: slices.collect(),
         routers: routers.collect(),
+        policies: stored.policies,
         slots: slots.collect(),
     })
 }
@@ -258,11 +279,21 @@ mod tests {
             networks: vec![4096],
             ..RouterSlice::default()
         };
+        let policy = StoredPolicy {
+            slice: PolicySlice {
+                project: "p".into(),
+                revision: 7,
+                ..PolicySlice::default()
+            },
+            domain: 2,
+            rules: BTreeMap::from([("p/ssh".into(), 5)]),
+        };
         CacheContents {
             generation: 3,
             revision: 12,
             slices: BTreeMap::from([(4096, Arc::new(slice))]),
             routers: BTreeMap::from([(1, Arc::new(router))]),
+            policies: vec![policy],
             slots: BTreeMap::from([(Owner::new("p/a", 0), 1), (Owner::new("p/a", 7), 2)]),
         }
     }

@@ -13,6 +13,7 @@ mod capture;
 mod devices;
 mod guards;
 mod inquiry;
+mod policy;
 mod problems;
 mod reconcile;
 mod serve;
@@ -20,6 +21,7 @@ mod stream;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;
+mod told;
 mod touched;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +38,7 @@ use crate::canary::{self, Sending};
 use crate::claims::Claims;
 use crate::input::{Batch, Command, Config, Input, Moment, ShutPort};
 use crate::mirror::Mirror;
+use crate::policies::Policies;
 use crate::services::Services;
 use crate::session::Session;
 use crate::slices::{Part, Slices};
@@ -115,6 +118,11 @@ pub struct Core {
     next_look: Moment,
     cache_problem: Option<String>,
     services: Services,
+    policies: Policies,
+    /// When rows of policies that nothing refers to any more may go.
+    leftovers_at: Option<Moment>,
+    /// There will be more of them.
+    leftovers_remain: bool,
     unsaved_since: Option<Moment>,
     commands: Vec<Command>,
 }
@@ -127,6 +135,7 @@ impl Core {
         for row in mirror.ports.values() {
             slots.reserve(row.slot);
         }
+        let policies = Policies::new(&mirror);
         let cache = found.cache.unwrap_or_default();
         for (owner, slot) in &cache.slots {
             slots.adopt_unless_reserved(owner, *slot);
@@ -168,10 +177,14 @@ impl Core {
             next_look: now,
             cache_problem: found.cache_problem,
             services: Services::default(),
+            policies,
+            leftovers_at: None,
+            leftovers_remain: false,
             unsaved_since: None,
             commands: Vec::new(),
         };
         core.take_cached(cache.slices, cache.routers);
+        core.take_cached_policies(&cache.policies);
         let nothing_to_look_up = core.mirror.networks.is_empty() && core.slices.all().is_empty();
         core.devices_wait = nothing_to_look_up && !core.mirror.attached.is_empty();
         core.dirty.insert(Subject::Devices);
@@ -252,6 +265,7 @@ impl Core {
             self.guards_due(),
             self.captured.values().min().copied(),
             advertise,
+            self.leftovers_at,
         ]
         .into_iter()
         .flatten()
@@ -265,6 +279,7 @@ impl Core {
             revision: self.revision,
             slices: self.slices.all().clone(),
             routers: self.slices.routers().clone(),
+            policies: self.policies.to_store(),
             slots: self
                 .slots
                 .iter()
@@ -287,6 +302,10 @@ impl Core {
             self.release_all();
         }
         self.end_captures(now);
+        if self.leftovers_at.is_some_and(|at| at <= now) {
+            self.leftovers_at = None;
+            self.dirty.insert(Subject::Leftovers);
+        }
         let due: Vec<Subject> = self
             .failing
             .iter()

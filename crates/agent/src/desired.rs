@@ -1,7 +1,7 @@
 //! What follows from the configuration alone: the host's own row, and the host as row-making sees it.
 
 use coax_compile::rows::{Here, Underlay};
-use coax_tables::HostRow;
+use coax_tables::{DomainId, HostRow};
 use coax_wire::vxlan::Vxlan;
 
 use crate::input::Config;
@@ -27,8 +27,8 @@ pub fn secret(found: &HostRow, drawn: u64) -> u64 {
     }
 }
 
-/// The host for which rows are made.
-pub fn here(config: &Config) -> Here {
+/// The host for which rows are made, in a network whose ports obey this domain's policy.
+pub fn here(config: &Config, policy: DomainId) -> Here {
     Here {
         host: config.host.clone(),
         ipv4: config.vtep_ipv4.is_some(),
@@ -37,6 +37,7 @@ pub fn here(config: &Config) -> Here {
             true => Underlay::Ipv6,
             false => Underlay::Ipv4,
         },
+        policy,
     }
 }
 

@@ -22,6 +22,7 @@ pub fn execute(plane: &mut dyn DataPlane, batch: &Batch) -> Vec<Failure> {
             Step::Attach(ifindex, side) => plane.attach(*ifindex, *side).map_err(StepError::from),
             Step::Detach(ifindex, side) => plane.detach(*ifindex, *side).map_err(StepError::from),
             Step::ResetCounters(slot) => plane.reset_counters(*slot).map_err(StepError::from),
+            Step::ForgetRule(rule) => plane.forget_rule(*rule).map_err(StepError::from),
         };
         match (outcome, step) {
             (Ok(()), Step::Row(RowOperation::Put(row @ Row::Replica(..)))) => {

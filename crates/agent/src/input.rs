@@ -188,6 +188,8 @@ pub enum Step {
     Detach(u32, Attachment),
     /// Set the counters of a slot to zero.
     ResetCounters(u32),
+    /// Forget the counters of a rule, by its number.
+    ForgetRule(u32),
 }
 
 /// A step that was not done.

@@ -6,6 +6,7 @@
 //! | `slices` | what the controller told |
 //! | `claims`, `slots` | which device is which port, and where its counters are |
 //! | `mirror`, `desired`, `plan`, `execute` | rows that are there, rows that should be, the steps between, carrying them out |
+//! | `policies` | which domain each project's policy is in the tables, and the steps of its changes |
 //! | `services` | what DHCP, router advertisements and DNS are answered from |
 //! | `session` | the stream to the controller: numbers, pauses |
 //! | `cache` | what survives a reboot |
@@ -38,6 +39,7 @@ mod mirror;
 mod packet_socket;
 mod plan;
 mod plane;
+mod policies;
 mod probe;
 mod punts;
 mod run;

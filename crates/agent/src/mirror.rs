@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coax_tables::{
-    AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, RouteKey, RouteRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    AddressKey, AddressRow, DomainId, DomainRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow,
+    PortKey, PortRow, ReplicaKey, ReplicaRow, RouteKey, RouteRow, SourceKey, SourceRow, TunnelKey,
+    TunnelRow,
 };
 use coax_vswitch::{Attachment, Row, RowKey, RowOperation, Rows};
 
@@ -46,6 +47,10 @@ pub struct Mirror {
     pub sources: BTreeMap<u32, BTreeMap<SourceKey, SourceRow>>,
     /// Routes, by router.
     pub routes: BTreeMap<u32, BTreeMap<RouteKey, RouteRow>>,
+    /// Domains of policies.
+    pub domains: BTreeMap<DomainId, DomainRow>,
+    /// What policy tables hold, by number of the table.
+    pub policy_tables: BTreeMap<u32, BTreeSet<RowKey>>,
     /// Devices with a program.
     pub attached: BTreeSet<(u32, Attachment)>,
     tunnel_networks: BTreeMap<TunnelKey, NetworkId>,
@@ -71,7 +76,7 @@ impl Mirror {
             Step::Row(RowOperation::Delete(key)) => self.delete(key),
             Step::Attach(ifindex, side) => drop(self.attached.insert((*ifindex, *side))),
             Step::Detach(ifindex, side) => drop(self.attached.remove(&(*ifindex, *side))),
-            Step::ResetCounters(_) => {}
+            Step::ResetCounters(_) | Step::ForgetRule(_) => {}
         }
     }
 
@@ -112,7 +117,13 @@ impl Mirror {
                 let router = u32::from_be_bytes(key.router);
                 self.routes.entry(router).or_default().insert(key, row);
             }
-            Row::Class(..) | Row::Service(..) | Row::Policy(..) | Row::Domain(..) => {}
+            Row::Domain(id, row) => drop(self.domains.insert(id, row)),
+            Row::Class(..) | Row::Service(..) | Row::Policy(..) => {
+                let key = row.key();
+                if let Some(table) = policy_table(&key) {
+                    self.policy_tables.entry(table).or_default().insert(key);
+                }
+            }
         }
     }
 
@@ -142,7 +153,22 @@ impl Mirror {
             RowKey::Address(key) => key.network,
             RowKey::Replica(key) => key.network,
             RowKey::Network(network) => *network,
-            RowKey::Class(_) | RowKey::Service(_) | RowKey::Policy(_) | RowKey::Domain(_) => return,
+            RowKey::Domain(id) => {
+                self.domains.remove(id);
+                return;
+            }
+            RowKey::Class(_) | RowKey::Service(_) | RowKey::Policy(_) => {
+                let Some(table) = policy_table(key) else {
+                    return;
+                };
+                if let Some(keys) = self.policy_tables.get_mut(&table) {
+                    keys.remove(key);
+                    if keys.is_empty() {
+                        self.policy_tables.remove(&table);
+                    }
+                }
+                return;
+            }
         };
         let Some(held) = self.networks.get_mut(&network) else {
             return;
@@ -179,5 +205,15 @@ fn remove_from<K: Ord, V>(groups: &mut BTreeMap<u32, BTreeMap<K, V>>, group: u32
         if rows.is_empty() {
             groups.remove(&group);
         }
+    }
+}
+
+/// The policy table that a row is in.
+fn policy_table(key: &RowKey) -> Option<u32> {
+    match key {
+        RowKey::Class(key) => Some(u32::from_be_bytes(key.table)),
+        RowKey::Service(key) => Some(u32::from_be_bytes(key.table)),
+        RowKey::Policy(key) => Some(key.table),
+        _ => None,
     }
 }

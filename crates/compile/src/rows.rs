@@ -218,6 +218,7 @@ impl<'a> Making<'a> {
                     slot: device.slot,
                     mtu: self.params.mtu,
                     flags: MacRow::LOCAL | isolated | flag(device.peer_redirect, MacRow::TO_PEER),
+                    policy: self.here.policy,
                     scope: self.params.scope(),
                     vlan: member.vlan,
                     ..MacRow::default()

@@ -114,6 +114,8 @@ pub struct Traced {
     pub outcome: Outcome,
     /// The stages that it entered.
     pub steps: Vec<Step>,
+    /// What the firewall decided about it, in order.
+    pub flows: Vec<FlowRecord>,
     /// Questions to the underlay that nobody had an answer for; where there are any, the outcome is not
     /// the real one.
     pub unanswered: BTreeSet<PathQuestion>,
@@ -130,6 +132,7 @@ pub fn trace(host: &Host, ways: &Ways, side: Side, ifindex: u32, bytes: &[u8]) -
     let outcome = host.frame_through(side, ifindex, bytes, &recorder);
     let Notes { steps, unanswered } = recorder.notes.into_inner();
     Traced {
+        flows: host.sink.take_flows(),
         outcome,
         steps,
         unanswered,

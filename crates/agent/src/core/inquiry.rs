@@ -55,6 +55,11 @@ impl Core {
             uplinks: uplinks
                 .map(|device| (device.ifindex, device.name.clone()))
                 .collect(),
+            rules: self
+                .policies
+                .rules()
+                .map(|(_, rule, number)| (number, rule.to_string()))
+                .collect(),
         }
     }
 }

@@ -37,6 +37,9 @@ impl Core {
                     .map(|reason| (object.clone(), reason.clone())),
             );
         }
+        for (project, reason) in self.policies.problems() {
+            problems.push((format!("firewall {project}"), reason.to_string()));
+        }
         for (subject, reason) in &self.behind {
             problems.push((self.subject_name(*subject), reason.clone()));
         }
@@ -84,6 +87,11 @@ impl Core {
         match subject {
             Subject::Host => "host".into(),
             Subject::Devices => "devices".into(),
+            Subject::Leftovers => "policies".into(),
+            Subject::Policy(number) => match self.policies.project(number) {
+                Some(project) => format!("firewall {project}"),
+                None => format!("firewall {number}"),
+            },
             Subject::Network(network) | Subject::Members(network) => match self.slices.get(network)
             {
                 Some(slice) => slice.full_name(),

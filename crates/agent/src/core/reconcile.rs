@@ -9,7 +9,7 @@ use coax_tables::{NetworkId, PortKey};
 use coax_vswitch::{Attachment, Row, RowKey, RowOperation};
 
 use super::Core;
-use crate::desired::{here, host_row};
+use crate::desired::host_row;
 use crate::input::{Batch, Command, Failure, Moment, Step, StepError};
 use crate::plan::{plan, plan_routes};
 use crate::slots::Owner;
@@ -24,6 +24,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(32);
 pub(super) enum Subject {
     /// The host's own row.
     Host,
+    /// The policy of a project: before the networks whose ports obey it.
+    Policy(u32),
     /// Rows of a few members of a network, see [`super::touched`].
     Members(u32),
     /// The rows of one network and its ports.
@@ -32,6 +34,8 @@ pub(super) enum Subject {
     Router(u32),
     /// Programs on uplinks, and what is left of devices that are gone.
     Devices,
+    /// Rows of policies that nothing refers to any more.
+    Leftovers,
 }
 
 /// Steps of a subject that could not be done.
@@ -57,6 +61,8 @@ impl Core {
                 Subject::Members(network) => self.member_steps(network),
                 Subject::Network(network) => self.network_steps(network),
                 Subject::Router(number) => self.router_steps(number),
+                Subject::Policy(number) => self.policy_steps(number),
+                Subject::Leftovers => self.leftover_steps(),
                 Subject::Devices => self.device_steps(),
             };
             if steps.is_empty() {
@@ -95,6 +101,7 @@ impl Core {
                 self.note_done(step);
             }
         }
+        self.policies_applied(subject, failed.is_empty(), now);
         if let Subject::Members(network) = subject {
             // What the short way cannot do, the long way tries again, and reports.
             if !failed.is_empty() {
@@ -155,6 +162,7 @@ impl Core {
             }
             Step::Attach(ifindex, side) => drop(self.attached_now.insert((*ifindex, *side))),
             Step::Detach(ifindex, side) => drop(self.attached_now.remove(&(*ifindex, *side))),
+            Step::ForgetRule(rule) => self.policies.release_rule(*rule),
             Step::Row(_) | Step::ResetCounters(_) => {}
         }
         self.mirror.note(step);
@@ -173,7 +181,7 @@ impl Core {
         let locals = self.local_ports(&mut steps, network, |_| true);
         self.touched.remove(&network);
         let desired = match self.slices.get(network) {
-            Some(slice) => rows::network(slice, &here(&self.config), &locals),
+            Some(slice) => rows::network(slice, &self.here_in(slice), &locals),
             None => rows::NetworkRows::default(),
         };
         let plan = plan(&self.mirror, NetworkId(network), &desired);

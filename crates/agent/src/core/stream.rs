@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use coax_api::agent::{
-    Claims, ControllerMessage, Current, Held, Hello, Plugged, Realised, Refused, Report, SliceKind,
-    Snapshot, Welcome, agent_message, controller_message,
+    Claims, ControllerMessage, Current, Delta, Held, Hello, Plugged, Realised, Refused, Report,
+    SliceKind, Snapshot, Welcome, agent_message, controller_message,
 };
 use coax_api::sequence::Arrival;
+use coax_compile::policy::{PolicyDelta, PolicySlice};
 use coax_compile::{DeltaError, NetworkSlice, RouterSlice, SliceDelta};
 use prost::{DecodeError, Message};
 
@@ -17,7 +18,7 @@ use crate::input::{Command, Moment, ReportRequest};
 use crate::slices::Effect;
 
 /// What to do with the stream after a message.
-enum Verdict {
+pub(super) enum Verdict {
     /// Go on.
     Keep,
     /// Close it and attach again soon: something is missing or cannot be understood.
@@ -45,6 +46,11 @@ impl Core {
             revision: slice.revision,
             kind: SliceKind::Router.into(),
         });
+        let policies = self.policies.revisions().map(|(number, revision)| Held {
+            number,
+            revision,
+            kind: SliceKind::Policy.into(),
+        });
         let hello = Hello {
             host: self.config.host.clone(),
             version: self.config.version.clone(),
@@ -58,7 +64,7 @@ impl Core {
                 .map_or_else(Bytes::new, |a| a.octets().to_vec().into()),
             underlay_mtu: self.told_mtu,
             generation: self.generation,
-            have: networks.chain(routers).collect(),
+            have: networks.chain(routers).chain(policies).collect(),
         };
         self.send(agent_message::Body::Hello(hello));
         self.told_claims = self.claims_to_tell();
@@ -117,14 +123,15 @@ impl Core {
                 Ok(verdict) => verdict,
                 Err(error) => Verdict::Reattach(format!("an unreadable snapshot: {error}")),
             },
-            Some(Body::Delta(delta)) => match SliceDelta::decode(delta.delta) {
-                Ok(delta) => self.delta(&delta, now),
+            Some(Body::Delta(delta)) => match self.part(delta, now) {
+                Ok(verdict) => verdict,
                 Err(error) => Verdict::Reattach(format!("an unreadable change: {error}")),
             },
             Some(Body::Forget(forget)) => {
                 match SliceKind::try_from(forget.kind) {
                     Ok(SliceKind::Network) => self.forget(forget.number, now),
                     Ok(SliceKind::Router) => self.forget_router(forget.number, now),
+                    Ok(SliceKind::Policy) => self.forget_policy(forget.number, now),
                     // A kind of slice that a newer controller knows.
                     Err(_) => {}
                 }
@@ -184,141 +191,6 @@ impl Core {
         Verdict::Keep
     }
 
-    /// Takes a slice as a whole.
-    fn whole(&mut self, snapshot: Snapshot, now: Moment) -> Result<Verdict, DecodeError> {
-        match SliceKind::try_from(snapshot.kind) {
-            Ok(SliceKind::Network) => {
-                let slice = NetworkSlice::decode(snapshot.slice)?;
-                self.network_snapshot(slice, now);
-            }
-            Ok(SliceKind::Router) => {
-                let slice = RouterSlice::decode(snapshot.slice)?;
-                self.router_snapshot(slice, now);
-            }
-            // A kind of slice that a newer controller knows.
-            Err(_) => {}
-        }
-        Ok(Verdict::Keep)
-    }
-
-    fn network_snapshot(&mut self, slice: NetworkSlice, now: Moment) {
-        let network = slice.network_id;
-        let held = self.slices.get(network).map(|held| held.revision);
-        if self.is_behind(Subject::Network(network), held, slice.revision) {
-            return;
-        }
-        self.slices.replace(Arc::new(slice));
-        self.services.stale.insert(network);
-        self.needs_snapshot.remove(&network);
-        self.slice_changed(network, now);
-    }
-
-    fn router_snapshot(&mut self, slice: RouterSlice, now: Moment) {
-        let number = slice.router;
-        let held = self.slices.router(number).map(|held| held.revision);
-        if self.is_behind(Subject::Router(number), held, slice.revision) {
-            return;
-        }
-        self.slices.replace_router(Arc::new(slice));
-        self.router_changed(number, now);
-    }
-
-    /// The controller offers something older than what is here: noted, and not taken.
-    fn is_behind(&mut self, subject: Subject, held: Option<u64>, offered: u64) -> bool {
-        let Some(held) = held.filter(|held| *held > offered) else {
-            return false;
-        };
-        let reason = format!(
-            "the controller offers revision {offered}, but revision {held} is here; nothing is changed"
-        );
-        tracing::error!(object = self.subject_name(subject), reason);
-        self.behind.insert(subject, reason);
-        true
-    }
-
-    fn delta(&mut self, delta: &SliceDelta, now: Moment) -> Verdict {
-        let network = delta.network_id;
-        if delta.deleted {
-            let held = self.slices.get(network).map_or(0, |slice| slice.revision);
-            if delta.to_revision > held {
-                self.forget(network, now);
-            }
-            return Verdict::Keep;
-        }
-        if delta.params.is_some() {
-            self.services.stale.insert(network);
-        }
-        match self.slices.apply(delta) {
-            Ok(Effect::Part(part)) if !self.held_back.contains(&Subject::Network(network)) => {
-                self.touch(network, part);
-                self.end_refusals(network);
-                self.behind.remove(&Subject::Network(network));
-                self.save_soon(now);
-                Verdict::Keep
-            }
-            Ok(_) => {
-                self.slice_changed(network, now);
-                Verdict::Keep
-            }
-            Err(DeltaError::Older { .. }) => Verdict::Keep,
-            Err(error) => {
-                self.needs_snapshot.insert(network);
-                Verdict::Reattach(error.to_string())
-            }
-        }
-    }
-
-    /// A slice has another content: refusals that it overrules end, and its rows are worked on.
-    fn slice_changed(&mut self, network: u32, now: Moment) {
-        self.behind.remove(&Subject::Network(network));
-        self.held_back.remove(&Subject::Network(network));
-        self.end_refusals(network);
-        self.dirty.insert(Subject::Network(network));
-        self.save_soon(now);
-    }
-
-    fn router_changed(&mut self, number: u32, now: Moment) {
-        let subject = Subject::Router(number);
-        self.behind.remove(&subject);
-        self.held_back.remove(&subject);
-        self.dirty.insert(subject);
-        self.save_soon(now);
-    }
-
-    /// Refusals end with a binding to this host.
-    fn end_refusals(&mut self, network: u32) {
-        let Some(slice) = self.slices.get(network) else {
-            return;
-        };
-        let host = &self.config.host;
-        let overruled = |port: &String| {
-            let member = slice.member(port);
-            member.is_some_and(|member| member.host == *host || member.moving_to == *host)
-        };
-        let ended: Vec<String> = self
-            .refused
-            .keys()
-            .filter(|port| overruled(port))
-            .cloned()
-            .collect();
-        for port in ended {
-            self.refused.remove(&port);
-            self.dirty.insert(Subject::Network(network));
-        }
-    }
-
-    fn forget(&mut self, network: u32, now: Moment) {
-        self.slices.remove(network);
-        self.services.forget(network);
-        self.needs_snapshot.remove(&network);
-        self.slice_changed(network, now);
-    }
-
-    fn forget_router(&mut self, number: u32, now: Moment) {
-        self.slices.remove_router(number);
-        self.router_changed(number, now);
-    }
-
     fn current(&mut self, revision: u64, now: Moment) -> Verdict {
         if !self.session.is_current() {
             self.session.became_current();
@@ -343,6 +215,7 @@ impl Core {
                 .filter(|network| !known(network))
                 .collect();
             self.dirty.extend(unknown.into_iter().map(Subject::Network));
+            self.clean_policies(now);
             let routers = self.mirror.routes.keys();
             let unknown = routers.filter(|number| self.slices.router(**number).is_none());
             self.dirty.extend(unknown.copied().map(Subject::Router));

@@ -4,6 +4,7 @@ mod check;
 mod controller;
 mod faults;
 mod moves;
+mod policies;
 mod property;
 mod restart;
 mod routers;

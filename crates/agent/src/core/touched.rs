@@ -12,7 +12,7 @@ use coax_compile::rows::copies::{Copies, copies};
 use coax_compile::rows::router::gateways;
 use coax_compile::rows::{self, NetworkRows};
 use coax_compile::{HostVtep, Member, NetworkParams};
-use coax_tables::{AddressKey, MacKey, NetworkId, PortKey, TunnelKey};
+use coax_tables::{AddressKey, DomainId, MacKey, NetworkId, PortKey, TunnelKey};
 use coax_vswitch::{Attachment, Row, RowKey, RowOperation};
 
 use super::Core;
@@ -98,7 +98,7 @@ impl Core {
         let named = named.flat_map(|it: &Member| [&it.host, &it.moving_to, &it.moved_from]);
         let hosts: BTreeSet<&String> = named.chain(&part.hosts).collect();
         let hosts = hosts.into_iter().filter_map(|host| slice.host(host));
-        let here = here(&self.config);
+        let here = self.here_in(slice);
         let desired = rows::some_members(slice, &here, &locals, present, hosts);
         let plan = self.plan_part(id, part, &desired, &params);
         Some((steps, desired, plan))
@@ -188,8 +188,9 @@ impl Core {
         ports.extend(desired.ports.iter().map(|(key, row)| (*key, *row)));
         let hosts = self.slices.hosts_with_members(network.0);
         let slice = self.slices.get(network.0);
+        let here = here(&self.config, DomainId(0));
         let foreign = slice.map_or(&[][..], |slice| &slice.foreign);
-        copies(params, &here(&self.config), &ports, hosts, foreign)
+        copies(params, &here, &ports, hosts, foreign)
     }
 }
 

@@ -15,6 +15,7 @@ use coax_api::question::{
     Answering, DecidingRule, Entering, HostFault, HostRun, HostVerdict, SideCounters, TunnelPacket,
 };
 use coax_api::{TracePath, TraceStage};
+use coax_model::name::RAILS;
 use coax_pipeline::{PathState, Verdict};
 use coax_sim::tables::Way;
 use coax_sim::trace::{Lookup, PathQuestion, Traced};
@@ -254,9 +255,16 @@ fn tell(view: &HostView, traced: Traced, result: &mut HostRun) {
     }
 }
 
-/// The rule that decided, when the firewall was asked.
-fn deciding_rule(_view: &HostView, _traced: &Traced) -> Option<DecidingRule> {
-    None
+/// The rule that decided, when the firewall was asked: the last word counts.
+fn deciding_rule(view: &HostView, traced: &Traced) -> Option<DecidingRule> {
+    let record = traced.flows.last()?;
+    let name = view.names.rules.get(&record.rule);
+    let name = name.cloned().unwrap_or_default();
+    let rails = format!("{RAILS}/");
+    Some(DecidingRule {
+        rail: name.starts_with(&rails),
+        name,
+    })
 }
 
 /// The outer destination of a packet of this host's tunnels.

@@ -16,6 +16,8 @@ pub struct Names {
     pub ports: Vec<(String, u32, String)>,
     /// Devices that lead to the fabric: number and name.
     pub uplinks: Vec<(u32, String)>,
+    /// Full names of firewall rules, by their numbers in the tables.
+    pub rules: BTreeMap<u32, String>,
 }
 
 impl Names {

@@ -20,6 +20,7 @@ impl Making<'_> {
             mtu: params.mtu,
             mac: own,
             flags: flags(member, params),
+            policy: self.here.policy,
             scope: params.scope(),
             broadcast_rate: params.broadcast_rate,
             multicast_rate: params.multicast_rate,

@@ -3,7 +3,7 @@
 mod guard;
 mod router;
 
-use coax_tables::{NetworkRow, PortKey, PortRow, ReplicaRow};
+use coax_tables::{DomainId, NetworkRow, PortKey, PortRow, ReplicaRow};
 
 use super::*;
 use crate::slice::{ForeignVtep, NetworkParams};
@@ -79,6 +79,7 @@ fn slice() -> NetworkSlice {
 fn here(number: u8) -> Here {
     let prefer = Underlay::Ipv4;
     Here {
+        policy: DomainId(0),
         host: format!("hv{number}"),
         ipv4: number != 4,
         ipv6: number != 3,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coax_tables::{
-    AddressKey, AddressRow, MacKey, MacRow, NetworkRow, PortKey, PortRow, ReplicaRow, RouteKey,
-    RouteRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
+    AddressKey, AddressRow, DomainId, MacKey, MacRow, NetworkRow, PortKey, PortRow, ReplicaRow,
+    RouteKey, RouteRow, SourceKey, SourceRow, TunnelKey, TunnelRow,
 };
 use thiserror::Error;
 
@@ -29,6 +29,8 @@ pub struct Here {
     pub ipv6: bool,
     /// Which of the two it would rather use.
     pub prefer: Underlay,
+    /// The domain whose policy the network's ports obey; 0: none.
+    pub policy: DomainId,
 }
 
 impl Here {

@@ -87,6 +87,9 @@ impl World {
         let mut wanted = BTreeMap::new();
         let mut wanted_routes = BTreeMap::new();
         for (kind, number) in attached.told.keys() {
+            if *kind == SliceKind::Policy {
+                continue;
+            }
             if *kind == SliceKind::Router {
                 let slice = self.controller.compiler.router(*number).unwrap();
                 wanted_routes.extend(rows::router::routes(&slice));
@@ -94,7 +97,9 @@ impl World {
             }
             let slice = self.controller.compiler.slice(*number).unwrap();
             let locals = self.locals(&slice);
-            let mut rows = rows::network(&slice, &here(&config()), &locals);
+            let project = &slice.params.as_ref().unwrap().project;
+            let policy = self.policy_here(project);
+            let mut rows = rows::network(&slice, &here(&config(), policy), &locals);
             wanted_routes.append(&mut rows.routes);
             rows.learnable.clear();
             wanted.insert(NetworkId(*number), rows);
@@ -102,6 +107,7 @@ impl World {
         let held = self.rows();
         assert_eq!(normal_form(&held), wanted);
         assert_eq!(held.routes, wanted_routes);
+        self.assert_policies(&held);
     }
 
     fn locals(&self, slice: &NetworkSlice) -> Vec<LocalPort> {

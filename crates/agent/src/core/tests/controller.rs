@@ -8,6 +8,7 @@ use coax_api::agent::{
     Snapshot, Welcome, controller_message,
 };
 use coax_compile::Compiler;
+use coax_compile::policy::{Policies, PolicyNews};
 use coax_model::intent::{Binding, Change, Intent, Network, Port};
 use coax_model::name::{HostName, NetworkName, PortName};
 use coax_model::{Name, Router, RouterName, Subnet, TrunkVlan};
@@ -34,6 +35,7 @@ pub(super) struct Controller {
     pub(super) revision: u64,
     pub(super) intent: Intent,
     pub(super) compiler: Compiler,
+    pub(super) policies: Policies,
     pub(super) attached: Option<Attached>,
     pub(super) up: bool,
     /// Claims of these ports are refused.
@@ -47,7 +49,10 @@ impl World {
         self.controller.intent.apply(&change);
         self.controller.revision += 1;
         let revision = self.controller.revision;
-        let steps = self.controller.compiler.apply(revision, &[change]);
+        let changes = [change];
+        let steps = self.controller.compiler.apply(revision, &changes);
+        let intent = &self.controller.intent;
+        let policies = self.controller.policies.apply(intent, revision, &changes);
         if !self.controller.attached.as_ref().is_some_and(|it| it.ready) {
             return;
         }
@@ -63,12 +68,26 @@ impl World {
             } else {
                 told.insert(id, delta.to_revision);
             }
-            let delta = Delta {
-                delta: delta.encode_to_vec().into(),
-            };
-            self.controller_says(controller_message::Body::Delta(delta));
+            self.say_delta(SliceKind::Network, delta.encode_to_vec());
+        }
+        for step in policies {
+            let told = &mut self.controller.attached.as_mut().unwrap().told;
+            if let Some(told) = told.get_mut(&(SliceKind::Policy, step.number))
+                && let PolicyNews::Delta(delta) = step.news
+            {
+                *told = delta.to_revision;
+                self.say_delta(SliceKind::Policy, delta.encode_to_vec());
+            }
         }
         self.bring_up_to_date();
+    }
+
+    fn say_delta(&mut self, kind: SliceKind, delta: Vec<u8>) {
+        let delta = Delta {
+            delta: delta.into(),
+            kind: kind.into(),
+        };
+        self.controller_says(controller_message::Body::Delta(delta));
     }
 
     pub(super) fn network(&mut self, name: &str) {
@@ -119,9 +138,10 @@ impl World {
     pub(super) fn trunk(&mut self, name: &str, vlans: &[(u32, &str)]) {
         let vlans = vlans.iter().map(|(vlan, network)| {
             let network: NetworkName = network.parse().unwrap();
+            let hash = crc32fast::hash(format!("{name} {vlan}").as_bytes()).to_be_bytes();
             let to = TrunkVlan {
                 network: network.name,
-                addresses: vec![[10, 1, 255, *vlan as u8].into()],
+                addresses: vec![[10, 1, hash[2], hash[3]].into()],
             };
             (VlanId::try_from(*vlan).unwrap(), to)
         });
@@ -286,6 +306,24 @@ impl World {
         );
     }
 
+    /// The policies of the projects of these networks.
+    fn wanted_policies<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a (SliceKind, u32)>,
+    ) -> BTreeMap<(SliceKind, u32), (u64, Vec<u8>)> {
+        let networks = ids.filter(|(kind, _)| *kind == SliceKind::Network);
+        let params =
+            networks.filter_map(|(_, number)| self.controller.compiler.slice(*number)?.params);
+        let policies = &self.controller.policies;
+        let numbers = params.filter_map(|it| policies.number(&Name::new(&it.project).unwrap()));
+        let slices = numbers.map(|number| {
+            let slice = policies.slice(number).unwrap();
+            let told = (slice.revision, slice.encode_to_vec());
+            ((SliceKind::Policy, number), told)
+        });
+        slices.collect()
+    }
+
     /// Sends snapshots of what the agent should have and has not, and takes back what it should not have.
     fn bring_up_to_date(&mut self) {
         let Some(attached) = &self.controller.attached else {
@@ -317,16 +355,18 @@ impl World {
             )
         });
         let wanted: BTreeMap<_, _> = networks.chain(routers).collect();
+        let policies = self.wanted_policies(wanted.keys());
         let mut bodies = Vec::new();
         let attached = self.controller.attached.as_mut().unwrap();
         for id in attached.told.keys().copied().collect::<Vec<_>>() {
-            if !wanted.contains_key(&id) {
+            if !wanted.contains_key(&id) && !policies.contains_key(&id) {
                 attached.told.remove(&id);
                 let (kind, number) = (id.0.into(), id.1);
                 bodies.push(controller_message::Body::Forget(Forget { number, kind }));
             }
         }
-        for (id, (revision, slice)) in wanted {
+        // Policies come before the networks whose ports obey them.
+        for (id, (revision, slice)) in policies.into_iter().chain(wanted) {
             if attached.told.get(&id) != Some(&revision) {
                 attached.told.insert(id, revision);
                 let (kind, slice) = (id.0.into(), slice.into());

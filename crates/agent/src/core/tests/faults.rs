@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coax_api::agent::agent_message::Body;
 use coax_api::agent::controller_message;
-use coax_api::agent::{Delta, Snapshot};
+use coax_api::agent::{Delta, SliceKind, Snapshot};
 use coax_compile::SliceDelta;
 use coax_vswitch::{DataPlane, MemoryDataPlane, Table};
 use prost::Message;
@@ -98,6 +98,7 @@ fn a_change_that_starts_at_an_unknown_revision_brings_a_snapshot() {
     };
     let delta = Delta {
         delta: gap.encode_to_vec().into(),
+        kind: SliceKind::Network.into(),
     };
     world.controller_says(controller_message::Body::Delta(delta));
     world.run();
@@ -135,6 +136,7 @@ fn a_network_that_vanished_while_a_snapshot_of_it_was_awaited_is_gone() {
     };
     let delta = Delta {
         delta: gap.encode_to_vec().into(),
+        kind: SliceKind::Network.into(),
     };
     world.controller_says(controller_message::Body::Delta(delta));
     let (stream, message) = world.wire.pop_front().unwrap();

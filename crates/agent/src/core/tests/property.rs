@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use coax_model::AllowedAddress;
+use coax_model::Mode;
 use coax_model::intent::Binding;
 use coax_model::name::HostName;
+use coax_vswitch::{RowOperation, Table};
 use coax_wire::MacAddress;
 use proptest::prelude::*;
 
@@ -15,6 +17,15 @@ const HOSTS: [&str; 4] = ["hv1", "hv2", "hv3", "hv4"];
 const NETWORKS: [&str; 3] = ["p/one", "p/two", "p/three"];
 
 #[derive(Clone, Debug)]
+enum PolicyEvent {
+    Firewall(bool),
+    NoFirewall,
+    Group(usize, usize),
+    Rule(usize, usize, usize, bool),
+    NoRule(usize),
+}
+
+#[derive(Clone, Debug)]
 enum Event {
     PutPort(usize, usize),
     Trunk(usize, Vec<usize>),
@@ -22,6 +33,7 @@ enum Event {
     Isolate(usize, bool),
     Router(Vec<usize>),
     DeleteRouter,
+    Policy(PolicyEvent),
     DeletePort(usize),
     Bind(usize, Option<usize>, Option<usize>, Option<usize>),
     Unbind(usize),
@@ -41,6 +53,18 @@ enum Event {
     Pass(u64),
 }
 
+fn policy_event() -> impl Strategy<Value = PolicyEvent> {
+    use PolicyEvent::*;
+    prop_oneof![
+        2 => any::<bool>().prop_map(Firewall),
+        1 => Just(NoFirewall),
+        1 => (0..2usize, 0..PORTS).prop_map(|(group, port)| Group(group, port)),
+        2 => (0..3usize, 0..3usize, 0..3usize, any::<bool>())
+            .prop_map(|(rule, from, to, web)| Rule(rule, from, to, web)),
+        1 => (0..3usize).prop_map(NoRule),
+    ]
+}
+
 fn event() -> impl Strategy<Value = Event> {
     use Event::*;
     let host = || prop::option::of(0..HOSTS.len());
@@ -53,6 +77,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..PORTS, any::<bool>()).prop_map(|(port, isolated)| Isolate(port, isolated)),
         2 => networks().prop_map(Router),
         1 => Just(DeleteRouter),
+        7 => policy_event().prop_map(Policy),
         4 => (0..PORTS, host(), host(), host()).prop_map(|(port, a, b, c)| Bind(port, a, b, c)),
         1 => (0..PORTS).prop_map(Unbind),
         4 => (0..PORTS).prop_map(Plug),
@@ -86,6 +111,25 @@ fn share(world: &mut World, port: &str, shares: bool) {
     });
 }
 
+fn policy_happens(world: &mut World, event: PolicyEvent) {
+    match event {
+        PolicyEvent::Firewall(audit) => {
+            world.firewall("p", if audit { Mode::Audit } else { Mode::Enforce })
+        }
+        PolicyEvent::NoFirewall => world.no_firewall("p"),
+        PolicyEvent::Group(group, number) => {
+            world.group(&format!("p/g{group}"), &format!("v{number}"))
+        }
+        PolicyEvent::Rule(rule, from, to, web) => {
+            let ends = ["group/g0", "group/g1", "any"];
+            let service = if web { 80 } else { 22 };
+            let order = 10 * rule as u32;
+            world.rule(&format!("p/r{rule}"), order, ends[from], ends[to], service);
+        }
+        PolicyEvent::NoRule(rule) => world.no_rule(&format!("p/r{rule}")),
+    }
+}
+
 fn happen(world: &mut World, event: Event) {
     let port = |number: usize| format!("p/v{number}");
     let host = |number: Option<usize>| number.map(|number| HostName::new(HOSTS[number]).unwrap());
@@ -107,6 +151,7 @@ fn happen(world: &mut World, event: Event) {
             world.router("p/gw", &names.collect::<Vec<_>>());
         }
         Event::DeleteRouter => world.delete_router("p/gw"),
+        Event::Policy(event) => policy_happens(world, event),
         Event::DeletePort(number) => world.delete_port(&port(number)),
         Event::Bind(number, has, gets, had) => {
             let binding = Binding {
@@ -157,6 +202,17 @@ fn happen(world: &mut World, event: Event) {
     }
 }
 
+/// Operations on all tables but those of policies, which a start writes anew.
+fn forwarding(world: &World) -> usize {
+    let operations = world.plane.operations().iter();
+    let of = |operation: &RowOperation| match operation {
+        RowOperation::Put(row) => row.key().table(),
+        RowOperation::Delete(key) => key.table(),
+    };
+    let forwarding = operations.filter(|operation| of(operation) < Table::Classes);
+    forwarding.count()
+}
+
 proptest! {
     #[test]
     fn the_tables_converge(events in prop::collection::vec(event(), 1..60)) {
@@ -181,10 +237,19 @@ proptest! {
         world.run();
         world.assert_converged();
         // And now it is at rest: another start changes nothing.
-        let before = world.plane.operations().len();
+        let before = forwarding(&world);
         world.restart();
         world.run();
         world.assert_converged();
-        prop_assert_eq!(world.plane.operations().len(), before);
+        prop_assert_eq!(forwarding(&world), before);
+        world.run_for(Duration::from_secs(5));
+        world.assert_converged();
+        let tables = [Table::Classes, Table::Services, Table::Policies, Table::Domains];
+        let obeyed = world.rows().domains.len();
+        prop_assert!(obeyed <= 1, "{} domains of one project", obeyed);
+        if obeyed == 0 {
+            let rows = world.rows();
+            prop_assert_eq!(tables.map(|table| rows.len(table)), [0; 4]);
+        }
     }
 }

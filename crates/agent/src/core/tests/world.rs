@@ -6,6 +6,7 @@ use std::time::Duration;
 use coax_api::agent::agent_message::Body;
 use coax_api::agent::{ControllerMessage, Current, controller_message};
 use coax_compile::Compiler;
+use coax_compile::policy::Policies;
 use coax_model::intent::{Change, Host, Intent};
 use coax_model::name::HostName;
 use coax_vswitch::{DataPlane, MemoryDataPlane};
@@ -76,6 +77,7 @@ impl World {
             generation: 1,
             revision: 0,
             compiler: Compiler::full(&intent, 0),
+            policies: Policies::full(&intent, 0),
             intent,
             attached: None,
             up: true,

@@ -1,0 +1,400 @@
+//! The policies of projects on this host: which domain each is in the tables, and the steps from what the tables hold to what
+//! the policies say.
+//!
+//! A change is carried out in place or in a new table beside the old one, as `coax_compile::policy` decides. What nothing refers
+//! to any more goes later ([`Policies::leftovers`]), when every packet is through that may have met it. Rows from before a start,
+//! and rows of a change that failed, are replaced by a new table; the old one is such a leftover.
+
+mod rule_numbers;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coax_compile::policy::{
+    BadPolicy, Domain, Label, Limits, Operation, Place, Policy, PolicyChange, PolicyDelta,
+    PolicySlice, PolicyTooLarge,
+};
+use coax_tables::{DomainId, DomainRow, PolicyRow};
+use coax_vswitch::{Row, RowKey, RowOperation};
+
+use crate::cache::StoredPolicy;
+use crate::input::Step;
+use crate::mirror::Mirror;
+use rule_numbers::RuleNumbers;
+
+/// Why a step of a policy was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotTaken {
+    /// The step begins elsewhere.
+    #[error("the policy of {project} changes from revision {from}, and {held} is here")]
+    Gap {
+        /// The project.
+        project: String,
+        /// Where the step begins.
+        from: u64,
+        /// What is here; 0: nothing.
+        held: u64,
+    },
+    /// The step says what no controller says.
+    #[error(transparent)]
+    Bad(#[from] BadPolicy),
+}
+
+/// The policy of one project.
+#[derive(Debug)]
+struct Held {
+    project: String,
+    revision: u64,
+    policy: Policy,
+    id: DomainId,
+    /// What is in the tables; nothing: it is to be written into a new table.
+    domain: Option<Domain>,
+    /// What became different since the tables were brought up to date.
+    pending: PolicyChange,
+    /// Why the policy is not in the tables as it should be.
+    problem: Option<PolicyTooLarge>,
+    /// Rows that nothing refers to any more.
+    clean: Vec<RowOperation>,
+    /// Numbers of rules that are gone.
+    gone: Vec<u32>,
+}
+
+/// The policies of all projects that have ports here.
+#[derive(Debug, Default)]
+pub(crate) struct Policies {
+    held: BTreeMap<u32, Held>,
+    rules: RuleNumbers,
+    /// Numbers of rules of policies that are gone.
+    gone: Vec<u32>,
+    last_table: u32,
+}
+
+impl Policies {
+    /// What a host finds when it starts: tables from before are never written into again.
+    pub(crate) fn new(mirror: &Mirror) -> Self {
+        let tables = mirror.policy_tables.keys().copied();
+        let named = mirror.domains.values().map(|row| row.table);
+        Self {
+            last_table: tables.chain(named).max().unwrap_or(0),
+            ..Self::default()
+        }
+    }
+
+    /// Takes a policy from the cache, with the numbers that it had in the tables.
+    pub(crate) fn restore(&mut self, stored: &StoredPolicy) -> Result<(), BadPolicy> {
+        let policy = stored.slice.policy()?;
+        let number = stored.slice.number;
+        for (rule, number_of_rule) in &stored.rules {
+            self.rules.adopt(number, rule, *number_of_rule);
+        }
+        let held = Held::new(&stored.slice, policy, DomainId(stored.domain));
+        self.held.insert(number, held);
+        Ok(())
+    }
+
+    /// What the cache keeps.
+    pub(crate) fn to_store(&self) -> Vec<StoredPolicy> {
+        let stored = self.held.iter().map(|(number, held)| {
+            let slice = PolicySlice::new(&held.project, held.revision, &held.policy);
+            StoredPolicy {
+                slice: PolicySlice {
+                    number: *number,
+                    ..slice
+                },
+                domain: held.id.0,
+                rules: self.rules.of(*number),
+            }
+        });
+        stored.collect()
+    }
+
+    /// The policies that are here, each with its revision.
+    pub(crate) fn revisions(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.held
+            .iter()
+            .map(|(number, held)| (*number, held.revision))
+    }
+
+    /// The revision of a policy.
+    pub(crate) fn revision(&self, number: u32) -> Option<u64> {
+        self.held.get(&number).map(|held| held.revision)
+    }
+
+    /// The project of a policy.
+    pub(crate) fn project(&self, number: u32) -> Option<&str> {
+        self.held.get(&number).map(|held| held.project.as_str())
+    }
+
+    /// The number of a project's policy.
+    pub(crate) fn number_of(&self, project: &str) -> Option<u32> {
+        let mut held = self.held.iter();
+        held.find(|(_, held)| held.project == project)
+            .map(|(number, _)| *number)
+    }
+
+    /// The domain that ports of a project obey; 0: none.
+    pub(crate) fn domain_of(&self, project: &str) -> DomainId {
+        let mut held = self.held.values();
+        held.find(|held| held.project == project)
+            .map_or(DomainId(0), |held| held.id)
+    }
+
+    /// Whether the policy is in the tables for this address plan.
+    pub(crate) fn covers(&self, number: u32, scope: u32) -> bool {
+        let domain = self.held.get(&number).and_then(|it| it.domain.as_ref());
+        domain.is_some_and(|domain| domain.scopes().contains(&scope))
+    }
+
+    /// All rules that have a number: project, name, number.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = (&str, &Label, u32)> {
+        self.held.iter().flat_map(move |(number, held)| {
+            let rules = held.policy.rules.keys();
+            rules.filter_map(move |rule| {
+                let numbered = self.rules.get(*number, rule)?;
+                Some((held.project.as_str(), rule, numbered))
+            })
+        })
+    }
+
+    /// Takes a policy as a whole. True: the project had none before.
+    pub(crate) fn replace(
+        &mut self,
+        slice: &PolicySlice,
+        mirror: &Mirror,
+    ) -> Result<bool, BadPolicy> {
+        let policy = slice.policy()?;
+        if let Some(held) = self.held.get_mut(&slice.number) {
+            held.pending.then(held.policy.change_to(&policy));
+            held.policy = policy;
+            held.revision = slice.revision;
+            return Ok(false);
+        }
+        let id = self.free_domain(mirror);
+        self.held.insert(slice.number, Held::new(slice, policy, id));
+        Ok(true)
+    }
+
+    /// Takes a step; says of which policy.
+    pub(crate) fn apply(&mut self, delta: &PolicyDelta) -> Result<u32, NotTaken> {
+        let found = self
+            .held
+            .iter_mut()
+            .find(|(_, held)| held.project == delta.project);
+        let gap = |held| NotTaken::Gap {
+            project: delta.project.clone(),
+            from: delta.from_revision,
+            held,
+        };
+        let (number, held) = found.ok_or_else(|| gap(0))?;
+        if held.revision != delta.from_revision {
+            let revision = std::mem::take(&mut held.revision);
+            return Err(gap(revision));
+        }
+        let change = delta.change()?;
+        held.policy.apply(&change);
+        held.pending.then(change);
+        held.revision = delta.to_revision;
+        Ok(*number)
+    }
+
+    /// Forgets a policy. Its rows are leftovers as soon as no port obeys it.
+    pub(crate) fn forget(&mut self, number: u32) -> Option<String> {
+        let held = self.held.remove(&number)?;
+        self.gone.extend(held.gone);
+        self.gone.extend(self.rules.of(number).into_values());
+        Some(held.project)
+    }
+
+    /// The steps that bring the tables to what the policy says, for these address plans.
+    pub(crate) fn steps(
+        &mut self,
+        number: u32,
+        scopes: BTreeSet<u32>,
+        mirror: &Mirror,
+    ) -> Vec<Step> {
+        let spare = self.last_table.wrapping_add(1).max(1);
+        let Some(held) = self.held.get_mut(&number) else {
+            return Vec::new();
+        };
+        // A row that is written anew must not be removed afterwards.
+        let mut steps: Vec<Step> = std::mem::take(&mut held.clean)
+            .into_iter()
+            .map(Step::Row)
+            .collect();
+        let change = std::mem::take(&mut held.pending);
+        let rules = &mut self.rules;
+        let mut numbers = |rule: &Label| rules.number(number, rule);
+        match held.work(&change, scopes, spare, mirror, &mut numbers) {
+            Ok(made) => {
+                held.problem = None;
+                steps.extend(made.into_iter().map(Step::Row));
+            }
+            Err(problem) => {
+                steps.extend(held.shut(spare, mirror).map(Step::Row));
+                held.problem = Some(problem);
+            }
+        }
+        let removed = change.removed.iter();
+        let removed = removed.filter(|rule| !held.policy.rules.contains_key(*rule));
+        held.gone
+            .extend(removed.filter_map(|rule| self.rules.get(number, rule)));
+        let used = held.domain.as_ref().map_or(0, Domain::table);
+        self.last_table = self.last_table.max(used);
+        if held.domain.is_none() {
+            self.last_table = spare;
+        }
+        steps
+    }
+
+    /// A step of the policy was not done: nobody knows what is in its table, so there will be a new one.
+    pub(crate) fn failed(&mut self, number: u32) {
+        if let Some(held) = self.held.get_mut(&number) {
+            held.domain = None;
+        }
+    }
+
+    /// Removes what nothing refers to any more, as far as it is known; the second part says whether more will follow.
+    pub(crate) fn leftovers(&mut self, mirror: &Mirror) -> (Vec<Step>, bool) {
+        let mut rows = Vec::new();
+        for held in self.held.values_mut() {
+            rows.append(&mut held.clean);
+            self.gone.append(&mut held.gone);
+        }
+        let ids: BTreeSet<DomainId> = self.held.values().map(|held| held.id).collect();
+        let obeyed = |id: &DomainId| mirror.ports.values().any(|row| row.policy == *id);
+        let strays = mirror.domains.keys().filter(|id| !ids.contains(id));
+        let (kept, strays): (Vec<DomainId>, Vec<DomainId>) = strays.copied().partition(obeyed);
+        let domains = strays.iter().map(|id| RowKey::Domain(*id));
+        rows.extend(domains.map(RowOperation::Delete));
+        let current = self.held.values().filter_map(|it| it.domain.as_ref());
+        let named = mirror.domains.values().map(|row| row.table);
+        let used: BTreeSet<u32> = current.map(Domain::table).chain(named).collect();
+        for (table, keys) in &mirror.policy_tables {
+            if !used.contains(table) {
+                rows.extend(keys.iter().copied().map(RowOperation::Delete));
+            }
+        }
+        let gone = std::mem::take(&mut self.gone).into_iter();
+        let rules: Vec<u32> = gone.filter(|rule| !self.is_used(*rule)).collect();
+        let more = !strays.is_empty() || !kept.is_empty();
+        let rows = rows.into_iter().map(Step::Row);
+        let rules = rules.into_iter().map(Step::ForgetRule);
+        (rows.chain(rules).collect(), more)
+    }
+
+    /// The rule came back before its counters went.
+    fn is_used(&self, rule: u32) -> bool {
+        let rule = self.rules.rule(rule);
+        rule.is_some_and(|(policy, rule)| {
+            let held = self.held.get(policy);
+            held.is_some_and(|held| held.policy.rules.contains_key(rule))
+        })
+    }
+
+    /// The counters of a rule's number start anew, so another rule may have it.
+    pub(crate) fn release_rule(&mut self, number: u32) {
+        self.rules.release(number);
+    }
+
+    /// Why policies are not in the tables as they should be, by project.
+    pub(crate) fn problems(&self) -> impl Iterator<Item = (&str, &PolicyTooLarge)> {
+        let held = self.held.values();
+        held.filter_map(|held| Some((held.project.as_str(), held.problem.as_ref()?)))
+    }
+
+    /// The smallest number that no domain has, here or in the tables.
+    fn free_domain(&self, mirror: &Mirror) -> DomainId {
+        let taken: BTreeSet<u32> = self
+            .held
+            .values()
+            .map(|held| held.id)
+            .chain(mirror.domains.keys().copied())
+            .chain(mirror.ports.values().map(|row| row.policy))
+            .map(|id| id.0)
+            .collect();
+        let free = (1..).find(|id| !taken.contains(id));
+        DomainId(free.unwrap_or(u32::MAX))
+    }
+}
+
+impl Held {
+    fn new(slice: &PolicySlice, policy: Policy, id: DomainId) -> Self {
+        Self {
+            project: slice.project.clone(),
+            revision: slice.revision,
+            policy,
+            id,
+            domain: None,
+            pending: PolicyChange::default(),
+            problem: None,
+            clean: Vec::new(),
+            gone: Vec::new(),
+        }
+    }
+
+    /// Takes a change into the tables.
+    fn work(
+        &mut self,
+        change: &PolicyChange,
+        scopes: BTreeSet<u32>,
+        spare: u32,
+        mirror: &Mirror,
+        numbers: &mut dyn FnMut(&Label) -> u32,
+    ) -> Result<Vec<RowOperation>, PolicyTooLarge> {
+        let same_scopes = |domain: &Domain| *domain.scopes() == scopes;
+        let (domain, update) = match self.domain.take() {
+            Some(domain) if change.is_empty() && same_scopes(&domain) => {
+                self.domain = Some(domain);
+                return Ok(Vec::new());
+            }
+            Some(domain) if change.is_empty() => domain.set_scopes(&self.policy, scopes)?,
+            Some(domain) if same_scopes(&domain) => {
+                domain.update(&self.policy, change, spare, numbers)?
+            }
+            _ => {
+                let place = Place {
+                    domain: self.id,
+                    table: spare,
+                    generation: self.generation(mirror),
+                    scopes,
+                    limits: Limits::DEFAULT,
+                };
+                Domain::compile(place, &self.policy, numbers)?
+            }
+        };
+        self.domain = Some(domain);
+        self.clean.extend(update.clean.iter().map(row_operation));
+        Ok(update.make.iter().map(row_operation).collect())
+    }
+
+    /// What nobody can look up lets nothing pass: a project whose first policy is too large has none, and no open door. One whose
+    /// later policy is too large keeps the one before.
+    fn shut(&self, table: u32, mirror: &Mirror) -> Option<RowOperation> {
+        let row = DomainRow {
+            table,
+            generation: self.generation(mirror),
+            default_action: PolicyRow::DENY,
+            ..DomainRow::default()
+        };
+        let is_there = mirror.domains.contains_key(&self.id);
+        (!is_there).then_some(RowOperation::Put(Row::Domain(self.id, row)))
+    }
+
+    /// A generation that no connection has yet.
+    fn generation(&self, mirror: &Mirror) -> u32 {
+        let held = mirror.domains.get(&self.id);
+        held.map_or(1, |row| row.generation.wrapping_add(1))
+    }
+}
+
+fn row_operation(operation: &Operation) -> RowOperation {
+    match *operation {
+        Operation::PutDomain(id, row) => RowOperation::Put(Row::Domain(id, row)),
+        Operation::DeleteDomain(id) => RowOperation::Delete(RowKey::Domain(id)),
+        Operation::PutClass(key, row) => RowOperation::Put(Row::Class(key, row)),
+        Operation::DeleteClass(key) => RowOperation::Delete(RowKey::Class(key)),
+        Operation::PutService(key, row) => RowOperation::Put(Row::Service(key, row)),
+        Operation::DeleteService(key) => RowOperation::Delete(RowKey::Service(key)),
+        Operation::PutPolicy(key, row) => RowOperation::Put(Row::Policy(key, row)),
+        Operation::DeletePolicy(key) => RowOperation::Delete(RowKey::Policy(key)),
+    }
+}

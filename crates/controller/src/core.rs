@@ -60,7 +60,7 @@ use self::requests::{Collection, Wait};
 use self::writes::Pending;
 use crate::records::ObjectRevisions;
 
-pub use self::problem::{no_such, refusals};
+pub use self::problem::no_such;
 pub use self::view::Listing;
 
 /// How long a host that is not attached still counts as one that will be back at once.

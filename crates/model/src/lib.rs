@@ -11,7 +11,6 @@ pub mod allocate;
 pub mod blast_radius;
 pub mod change;
 pub mod diagnostic;
-pub mod enforced;
 pub mod export;
 pub mod file;
 pub mod firewall;

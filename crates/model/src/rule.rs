@@ -39,12 +39,6 @@ pub enum Rule {
         /// What the file says.
         found: u32,
     },
-    /// The file format has words for it, and nothing carries it out yet.
-    #[error("{what} are not carried out by this version of Coax yet")]
-    NotEnforced {
-        /// What is asked for.
-        what: &'static str,
-    },
     /// A VNI is a number of 24 bits, not 0.
     #[error("{0}")]
     VniRange(OutOfRange),
@@ -243,7 +237,6 @@ impl Rule {
     pub fn code(&self) -> &'static str {
         match self {
             Self::FileVersion { .. } => "file-version",
-            Self::NotEnforced { .. } => "not-enforced",
             Self::VniRange(_) => "vni-range",
             Self::VniTaken { .. } => "vni-taken",
             Self::VnisExhausted => "vnis-exhausted",
@@ -284,9 +277,6 @@ impl Rule {
     pub fn hint(&self) -> String {
         match self {
             Self::FileVersion { .. } => format!("write `version: {FILE_VERSION}`"),
-            Self::NotEnforced { .. } => {
-                "leave it out of the file: it would look as if it were in force".into()
-            }
             Self::VniRange(_) | Self::VniTaken { .. } => {
                 "leave `vni` out and a free one is chosen, or write another".into()
             }

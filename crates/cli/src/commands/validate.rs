@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use coax_model::{Intent, enforced, file, plan_file};
+use coax_model::{Intent, file, plan_file};
 use serde::Serialize;
 
 use crate::commands::Outcome;
@@ -74,7 +74,7 @@ pub fn run(args: &ValidateArgs, output: &Output) -> Outcome {
 
 fn check(source: Source, intent: &Intent) -> Result<(), CliError> {
     let stack = source.parse()?;
-    match enforced::check_file(&stack.file).and_then(|()| plan_file(&stack.file, intent)) {
+    match plan_file(&stack.file, intent) {
         Ok(_) => Ok(()),
         Err(refusals) => {
             let mistakes = file::explain(&refusals, &stack.source.text);

@@ -60,10 +60,6 @@ pub(super) const CODES: &[Entry] = &[
         "The file is of a version of the format that this Coax does not know.",
     ),
     // Rules of the model.
-    code(
-        "not-enforced",
-        "The file asks for something that the file format has words for and this version does not carry out yet.",
-    ),
     code("vni-range", "A VNI is a number from 1 to 16777215."),
     code(
         "vni-taken",

@@ -4,13 +4,12 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use coax_api::{Host, MoveRequest, Plan, Port, Problem, Realisation};
-use coax_model::{File, HostName, Name, RailsFile, StackFile, enforced};
+use coax_model::{File, HostName, Name, RailsFile, StackFile};
 
 use super::App;
 use super::failure::Failure;
 use super::input::{Params, StackParams, WaitParams, body, full_name, name, timeout};
 use crate::core::message::{Answer, Request, Write};
-use crate::core::refusals;
 
 impl App {
     /// Asks the core.
@@ -81,7 +80,6 @@ pub async fn put_stack(
     } else {
         File::Stack(owned_by(&project, body(&bytes)?)?)
     };
-    enforced::check_file(&file).map_err(|refused| refusals(&refused))?;
     let (file, dry_run) = (Box::new(file), params.dry_run);
     app.change(Write::Apply { file, dry_run }, &params).await
 }

@@ -43,6 +43,16 @@ impl Lab {
         command.output().unwrap()
     }
 
+    /// Starts `coax`, which is killed when the value is dropped.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coax"));
+        command
+            .args(arguments)
+            .env_remove("COAX_API")
+            .env("COAX_LAB", self.0.as_str());
+        Running(command.spawn().unwrap())
+    }
+
     /// Runs `coax`, which has to succeed, and returns what it printed.
     pub fn done(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
@@ -70,6 +80,17 @@ impl Lab {
     pub fn port(&self, port: &str) -> Value {
         let port = self.done(&["port", "show", port, "-o", "json"]);
         serde_json::from_str(&port).unwrap()
+    }
+}
+
+/// A process that ends with the value.
+pub struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

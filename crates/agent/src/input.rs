@@ -241,6 +241,8 @@ pub struct ReportRequest {
     pub problems: Vec<coax_api::agent::Problem>,
     /// What ports asked, and what came of it.
     pub requests: Vec<coax_api::RequestCount>,
+    /// Rules that have counters: project, name, number.
+    pub rules: Vec<(String, String, u32)>,
 }
 
 /// A question of the controller, with what the core knows that an answer needs.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coax_api::{DropCount, HostReport, PortReport, ReportedProblem, TableUsage};
+use coax_api::{DropCount, HostReport, PortReport, ReportedProblem, RuleHits, TableUsage};
 use coax_tables::FABRIC_SLOT;
 use coax_vswitch::{Attachment, DataPlane, DataPlaneError, Rows, SlotCounters};
 use nix::time::ClockId;
@@ -251,7 +251,26 @@ fn host_report(
         revision: request.revision,
         problems: problems.collect(),
         requests: request.requests.clone(),
+        rules: rule_hits(plane, request)?,
     })
+}
+
+fn rule_hits(
+    plane: &dyn DataPlane,
+    request: &ReportRequest,
+) -> Result<Vec<RuleHits>, DataPlaneError> {
+    let counters = plane.rule_counters()?;
+    let now = seconds(ClockId::CLOCK_MONOTONIC);
+    let rules = request.rules.iter().filter_map(|(project, rule, number)| {
+        let counters = counters.get(number)?;
+        Some(RuleHits {
+            project: project.clone(),
+            rule: rule.clone(),
+            hits: counters.hits,
+            idle_seconds: now.saturating_sub(counters.last_hit / 1_000_000_000),
+        })
+    });
+    Ok(rules.collect())
 }
 
 fn port_report(port: &str, slot: &SlotCounters) -> PortReport {

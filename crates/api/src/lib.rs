@@ -51,8 +51,8 @@ pub use policy::{
 };
 pub use problem::Problem;
 pub use report::{
-    Counters, DropCount, Drops, HostDrop, HostPortCounters, HostReport, HostTable, MissingHost,
-    PortReport, ReportedProblem, RequestCount, TableUsage,
+    Counters, DropCount, Drops, HostDrop, HostPortCounters, HostReport, HostRule, HostTable,
+    MissingHost, PortReport, ReportedProblem, RequestCount, RuleHits, TableUsage,
 };
 pub use trace::{
     Injected, Trace, TraceHop, TraceLeg, TracePath, TraceRequest, TraceRow, TraceStage,

@@ -96,6 +96,29 @@ pub struct RequestCount {
     pub count: u64,
 }
 
+/// What a firewall rule decided on one host. A connection between two hosts is judged at both of its ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RuleHits {
+    /// The project whose connections it judged.
+    pub project: String,
+    /// Full name of the rule.
+    pub rule: String,
+    /// Connections, and packets outside connections, that it decided.
+    pub hits: u64,
+    /// Seconds since it last did.
+    pub idle_seconds: u64,
+}
+
+/// What a firewall rule decided on one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostRule {
+    /// The host.
+    pub host: String,
+    /// The hits.
+    #[serde(flatten)]
+    pub hits: RuleHits,
+}
+
 /// Something that an agent could not do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReportedProblem {
@@ -154,6 +177,9 @@ pub struct HostReport {
     /// What its VMs asked of DHCP and DNS.
     #[serde(default)]
     pub requests: Vec<RequestCount>,
+    /// Firewall rules that decided something.
+    #[serde(default)]
+    pub rules: Vec<RuleHits>,
 }
 
 /// A host whose numbers are not in an answer.
@@ -216,6 +242,9 @@ pub struct Counters {
     pub ports: Vec<HostPortCounters>,
     /// Tables by host and name.
     pub tables: Vec<HostTable>,
+    /// Firewall rules that decided something, by host.
+    #[serde(default)]
+    pub rules: Vec<HostRule>,
     /// Hosts whose counters are not known.
     pub missing: Vec<MissingHost>,
 }

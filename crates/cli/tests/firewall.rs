@@ -125,6 +125,20 @@ fn rules_decide_who_opens_connections_in_both_families() {
     let first = trace.lines().next().unwrap();
     assert!(first.contains("delivered to tiers/db-1 on hv3"), "{trace}");
 
+    let hits = tiers
+        .lab
+        .done(&["firewall", "hits", "--project", "tiers", "-o", "json"]);
+    let hits: serde_json::Value = serde_json::from_str(&hits).unwrap();
+    let of = |rule: &str| {
+        let mut rules = hits.as_array().unwrap().iter();
+        let found = rules.find(|it| it["rule"] == format!("tiers/{rule}"));
+        found.unwrap()["hits"].as_u64().unwrap()
+    };
+    // Two connections in each family, each judged at both ends; the reject in each family at the sender's.
+    assert!(of("app-to-db") >= 8, "{hits:#}");
+    assert_eq!(of("no-guessing"), 4, "{hits:#}");
+    assert_eq!(of("ping-the-web"), 0, "{hits:#}");
+
     survive(&tiers);
 }
 

@@ -67,6 +67,7 @@ fn zones() {
         &["firewall", "show", "shop"],
         &["firewall", "show", "shop", "-o", "json"],
         &["firewall", "rules"],
+        &["firewall", "hits"],
         &["firewall", "rules", "-o", "name"],
         &["firewall", "show", "shpo"],
     ]));

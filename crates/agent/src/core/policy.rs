@@ -135,6 +135,13 @@ impl Core {
         }
     }
 
+    pub(super) fn rules_to_report(&self) -> Vec<(String, String, u32)> {
+        let rules = self.policies.rules();
+        rules
+            .map(|(project, rule, number)| (project.to_owned(), rule.to_string(), number))
+            .collect()
+    }
+
     fn policy_changed(&mut self, number: u32, now: Moment) {
         let subject = Subject::Policy(number);
         self.behind.remove(&subject);

@@ -1,21 +1,15 @@
 //! The core's side of the stream to the controller: what is said, and what is believed.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use coax_api::agent::{
-    Claims, ControllerMessage, Current, Delta, Held, Hello, Plugged, Realised, Refused, Report,
-    SliceKind, Snapshot, Welcome, agent_message, controller_message,
+    Claims, ControllerMessage, Current, Held, Hello, Plugged, Realised, Refused, Report, SliceKind,
+    Welcome, agent_message, controller_message,
 };
 use coax_api::sequence::Arrival;
-use coax_compile::policy::{PolicyDelta, PolicySlice};
-use coax_compile::{DeltaError, NetworkSlice, RouterSlice, SliceDelta};
-use prost::{DecodeError, Message};
 
 use super::Core;
 use super::reconcile::Subject;
 use crate::input::{Command, Moment, ReportRequest};
-use crate::slices::Effect;
 
 /// What to do with the stream after a message.
 pub(super) enum Verdict {
@@ -149,6 +143,7 @@ impl Core {
                     revision: self.revision,
                     problems: self.problems(),
                     requests: self.services.counts(),
+                    rules: self.rules_to_report(),
                 }));
                 Verdict::Keep
             }

@@ -1,8 +1,12 @@
-//! `coax firewall list|show|rules`.
+//! `coax firewall list|show|rules|hits`.
 
-use coax_api::{Firewall, FirewallRule, Mode};
+use std::collections::BTreeMap;
+
+use coax_api::{Firewall, FirewallRule, HostRule, Mode};
 use coax_model::nearest;
+use serde::Serialize;
 
+use super::drops::warn_of;
 use super::noun::{ListAllArgs, ListArgs, ShowAnyArgs, print_list};
 use crate::commands::Outcome;
 use crate::error::CliError;
@@ -18,6 +22,8 @@ pub enum FirewallCommand {
     Show(ShowAnyArgs),
     /// List rules in the order in which they count: the operator's rails, then the projects' own
     Rules(ListArgs),
+    /// List what each rule decided on all hosts, and when it last did; exit code 3 if a host did not answer
+    Hits(ListArgs),
 }
 
 /// Runs it.
@@ -28,6 +34,7 @@ pub async fn run(command: &FirewallCommand, output: &Output) -> Outcome {
             print_list(&client.firewalls().await?, output)
         }
         FirewallCommand::Show(args) => show(args, output).await,
+        FirewallCommand::Hits(args) => hits(args, output).await,
         FirewallCommand::Rules(args) => {
             let client = args.connection.client()?;
             print_list(
@@ -35,6 +42,60 @@ pub async fn run(command: &FirewallCommand, output: &Output) -> Outcome {
                 output,
             )
         }
+    }
+}
+
+async fn hits(args: &ListArgs, output: &Output) -> Outcome {
+    let client = args.connection.client()?;
+    let rules = client.firewall_rules(args.project.as_deref()).await?;
+    let counters = client.counters().await?;
+    let wanted = |project: &str| args.project.as_deref().is_none_or(|it| it == project);
+    let mut decided: BTreeMap<String, RuleTotal> = BTreeMap::new();
+    for HostRule { hits, .. } in &counters.rules {
+        if wanted(&hits.project) {
+            let total = decided.entry(hits.rule.clone()).or_default();
+            total.hits += hits.hits;
+            let idle = total.idle_seconds.unwrap_or(hits.idle_seconds);
+            total.idle_seconds = Some(idle.min(hits.idle_seconds));
+        }
+    }
+    let totals = rules.iter().map(|rule| RuleTotal {
+        rule: rule.id.clone(),
+        action: rule.action.as_str().to_owned(),
+        ..decided.get(&rule.id).cloned().unwrap_or_default()
+    });
+    print_list(&totals.collect::<Vec<_>>(), output)?;
+    Ok(warn_of(&counters.missing, output))
+}
+
+/// What a rule decided on all hosts.
+#[derive(Debug, Clone, Default, Serialize)]
+struct RuleTotal {
+    rule: String,
+    action: String,
+    /// Connections, and packets outside connections. A connection between two hosts is judged at both of its ends.
+    hits: u64,
+    /// Seconds since it last decided something; nothing: it never did.
+    idle_seconds: Option<u64>,
+}
+
+impl Listed for RuleTotal {
+    const PLURAL: &'static str = "firewall rules";
+    const COLUMNS: &'static [&'static str] = &["RULE", "ACTION", "HITS", "LAST"];
+    const MORE: &'static [&'static str] = &[];
+
+    fn cells(&self, _wide: bool) -> Vec<String> {
+        let last = self.idle_seconds.map(|seconds| format!("{seconds} s ago"));
+        vec![
+            self.rule.clone(),
+            self.action.clone(),
+            self.hits.to_string(),
+            last.unwrap_or_else(|| "never".to_owned()),
+        ]
+    }
+
+    fn full_name(&self) -> String {
+        self.rule.clone()
     }
 }
 

@@ -316,7 +316,20 @@ fn counters() -> Counters {
                 usage: usage("tunnels", 0),
             },
         ],
+        rules: vec![rule_hits("hv1", 7, 90), rule_hits("hv2", 3, 5)],
         missing: Vec::new(),
+    }
+}
+
+fn rule_hits(host: &str, hits: u64, idle_seconds: u64) -> HostRule {
+    HostRule {
+        host: host.into(),
+        hits: RuleHits {
+            project: "shop".into(),
+            rule: "shop/users".into(),
+            hits,
+            idle_seconds,
+        },
     }
 }
 

@@ -4,8 +4,8 @@
 use axum::Json;
 use axum::extract::State;
 use coax_api::{
-    Counters, Drops, HostDrop, HostPortCounters, HostReport, HostTable, MissingHost, PortReport,
-    Problem,
+    Counters, Drops, HostDrop, HostPortCounters, HostReport, HostRule, HostTable, MissingHost,
+    PortReport, Problem,
 };
 use coax_tables::DropReason;
 
@@ -79,6 +79,11 @@ pub async fn counters(State(app): State<App>) -> Result<Json<Counters>, Failure>
                 host: host.clone(),
                 usage,
             }));
+        let rules = report.rules.iter().cloned();
+        counters.rules.extend(rules.map(|hits| HostRule {
+            host: host.clone(),
+            hits,
+        }));
         counters
             .ports
             .extend(sides(report).map(|side| HostPortCounters {

@@ -130,6 +130,14 @@ fn policy_happens(world: &mut World, event: PolicyEvent) {
     }
 }
 
+fn realias(world: &mut World, port: &str, other: &str) {
+    if let Some(ifindex) = world.find_local(port) {
+        let mut device = world.devices[&ifindex].clone();
+        device.alias = Some(format!("coax:{other}"));
+        world.change_device(device);
+    }
+}
+
 fn happen(world: &mut World, event: Event) {
     let port = |number: usize| format!("p/v{number}");
     let host = |number: Option<usize>| number.map(|number| HostName::new(HOSTS[number]).unwrap());
@@ -169,11 +177,7 @@ fn happen(world: &mut World, event: Event) {
             }
         }
         Event::Realias(number, other) => {
-            if let Some(ifindex) = world.find_local(&port(number)) {
-                let mut device = world.devices[&ifindex].clone();
-                device.alias = Some(format!("coax:{}", port(other)));
-                world.change_device(device);
-            }
+            realias(world, &port(number), &port(other));
         }
         Event::DeleteNetwork(network) => world.delete_network(NETWORKS[network]),
         Event::PutNetwork(network) => {

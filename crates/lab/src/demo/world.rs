@@ -229,6 +229,10 @@ pub fn example(name: &str) -> (&'static Path, &'static str) {
             Path::new("examples/leaf-spine.yaml"),
             include_str!("../../../../examples/leaf-spine.yaml"),
         ),
+        "tiers" => (
+            Path::new("examples/three-tier.yaml"),
+            include_str!("../../../../examples/three-tier.yaml"),
+        ),
         "bank" => (
             Path::new("examples/bank.yaml"),
             include_str!("../../../../examples/bank.yaml"),

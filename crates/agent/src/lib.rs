@@ -28,6 +28,7 @@ mod cache_thread;
 mod canary;
 mod capture;
 mod claims;
+mod connections;
 mod core;
 mod desired;
 mod error;

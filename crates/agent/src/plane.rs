@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use coax_api::{DropCount, HostReport, PortReport, ReportedProblem, RuleHits, TableUsage};
 use coax_tables::FABRIC_SLOT;
-use coax_vswitch::{Attachment, DataPlane, DataPlaneError, Rows, SlotCounters};
+use coax_vswitch::{Attachment, Connection, DataPlane, DataPlaneError, Rows, SlotCounters};
 use nix::time::ClockId;
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,7 +14,6 @@ use crate::input::{Batch, Input, ReportRequest, ShutPort};
 use crate::tasks::PLANE;
 
 /// What the thread is asked to do.
-#[derive(Debug)]
 pub(crate) enum PlaneRequest {
     /// Carry out a batch.
     Apply(Batch),
@@ -24,6 +23,13 @@ pub(crate) enum PlaneRequest {
     Copy(oneshot::Sender<Result<PlaneCopy, DataPlaneError>>),
     /// Let frames enter the vSwitch that are sent by this device.
     PrepareInjection(String, oneshot::Sender<Result<(), DataPlaneError>>),
+    /// List the firewall's connections.
+    Connections(oneshot::Sender<Result<Vec<Connection>, DataPlaneError>>),
+    /// End those that are meant.
+    EndConnections(
+        Box<dyn Fn(&Connection) -> bool + Send>,
+        oneshot::Sender<Result<usize, DataPlaneError>>,
+    ),
     /// See which of the ports with these slots are shut.
     Guards(Vec<u32>),
 }
@@ -70,6 +76,14 @@ impl PlaneThread {
                     }
                     PlaneRequest::PrepareInjection(device, reply) => {
                         let _ = reply.send(plane.prepare_injection(&device));
+                        continue;
+                    }
+                    PlaneRequest::Connections(reply) => {
+                        let _ = reply.send(plane.connections());
+                        continue;
+                    }
+                    PlaneRequest::EndConnections(wanted, reply) => {
+                        let _ = reply.send(plane.end_connections(wanted.as_ref()));
                         continue;
                     }
                     PlaneRequest::Guards(slots) => guards(plane.as_ref(), &slots),
@@ -139,6 +153,21 @@ impl Copies {
     pub(crate) async fn prepare_injection(&self, device: &str) -> Result<(), String> {
         let request = |reply| PlaneRequest::PrepareInjection(device.to_owned(), reply);
         self.ask(request).await
+    }
+
+    /// The connections that the firewall follows.
+    pub(crate) async fn connections(&self) -> Result<Vec<Connection>, String> {
+        self.ask(PlaneRequest::Connections).await
+    }
+
+    /// Ends connections; says how many.
+    pub(crate) async fn end_connections(
+        &self,
+        wanted: impl Fn(&Connection) -> bool + Send + 'static,
+    ) -> Result<usize, String> {
+        let wanted = Box::new(wanted);
+        self.ask(|reply| PlaneRequest::EndConnections(wanted, reply))
+            .await
     }
 
     async fn ask<T>(

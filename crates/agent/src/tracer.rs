@@ -15,6 +15,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use crate::capture::Captures;
+use crate::connections;
 use crate::input::{Input, Inquiry};
 use crate::plane::Copies;
 use crate::tasks::QUESTIONS;
@@ -120,6 +121,17 @@ impl Tracer {
             HostQuestion::Capture { reader, ref port } => {
                 let port = port.clone();
                 self.capture(inquiry, reader, &port).await
+            }
+            HostQuestion::Connections { filter, most } => {
+                let listed = self.copies.connections().await?;
+                Ok(connections::tell(&inquiry.names, &filter, listed, most))
+            }
+            HostQuestion::EndConnections { filter } => {
+                let wanted = connections::wanted(&inquiry.names, filter);
+                let count = self.copies.end_connections(wanted).await?;
+                Ok(HostAnswer::Ended {
+                    count: count as u64,
+                })
             }
             HostQuestion::Inject { port, frame, times } => {
                 let ifindex = inquiry.names.device_of(&port);

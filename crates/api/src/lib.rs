@@ -9,6 +9,7 @@
 //! | [`blast_radius`] | how far one misbehaving member of a network gets |
 //! | [`policy`] | groups, address groups, firewalls, rules, routers as JSON |
 //! | [`change`] | plans, moves, waiting for hosts |
+//! | [`connections`] | what the firewall follows |
 //! | [`report`] | counters, drops and table usage of one host, and what the controller makes of them |
 //! | [`trace`] | why can't A reach B: question and answer |
 //! | [`question`] | what the controller asks one agent to find out |
@@ -22,6 +23,7 @@
 pub mod blast_radius;
 pub mod change;
 pub mod client;
+pub mod connections;
 pub mod endpoint;
 pub mod object;
 pub mod policy;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::connections::{Connection, ConnectionFilter};
 use crate::trace::{TracePath, TraceStage};
 
 /// Bytes as hexadecimal digits.
@@ -92,6 +93,18 @@ pub enum HostQuestion {
         /// The port.
         port: String,
     },
+    /// Which connections the firewall follows.
+    Connections {
+        /// Those.
+        filter: ConnectionFilter,
+        /// Not more than so many.
+        most: usize,
+    },
+    /// End connections: the next packet of each is judged as if it were the first one.
+    EndConnections {
+        /// Those.
+        filter: ConnectionFilter,
+    },
     /// Let a frame enter the vSwitch as if a port's VM had sent it.
     Inject {
         /// The port.
@@ -126,6 +139,18 @@ pub enum HostAnswer {
         frames: Vec<CapturedFrame>,
         /// Frames that passed and are not told: nobody read them in time.
         lost: u64,
+    },
+    /// To `Connections`.
+    Connections {
+        /// Connections.
+        connections: Vec<Connection>,
+        /// How many more there are.
+        left_out: u64,
+    },
+    /// To `EndConnections`.
+    Ended {
+        /// How many there were.
+        count: u64,
     },
     /// To `Send`, `Resolve` and `Inject`.
     Sent,

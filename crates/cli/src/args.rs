@@ -94,6 +94,9 @@ pub enum Command {
     /// Firewalls: who may open which connections to whom
     #[command(subcommand)]
     Firewall(commands::firewall::FirewallCommand),
+    /// Connections that firewalls follow
+    #[command(subcommand)]
+    Conntrack(commands::conntrack::ConntrackCommand),
     /// Hosts: machines that run the vSwitch
     #[command(subcommand)]
     Host(commands::host::HostCommand),

@@ -142,6 +142,27 @@ fn rules_decide_who_opens_connections_in_both_families() {
     survive(&tiers);
 }
 
+/// A connection is listed on both of its hosts, with the rule that admitted it, and can be forgotten: its next packet is judged
+/// anew.
+fn list_and_forget(tiers: &Tiers, address: &str) {
+    let wide = ["conntrack", "list", "--address", address, "-o", "json"];
+    let listed: serde_json::Value = serde_json::from_str(&tiers.lab.done(&wide)).unwrap();
+    let mut hosts: Vec<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["rule"] == "tiers/rescue" && it["state"] == "established")
+        .map(|it| it["host"].as_str().unwrap())
+        .collect();
+    hosts.dedup();
+    assert_eq!(hosts, ["hv1", "hv3"], "{listed:#}");
+    let flushed = tiers
+        .lab
+        .done(&["conntrack", "flush", "--address", address, "-o", "json"]);
+    let flushed: serde_json::Value = serde_json::from_str(&flushed).unwrap();
+    assert!(flushed["ended"].as_u64().unwrap() >= 2, "{flushed}");
+}
+
 /// A rule that comes and goes, agents and controller that die: connections pass exactly while rules allow them.
 fn survive(tiers: &Tiers) {
     let address = tiers.address("db-1", false);
@@ -173,6 +194,12 @@ fn survive(tiers: &Tiers) {
     until("an open connection", || {
         is("open").then_some(()).ok_or(read(&state))
     });
+    list_and_forget(tiers, &address);
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(
+        is("open"),
+        "a forgotten connection goes on while a rule allows it"
+    );
     tiers.lab.done(&["lab", "break", "agent", "hv3"]);
     tiers.lab.done(&["lab", "heal", "agent", "hv3"]);
     std::thread::sleep(Duration::from_secs(2));

@@ -1,6 +1,9 @@
 //! The part of the client that reads foreign tunnel endpoints, routers, groups and firewalls.
 
+use hyper::Method;
+
 use super::{Answer, Client, list};
+use crate::connections::{ConnectionFilter, Connections, Flushed};
 use crate::object::Vtep;
 use crate::policy::{AddressGroup, Firewall, FirewallRule, Group, Router};
 
@@ -58,6 +61,17 @@ impl Client {
             .await
     }
 
+    /// `GET /v1/connections`: asks every host, or one.
+    pub async fn connections(&self, filter: &ConnectionFilter) -> Answer<Connections> {
+        self.get(&filtered(filter)).await
+    }
+
+    /// `DELETE /v1/connections`: ends them on every host, or on one.
+    pub async fn end_connections(&self, filter: &ConnectionFilter) -> Answer<Flushed> {
+        self.send(Method::DELETE, &filtered(filter), None::<&()>)
+            .await
+    }
+
     /// `GET /v1/firewalls`: of every project whose connections are judged.
     pub async fn firewalls(&self) -> Answer<Vec<Firewall>> {
         self.get("/v1/firewalls").await
@@ -67,4 +81,22 @@ impl Client {
     pub async fn firewall(&self, project: &str) -> Answer<Firewall> {
         self.get(&format!("/v1/firewalls/{project}")).await
     }
+}
+
+/// The path of connections. Names and addresses hold nothing that a query would have to hide.
+fn filtered(filter: &ConnectionFilter) -> String {
+    let ConnectionFilter {
+        host,
+        project,
+        address,
+        port,
+    } = filter;
+    let parts = [
+        host.as_ref().map(|host| format!("host={host}")),
+        project.as_ref().map(|project| format!("project={project}")),
+        address.map(|address| format!("address={address}")),
+        port.map(|port| format!("port={port}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("/v1/connections?{}", parts.join("&"))
 }

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod bench;
 pub mod capture;
 pub mod completion;
+pub mod conntrack;
 pub mod controller;
 pub mod counters;
 pub mod diff;
@@ -49,6 +50,7 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Trace(args) => wait_for(trace::run(&args, output)),
         Command::Capture(args) => wait_for(capture::run(&args, output)),
         Command::Drops(args) => wait_for(drops::run(&args, output)),
+        Command::Conntrack(command) => wait_for(conntrack::run(&command, output)),
         Command::Counters(args) => wait_for(counters::run(&args, output)),
         Command::Graph(args) => serve(lab::graph(args)),
         Command::Lab(args) => serve(lab::run(args, output)),

@@ -9,6 +9,7 @@
 //! | `blast_radius` | how far a misbehaving member of a network gets |
 //! | `traces` | why can't A reach B |
 //! | `captures` | what passes by a port |
+//! | `connections` | what the firewalls of hosts follow |
 //! | `service` | health, metrics, the specification |
 //! | [`openapi`] | the router and the specification, made from each other |
 //! | `failure` | errors as problem details, `input` what requests carry |
@@ -21,6 +22,7 @@ pub mod openapi;
 
 mod blast_radius;
 mod captures;
+mod connections;
 mod failure;
 mod input;
 mod objects;

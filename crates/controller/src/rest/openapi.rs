@@ -6,7 +6,9 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{App, blast_radius, captures, failure, objects, reports, service, stacks, traces};
+use super::{
+    App, blast_radius, captures, connections, failure, objects, reports, service, stacks, traces,
+};
 
 /// A stack file of 50,000 ports is some 10 MiB.
 const LARGEST_BODY: usize = 64 << 20;
@@ -71,6 +73,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(stacks::wait))
         .routes(routes!(traces::trace_packet))
         .routes(routes!(captures::capture))
+        .routes(routes!(connections::connections, connections::flush))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
         .routes(routes!(service::metrics))

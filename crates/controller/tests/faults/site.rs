@@ -321,7 +321,9 @@ impl State {
                 }
             }
             HostQuestion::Resolve { .. } => HostAnswer::Sent,
-            HostQuestion::Capture { .. }
+            HostQuestion::Connections { .. }
+            | HostQuestion::EndConnections { .. }
+            | HostQuestion::Capture { .. }
             | HostQuestion::Count { .. }
             | HostQuestion::Inject { .. } => HostAnswer::Failed {
                 reason: "there is no kernel here".into(),

@@ -26,7 +26,7 @@ pub(crate) fn wanted(
         filter.project.as_ref().is_none_or(is_project)
             && filter
                 .address
-                .is_none_or(|address| ends.iter().any(|end| end.address == address))
+                .is_none_or(|address| connection.has_end(address))
             && filter
                 .port
                 .is_none_or(|port| ends.iter().any(|end| end.port == port))

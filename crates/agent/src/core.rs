@@ -121,8 +121,6 @@ pub struct Core {
     policies: Policies,
     /// When rows of policies that nothing refers to any more may go.
     leftovers_at: Option<Moment>,
-    /// There will be more of them.
-    leftovers_remain: bool,
     unsaved_since: Option<Moment>,
     commands: Vec<Command>,
 }
@@ -179,7 +177,6 @@ impl Core {
             services: Services::default(),
             policies,
             leftovers_at: None,
-            leftovers_remain: false,
             unsaved_since: None,
             commands: Vec::new(),
         };

@@ -11,6 +11,7 @@
 //! | `session` | the stream to the controller: numbers, pauses |
 //! | `cache` | what survives a reboot |
 //! | [`trace`] | what would become of a frame here; `tracer` asks the kernel what that takes, `probe`, `inject`, `capture` and `packet_socket` send and watch |
+//! | `connections` | what the firewall follows, in users' words |
 //! | `canary` | what is sent to find VMs that bridge two ports |
 //! | `tasks`, `links`, `stream`, `plane`, `punts`, `answers`, `cache_thread` | the shell: tasks and channels around the core |
 //! | `args`, `run` | the command line, starting and stopping |

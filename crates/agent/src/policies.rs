@@ -5,20 +5,19 @@
 //! to any more goes later ([`Policies::leftovers`]), when every packet is through that may have met it. Rows from before a start,
 //! and rows of a change that failed, are replaced by a new table; the old one is such a leftover.
 
+mod held;
 mod rule_numbers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coax_compile::policy::{
-    BadPolicy, Domain, Label, Limits, Operation, Place, Policy, PolicyChange, PolicyDelta,
-    PolicySlice, PolicyTooLarge,
-};
-use coax_tables::{DomainId, DomainRow, PolicyRow};
-use coax_vswitch::{Row, RowKey, RowOperation};
+use coax_compile::policy::{BadPolicy, Domain, Label, PolicyDelta, PolicySlice, PolicyTooLarge};
+use coax_tables::DomainId;
+use coax_vswitch::{RowKey, RowOperation};
 
 use crate::cache::StoredPolicy;
 use crate::input::Step;
 use crate::mirror::Mirror;
+use held::Held;
 use rule_numbers::RuleNumbers;
 
 /// Why a step of a policy was not taken.
@@ -37,25 +36,6 @@ pub(crate) enum NotTaken {
     /// The step says what no controller says.
     #[error(transparent)]
     Bad(#[from] BadPolicy),
-}
-
-/// The policy of one project.
-#[derive(Debug)]
-struct Held {
-    project: String,
-    revision: u64,
-    policy: Policy,
-    id: DomainId,
-    /// What is in the tables; nothing: it is to be written into a new table.
-    domain: Option<Domain>,
-    /// What became different since the tables were brought up to date.
-    pending: PolicyChange,
-    /// Why the policy is not in the tables as it should be.
-    problem: Option<PolicyTooLarge>,
-    /// Rows that nothing refers to any more.
-    clean: Vec<RowOperation>,
-    /// Numbers of rules that are gone.
-    gone: Vec<u32>,
 }
 
 /// The policies of all projects that have ports here.
@@ -93,16 +73,10 @@ impl Policies {
 
     /// What the cache keeps.
     pub(crate) fn to_store(&self) -> Vec<StoredPolicy> {
-        let stored = self.held.iter().map(|(number, held)| {
-            let slice = PolicySlice::new(&held.project, held.revision, &held.policy);
-            StoredPolicy {
-                slice: PolicySlice {
-                    number: *number,
-                    ..slice
-                },
-                domain: held.id.0,
-                rules: self.rules.of(*number),
-            }
+        let stored = self.held.iter().map(|(number, held)| StoredPolicy {
+            slice: PolicySlice::new(*number, &held.project, held.revision, &held.policy),
+            domain: held.id.0,
+            rules: self.rules.of(*number),
         });
         stored.collect()
     }
@@ -252,33 +226,47 @@ impl Policies {
         }
     }
 
-    /// Removes what nothing refers to any more, as far as it is known; the second part says whether more will follow.
-    pub(crate) fn leftovers(&mut self, mirror: &Mirror) -> (Vec<Step>, bool) {
+    /// Removes what nothing refers to any more. A domain goes before its table, so the table is left for the next time.
+    pub(crate) fn leftovers(&mut self, mirror: &Mirror) -> Vec<Step> {
         let mut rows = Vec::new();
         for held in self.held.values_mut() {
             rows.append(&mut held.clean);
             self.gone.append(&mut held.gone);
         }
-        let ids: BTreeSet<DomainId> = self.held.values().map(|held| held.id).collect();
         let obeyed = |id: &DomainId| mirror.ports.values().any(|row| row.policy == *id);
-        let strays = mirror.domains.keys().filter(|id| !ids.contains(id));
-        let (kept, strays): (Vec<DomainId>, Vec<DomainId>) = strays.copied().partition(obeyed);
-        let domains = strays.iter().map(|id| RowKey::Domain(*id));
-        rows.extend(domains.map(RowOperation::Delete));
-        let current = self.held.values().filter_map(|it| it.domain.as_ref());
-        let named = mirror.domains.values().map(|row| row.table);
-        let used: BTreeSet<u32> = current.map(Domain::table).chain(named).collect();
-        for (table, keys) in &mirror.policy_tables {
-            if !used.contains(table) {
-                rows.extend(keys.iter().copied().map(RowOperation::Delete));
-            }
+        let domains = self.stray_domains(mirror).filter(|id| !obeyed(id));
+        rows.extend(domains.map(|id| RowOperation::Delete(RowKey::Domain(id))));
+        for keys in self.stray_tables(mirror) {
+            rows.extend(keys.iter().copied().map(RowOperation::Delete));
         }
         let gone = std::mem::take(&mut self.gone).into_iter();
         let rules: Vec<u32> = gone.filter(|rule| !self.is_used(*rule)).collect();
-        let more = !strays.is_empty() || !kept.is_empty();
         let rows = rows.into_iter().map(Step::Row);
         let rules = rules.into_iter().map(Step::ForgetRule);
-        (rows.chain(rules).collect(), more)
+        rows.chain(rules).collect()
+    }
+
+    /// Whether the tables hold domains or tables that are no policy's.
+    pub(crate) fn has_strays(&self, mirror: &Mirror) -> bool {
+        self.stray_domains(mirror).next().is_some() || self.stray_tables(mirror).next().is_some()
+    }
+
+    fn stray_domains(&self, mirror: &Mirror) -> impl Iterator<Item = DomainId> {
+        let ids: BTreeSet<DomainId> = self.held.values().map(|held| held.id).collect();
+        let domains = mirror.domains.keys().copied();
+        domains.filter(move |id| !ids.contains(id))
+    }
+
+    fn stray_tables<'a>(
+        &self,
+        mirror: &'a Mirror,
+    ) -> impl Iterator<Item = &'a BTreeSet<RowKey>> + use<'a> {
+        let current = self.held.values().filter_map(|it| it.domain.as_ref());
+        let named = mirror.domains.values().map(|row| row.table);
+        let used: BTreeSet<u32> = current.map(Domain::table).chain(named).collect();
+        let tables = mirror.policy_tables.iter();
+        let strays = tables.filter(move |(table, _)| !used.contains(table));
+        strays.map(|(_, keys)| keys)
     }
 
     /// The rule came back before its counters went.
@@ -313,88 +301,5 @@ impl Policies {
             .collect();
         let free = (1..).find(|id| !taken.contains(id));
         DomainId(free.unwrap_or(u32::MAX))
-    }
-}
-
-impl Held {
-    fn new(slice: &PolicySlice, policy: Policy, id: DomainId) -> Self {
-        Self {
-            project: slice.project.clone(),
-            revision: slice.revision,
-            policy,
-            id,
-            domain: None,
-            pending: PolicyChange::default(),
-            problem: None,
-            clean: Vec::new(),
-            gone: Vec::new(),
-        }
-    }
-
-    /// Takes a change into the tables.
-    fn work(
-        &mut self,
-        change: &PolicyChange,
-        scopes: BTreeSet<u32>,
-        spare: u32,
-        mirror: &Mirror,
-        numbers: &mut dyn FnMut(&Label) -> u32,
-    ) -> Result<Vec<RowOperation>, PolicyTooLarge> {
-        let same_scopes = |domain: &Domain| *domain.scopes() == scopes;
-        let (domain, update) = match self.domain.take() {
-            Some(domain) if change.is_empty() && same_scopes(&domain) => {
-                self.domain = Some(domain);
-                return Ok(Vec::new());
-            }
-            Some(domain) if change.is_empty() => domain.set_scopes(&self.policy, scopes)?,
-            Some(domain) if same_scopes(&domain) => {
-                domain.update(&self.policy, change, spare, numbers)?
-            }
-            _ => {
-                let place = Place {
-                    domain: self.id,
-                    table: spare,
-                    generation: self.generation(mirror),
-                    scopes,
-                    limits: Limits::DEFAULT,
-                };
-                Domain::compile(place, &self.policy, numbers)?
-            }
-        };
-        self.domain = Some(domain);
-        self.clean.extend(update.clean.iter().map(row_operation));
-        Ok(update.make.iter().map(row_operation).collect())
-    }
-
-    /// What nobody can look up lets nothing pass: a project whose first policy is too large has none, and no open door. One whose
-    /// later policy is too large keeps the one before.
-    fn shut(&self, table: u32, mirror: &Mirror) -> Option<RowOperation> {
-        let row = DomainRow {
-            table,
-            generation: self.generation(mirror),
-            default_action: PolicyRow::DENY,
-            ..DomainRow::default()
-        };
-        let is_there = mirror.domains.contains_key(&self.id);
-        (!is_there).then_some(RowOperation::Put(Row::Domain(self.id, row)))
-    }
-
-    /// A generation that no connection has yet.
-    fn generation(&self, mirror: &Mirror) -> u32 {
-        let held = mirror.domains.get(&self.id);
-        held.map_or(1, |row| row.generation.wrapping_add(1))
-    }
-}
-
-fn row_operation(operation: &Operation) -> RowOperation {
-    match *operation {
-        Operation::PutDomain(id, row) => RowOperation::Put(Row::Domain(id, row)),
-        Operation::DeleteDomain(id) => RowOperation::Delete(RowKey::Domain(id)),
-        Operation::PutClass(key, row) => RowOperation::Put(Row::Class(key, row)),
-        Operation::DeleteClass(key) => RowOperation::Delete(RowKey::Class(key)),
-        Operation::PutService(key, row) => RowOperation::Put(Row::Service(key, row)),
-        Operation::DeleteService(key) => RowOperation::Delete(RowKey::Service(key)),
-        Operation::PutPolicy(key, row) => RowOperation::Put(Row::Policy(key, row)),
-        Operation::DeletePolicy(key) => RowOperation::Delete(RowKey::Policy(key)),
     }
 }

@@ -1,12 +1,11 @@
 //! The firewall in a whole lab: what rules allow passes with real connections in both families, nothing else does, and a
-//! changed rule counts within a second, also for connections that are there. Needs root.
+//! changed rule counts, also for connections that are there. Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "support/lab.rs"]
 mod lab;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use lab::{Lab, example, until};
 
@@ -109,12 +108,10 @@ fn rules_decide_who_opens_connections_in_both_families() {
             let answer = tiers.ask(from, &address, port);
             assert!(answer.is_err(), "{from} reached {to}: {answer:?}");
         }
-        // A reject is told at once, with the same error that a closed port gives.
-        let start = Instant::now();
+        // A reject is told with the same error that a closed port gives; who waits in vain is told nothing of the kind.
         let address = tiers.address("app-1", ipv6);
         let refused = tiers.ask("client-1", &address, 9000).unwrap_err();
         assert!(refused.contains("refused"), "{refused}");
-        assert!(start.elapsed() < Duration::from_millis(1400));
     }
 
     let trace = tiers.lab.run(&["trace", "client-1", "db-1", "tcp/5432"]);
@@ -140,6 +137,16 @@ fn rules_decide_who_opens_connections_in_both_families() {
     assert_eq!(of("ping-the-web"), 0, "{hits:#}");
 
     survive(&tiers);
+}
+
+/// Waits for a hundred more exchanges of a connection, which take longer than an agent needs to write its tables anew.
+fn goes_on(state: &Path, when: &str) {
+    let exchanges = || read(state).parse::<u64>().map_err(|_| read(state));
+    let before = until(when, exchanges);
+    until(when, || match exchanges() {
+        Ok(now) if now >= before + 100 => Ok(()),
+        other => Err(format!("{other:?}, {before} before")),
+    });
 }
 
 /// A connection is listed on both of its hosts, with the rule that admitted it, and can be forgotten: its next packet is judged
@@ -171,16 +178,17 @@ fn survive(tiers: &Tiers) {
     });
     until("the new rule", || tiers.ask("web-1", &address, 5432));
 
-    // A connection that is there, while its rule goes.
-    let script = "import socket,sys,time\n\
-         s=socket.create_connection((sys.argv[1],5432),1.5); s.settimeout(1)\n\
-         open(sys.argv[2],'w').write('open')\n\
+    // A connection that is there, while it is forgotten, an agent dies, its end moves, and at last its rule goes.
+    let script = "import os,socket,sys,time\n\
+         def say(text):\n \
+          open(sys.argv[2]+'~','w').write(text); os.replace(sys.argv[2]+'~',sys.argv[2])\n\
+         s=socket.create_connection((sys.argv[1],5432),1.5); s.settimeout(1); n=0\n\
          while True:\n \
           s.sendall(b'x\\n')\n \
           try: s.recv(99)\n \
           except TimeoutError: break\n \
-          time.sleep(0.02)\n\
-         open(sys.argv[2],'w').write('silent')\n";
+          n+=1; say(str(n)); time.sleep(0.02)\n\
+         say('silent')\n";
     let path = tiers.folder.path().join("hold.py");
     let state = tiers.folder.path().join("state");
     std::fs::write(&path, script).unwrap();
@@ -190,23 +198,20 @@ fn survive(tiers: &Tiers) {
         state.display()
     );
     let holder = tiers.lab.start(&words.split(' ').collect::<Vec<_>>());
-    let is = |wanted: &str| read(&state) == wanted;
-    until("an open connection", || {
-        is("open").then_some(()).ok_or(read(&state))
-    });
+    goes_on(&state, "after it was opened");
     list_and_forget(tiers, &address);
-    std::thread::sleep(Duration::from_secs(2));
-    assert!(
-        is("open"),
-        "a forgotten connection goes on while a rule allows it"
-    );
+    goes_on(&state, "after it was forgotten, while a rule allows it");
     tiers.lab.done(&["lab", "break", "agent", "hv3"]);
     tiers.lab.done(&["lab", "heal", "agent", "hv3"]);
-    std::thread::sleep(Duration::from_secs(2));
-    assert!(is("open"), "the connection outlives its agent");
-    tiers.apply(str::to_owned);
+    goes_on(&state, "after its agent was killed");
+    tiers.lab.done(&["lab", "migrate", "tiers/db-1", "hv5"]);
+    goes_on(&state, "after its end has moved");
+    // The file says where a VM is wanted, so it has to say where it is now.
+    let moved = |text: &str| text.replace("network: db,  host: hv3", "network: db,  host: hv5");
+    tiers.apply(moved);
     until("the end of what no rule allows", || {
-        is("silent").then_some(()).ok_or(read(&state))
+        let said = read(&state);
+        (said == "silent").then_some(()).ok_or(said)
     });
     drop(holder);
     assert!(tiers.ask("web-1", &address, 5432).is_err());
@@ -214,7 +219,7 @@ fn survive(tiers: &Tiers) {
 
     // Who is in a group follows from labels, also later.
     tiers.apply(|text| {
-        text.replace(
+        moved(text).replace(
             "  db-2:     {",
             "  app-3:    { network: app, host: hv6 }\n  db-2:     {",
         )

@@ -6,11 +6,12 @@ use coax_tables::{
     ConnectionBucket, ConnectionKey, ConnectionState, ConnectionTraits, ConnectionWords, DomainId,
     NetworkId, Tag,
 };
+use nix::time::ClockId;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::Duration;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 /// Nanoseconds in a tick of the connections' time.
 const TICK: u64 = 1 << 27;
@@ -233,24 +234,8 @@ fn connection(words: [u64; WORDS], tag: Tag, now: u32) -> Connection {
 
 /// The time of the monotonic clock that programs read too, in ticks.
 pub(crate) fn now() -> u32 {
-    let mut time = nix::libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the structure is valid, and the call only writes to it.
-    unsafe { nix::libc::clock_gettime(nix::libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
-    let nanoseconds = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
+    // A clock that every kernel has.
+    let time = ClockId::CLOCK_MONOTONIC_COARSE.now();
+    let nanoseconds = time.map_or(0, |time| Duration::from(time).as_nanos() as u64);
     coax_tables::connection::ticks(nanoseconds)
-}
-
-/// Reads connections that another host wrote with `write_memory`.
-pub fn read_memory(bytes: &[u8]) -> Option<ConnectionMemory> {
-    <[u64; WORDS]>::read_from_bytes(bytes)
-        .ok()
-        .map(ConnectionMemory)
-}
-
-/// The bytes of a connection's memory, in this machine's byte order.
-pub fn write_memory(memory: &ConnectionMemory) -> Vec<u8> {
-    memory.0.as_bytes().to_vec()
 }

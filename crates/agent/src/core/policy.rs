@@ -116,9 +116,7 @@ impl Core {
     }
 
     pub(super) fn leftover_steps(&mut self) -> Vec<Step> {
-        let (steps, more) = self.policies.leftovers(&self.mirror);
-        self.leftovers_remain = more;
-        steps
+        self.policies.leftovers(&self.mirror)
     }
 
     /// A batch is done; it may have been one of a policy.
@@ -130,7 +128,9 @@ impl Core {
                 }
                 self.clean_policies(now);
             }
-            Subject::Leftovers if self.leftovers_remain => self.clean_policies(now),
+            Subject::Leftovers if self.policies.has_strays(&self.mirror) => {
+                self.clean_policies(now);
+            }
             _ => {}
         }
     }

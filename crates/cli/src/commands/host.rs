@@ -1,6 +1,6 @@
 //! `coax host list|show|remove`.
 
-use coax_api::Host;
+use coax_api::{Client, ClientError, Host};
 
 use super::noun::status_properties;
 use super::noun::{ListAllArgs, ShowAnyArgs, find, names_of, or_dash, print_list, print_object};
@@ -28,10 +28,7 @@ pub async fn run(command: &HostCommand, output: &Output) -> Outcome {
             let host = find(
                 &args.wanted(),
                 "host",
-                async || {
-                    let hosts = client.hosts().await?;
-                    Ok(names_of(hosts, |host| (String::new(), host.name)))
-                },
+                async || names(&client).await,
                 async |_, name| client.host(&name).await,
             )
             .await?;
@@ -41,15 +38,17 @@ pub async fn run(command: &HostCommand, output: &Output) -> Outcome {
     }
 }
 
+async fn names(client: &Client) -> Result<Vec<(String, String)>, ClientError> {
+    let hosts = client.hosts().await?;
+    Ok(names_of(hosts, |host| (String::new(), host.name)))
+}
+
 async fn remove(args: &ShowAnyArgs, output: &Output) -> Outcome {
     let client = args.connection.client()?;
     let host = find(
         &args.wanted(),
         "host",
-        async || {
-            let hosts = client.hosts().await?;
-            Ok(names_of(hosts, |host| (String::new(), host.name)))
-        },
+        async || names(&client).await,
         async |_, name| client.remove_host(&name).await,
     )
     .await?;

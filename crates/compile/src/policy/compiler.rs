@@ -89,8 +89,8 @@ impl Policies {
     pub fn slice(&self, number: u32) -> Option<PolicySlice> {
         let project = self.names.get(&number)?;
         let held = self.projects.get(project)?;
-        let slice = PolicySlice::new(project.as_str(), held.revision, &held.policy);
-        Some(PolicySlice { number, ..slice })
+        let (project, revision) = (project.as_str(), held.revision);
+        Some(PolicySlice::new(number, project, revision, &held.policy))
     }
 
     /// The number of a project's policy, if it has one.

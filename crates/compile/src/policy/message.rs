@@ -209,10 +209,10 @@ pub enum BadPolicy {
 
 impl PolicySlice {
     /// A policy as a message.
-    pub fn new(project: &str, revision: u64, policy: &Policy) -> Self {
+    pub fn new(number: u32, project: &str, revision: u64, policy: &Policy) -> Self {
         let groups = policy.groups.iter();
         Self {
-            number: 0,
+            number,
             project: project.to_owned(),
             revision,
             settings: Some(settings_message(policy.settings)),

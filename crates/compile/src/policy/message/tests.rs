@@ -15,7 +15,7 @@ proptest! {
         policy in policy(),
         edits in prop::collection::vec(edit(), 0..4),
     ) {
-        let slice = over_the_wire(&PolicySlice::new("shop", 7, &policy));
+        let slice = over_the_wire(&PolicySlice::new(3, "shop", 7, &policy));
         prop_assert_eq!((slice.project.as_str(), slice.revision), ("shop", 7));
         let mut read = slice.policy().unwrap();
         prop_assert_eq!(&read, &policy);

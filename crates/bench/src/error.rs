@@ -11,6 +11,9 @@ pub enum Error {
     /// The data plane.
     #[error("{0}")]
     DataPlane(#[from] coax_vswitch::DataPlaneError),
+    /// The rules of a firewall.
+    #[error("{0}")]
+    Policy(#[from] coax_compile::policy::PolicyTooLarge),
     /// A socket or a thread.
     #[error("{what}: {source}")]
     Io {

@@ -5,12 +5,15 @@
 
 pub mod bench;
 pub mod error;
+pub mod filter;
 pub mod measure;
 pub mod pair;
 pub mod plan;
 pub mod report;
+pub mod routed;
 pub mod rows;
 pub mod selftest;
+pub mod suite;
 pub mod vm;
 
 pub use error::Error;

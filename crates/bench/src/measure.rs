@@ -3,6 +3,10 @@
 //! Sender and receiver are plain sockets on threads that are pinned to a CPU each, so that every
 //! datapath is driven in the same way.
 
+mod flows;
+
+pub use flows::new_flows;
+
 use crate::Error;
 use coax_netlink::Namespace;
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -102,7 +106,7 @@ fn listen(vm: &Namespace, address: Ipv4Addr, port: u16) -> Result<TcpListener, E
         .map_err(Error::io("listen"))
 }
 
-/// Small datagrams as fast as one CPU sends them; the receiver has the other CPU.
+/// Small datagrams of many flows in turn, as fast as one CPU sends them; the receiver has the other CPU.
 ///
 /// # Errors
 /// When a socket fails.
@@ -110,27 +114,23 @@ pub fn datagrams(
     vms: &[Namespace; 2],
     addresses: [Ipv4Addr; 2],
     time: Duration,
+    flows: u16,
 ) -> Result<Datagrams, Error> {
-    let sender = udp(&vms[0], addresses[0], 0)?;
+    let senders = flows::sockets(&vms[0], addresses[0], flows)?;
     let receiver = udp(&vms[1], addresses[1], 5000)?;
-    sender
-        .connect((addresses[1], 5000))
-        .map_err(Error::io("connect"))?;
+    for sender in &senders {
+        sender
+            .connect((addresses[1], 5000))
+            .map_err(Error::io("connect"))?;
+    }
     let arrived = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&arrived);
-    let receiving = Worker::start(1, move |stop| {
-        let mut buffer = [0; 64];
-        while !stop.load(Ordering::Relaxed) {
-            if receiver.recv(&mut buffer).is_ok() {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        Ok(())
-    });
+    let receiving = flows::count(receiver, Arc::clone(&arrived), flows.into());
     let sending = Worker::start(0, move |stop| {
         while !stop.load(Ordering::Relaxed) {
-            // A full queue is part of the measurement.
-            let _ = sender.send(&[0x5a; SMALL]);
+            for sender in &senders {
+                // A full queue is part of the measurement.
+                let _ = sender.send(&[0x5a; SMALL]);
+            }
         }
         Ok(())
     });
@@ -140,11 +140,22 @@ pub fn datagrams(
     let (elapsed, after, end) = (start.elapsed(), arrived.load(Ordering::Relaxed), busy()?);
     sending.end()?;
     receiving.end()?;
-    let packets = (after - before).max(1) as f64;
+    if after == before {
+        return Err(nothing("UDP datagrams"));
+    }
+    let packets = (after - before) as f64;
     Ok(Datagrams {
         per_second: packets / elapsed.as_secs_f64(),
         cpu_per_packet: end.saturating_sub(used).as_nanos() as f64 / packets,
     })
+}
+
+fn nothing(what: &str) -> Error {
+    Error::Traffic {
+        what: what.to_owned(),
+        expected: "some to arrive".to_owned(),
+        found: "none".to_owned(),
+    }
 }
 
 /// One TCP stream, in bits per second.

@@ -6,6 +6,7 @@
 
 use crate::Error;
 use crate::plan::{Checksums, Peer, Plan, Side};
+use crate::routed;
 use crate::rows::{self, Site, rows};
 use crate::vm::Vm;
 use coax_netlink::{Namespace, NextHop, Route, VethEnd, Vxlan};
@@ -35,18 +36,6 @@ pub enum Datapath {
     Coax,
 }
 
-impl Datapath {
-    /// The name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Veth => "veth pair",
-            Self::Bridge => "bridges, no overlay",
-            Self::BridgeVxlan => "bridge + kernel vxlan",
-            Self::Coax => "coax",
-        }
-    }
-}
-
 /// Two VMs joined by a datapath. Dropping it removes everything.
 #[derive(Debug)]
 pub struct Pair {
@@ -63,22 +52,19 @@ impl Pair {
     /// # Errors
     /// When a namespace, device, route or program cannot be made; what was made is removed.
     pub async fn build(datapath: Datapath, label: &str, over_ipv6: bool) -> Result<Self, Error> {
-        let plan = Plan::of(datapath, label).over_ipv6(over_ipv6);
-        if datapath == Datapath::Veth {
-            let pair = Self::vms(&plan)?;
-            pair.join_vms().await?;
-            Ok(pair)
-        } else {
-            Self::build_plan(&plan).await
-        }
+        Self::build_plan(&Plan::of(datapath, label).over_ipv6(over_ipv6)).await
     }
 
-    /// Builds two hosts with a VM each, as `plan` says.
+    /// Builds two VMs as `plan` says, each on a host of its own unless one cable joins them.
     ///
     /// # Errors
     /// As `build`.
     pub async fn build_plan(plan: &Plan) -> Result<Self, Error> {
         let mut pair = Self::vms(plan)?;
+        if plan.sides == [Side::Cable; 2] {
+            pair.join_vms().await?;
+            return Ok(pair);
+        }
         for host in ["hv1", "hv2"] {
             pair.hosts.push(Namespace::create(&name(plan, host))?);
         }
@@ -86,11 +72,14 @@ impl Pair {
         for place in 0..2 {
             pair.plug(place, plan.vm_mtu).await?;
             match plan.sides[place] {
-                Side::Bare => {}
+                Side::Bare | Side::Cable => {}
                 Side::Bridge => pair.bridge(place, "ul0").await?,
                 Side::KernelVxlan(checksums) => {
                     pair.vxlan(place, plan, checksums).await?;
                     pair.bridge(place, "vx0").await?;
+                    if let Some(filter) = plan.filter {
+                        filter.install(&pair.hosts[place])?;
+                    }
                 }
                 Side::Coax(peer) => pair.coax(place, plan, peer).await?,
             }
@@ -118,6 +107,34 @@ impl Pair {
     /// The namespace of a host: 0 or 1.
     pub fn host(&self, place: usize) -> Option<&Namespace> {
         self.hosts.get(place)
+    }
+
+    /// Lets the sender's CPU receive on all devices, or whichever CPU a frame is on. Virtual devices have no receive queues
+    /// that keep a flow on one CPU, as network cards do. A TCP sender is woken by acknowledgements on the receiver's CPU and
+    /// sends from there, too; without steering, its segments overtake each other on two CPUs, on any of the datapaths, and
+    /// what is measured is how TCP takes that.
+    ///
+    /// # Errors
+    /// When `ip` cannot be started or the kernel refuses.
+    pub fn steer(&self, steered: bool) -> Result<(), Error> {
+        let mask = if steered { "1" } else { "0" };
+        let script = format!(
+            "for cpus in /sys/class/net/*/queues/rx-*/rps_cpus; do echo {mask} > $cpus; done"
+        );
+        for namespace in self.vms.iter().chain(&self.hosts) {
+            let status = std::process::Command::new("ip")
+                .args(["netns", "exec", namespace.name(), "sh", "-ec", &script])
+                .status()
+                .map_err(Error::io("start ip"))?;
+            if !status.success() {
+                return Err(Error::Traffic {
+                    what: "receive packet steering".to_owned(),
+                    expected: "success".to_owned(),
+                    found: status.to_string(),
+                });
+            }
+        }
+        Ok(())
     }
 
     async fn join_vms(&self) -> Result<(), Error> {
@@ -321,7 +338,19 @@ impl Pair {
             over_ipv6: plan.over_ipv6,
             vlan_transparent: plan.vlan_transparent,
             udp_port: plan.udp_port,
+            filtered: plan.filter.is_some(),
+            guarded: plan.guarded,
         };
+        let mut rows = match plan.between_networks {
+            true => routed::rows(&site),
+            false => rows(&site),
+        };
+        if let Some(filter) = plan.filter {
+            rows.extend(filter.rows(rows::NETWORK.0)?);
+        }
+        if plan.between_networks {
+            routed::direct(&self.vms[place], &site).await?;
+        }
         let plane = self.hosts[place].run(move || -> Result<KernelDataPlane, Error> {
             let options = KernelOptions {
                 pins,
@@ -329,7 +358,7 @@ impl Pair {
                 take_over_layout: false,
             };
             let mut plane = KernelDataPlane::open(&options)?;
-            for row in rows(&site) {
+            for row in rows {
                 plane.apply(&RowOperation::Put(row))?;
             }
             plane.attach(uplink, Attachment::Uplink)?;

@@ -1,5 +1,6 @@
 //! What a pair of hypervisors is to look like: who runs what, and how large packets may be.
 
+use crate::filter::Filter;
 use crate::pair::Datapath;
 
 /// What runs on one host, between its VM and its uplink.
@@ -7,6 +8,8 @@ use crate::pair::Datapath;
 pub enum Side {
     /// Nothing: VM and uplink are plugged in, and nobody forwards.
     Bare,
+    /// There is no host: the VMs are the ends of one cable.
+    Cable,
     /// A Linux bridge, no overlay.
     Bridge,
     /// A Linux bridge and the kernel's vxlan device.
@@ -64,6 +67,12 @@ pub struct Plan {
     pub vlan_transparent: bool,
     /// UDP port of the tunnels.
     pub udp_port: u16,
+    /// The firewall between the VMs, of bridges with the kernel's vxlan device and of Coax.
+    pub filter: Option<Filter>,
+    /// Coax compares who sends: the VMs use the addresses of `Vm` and no others.
+    pub guarded: bool,
+    /// The VMs are in two networks of Coax that a router joins.
+    pub between_networks: bool,
 }
 
 impl Plan {
@@ -78,13 +87,16 @@ impl Plan {
             underlay_mtu: crate::pair::UNDERLAY_MTU,
             vlan_transparent: true,
             udp_port: crate::pair::UDP_PORT,
+            filter: None,
+            guarded: false,
+            between_networks: false,
         }
     }
 
     /// A pair with the same on both sides.
     pub fn of(datapath: Datapath, label: &str) -> Self {
         let side = match datapath {
-            Datapath::Veth => Side::Bare,
+            Datapath::Veth => Side::Cable,
             Datapath::Bridge => Side::Bridge,
             Datapath::BridgeVxlan => Side::KernelVxlan(Checksums::Usual),
             Datapath::Coax => Side::Coax(Peer::Coax),
@@ -95,6 +107,24 @@ impl Plan {
     /// Lets the tunnels go over IPv6.
     pub fn over_ipv6(mut self, over_ipv6: bool) -> Self {
         self.over_ipv6 = over_ipv6;
+        self
+    }
+
+    /// Puts a firewall between the VMs.
+    pub fn filtered(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Lets Coax compare who sends, as it does unless a port is told otherwise.
+    pub fn guarded(mut self) -> Self {
+        self.guarded = true;
+        self
+    }
+
+    /// Puts the VMs into two networks of Coax and a router between them.
+    pub fn between_networks(mut self) -> Self {
+        self.between_networks = true;
         self
     }
 

@@ -1,7 +1,9 @@
-//! What the benchmarks say: ratios to what people use today, and the limits asked for.
+//! What the benchmarks say: figures of each datapath, and ratios with what is asked of them.
 
-use crate::pair::Datapath;
+use crate::measure::median;
+use crate::suite::{Goal, Subject, Suite};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// One figure that is measured.
@@ -10,6 +12,10 @@ use std::fmt::Write;
 pub enum Figure {
     /// UDP datagrams in 64-byte frames per second.
     Packets,
+    /// The same, of 16,000 flows in turn.
+    ManyFlows,
+    /// UDP flows of one datagram each, per second.
+    NewFlows,
     /// One TCP stream in bits per second.
     Stream,
     /// Median round trip in nanoseconds, both ends on one CPU.
@@ -22,8 +28,10 @@ pub enum Figure {
 
 impl Figure {
     /// All figures.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Packets,
+        Self::ManyFlows,
+        Self::NewFlows,
         Self::Stream,
         Self::RoundTrip,
         Self::Connections,
@@ -33,43 +41,53 @@ impl Figure {
     /// The name in the table.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Packets => "UDP 64 byte, kpps",
-            Self::Stream => "TCP one stream, Gbit/s",
-            Self::RoundTrip => "round trip p50, us",
+            Self::Packets => "UDP kpps",
+            Self::ManyFlows => "16,000 flows",
+            Self::NewFlows => "new flows/s",
+            Self::Stream => "TCP Gbit/s",
+            Self::RoundTrip => "round trip us",
             Self::Connections => "connections/s",
-            Self::CpuPerPacket => "CPU per packet, ns",
+            Self::CpuPerPacket => "CPU ns/packet",
         }
     }
 
     /// The number in the table is the measured one divided by this.
     const fn unit(self) -> f64 {
         match self {
-            Self::Packets | Self::RoundTrip => 1e3,
+            Self::Packets | Self::ManyFlows | Self::RoundTrip => 1e3,
             Self::Stream => 1e9,
-            Self::Connections | Self::CpuPerPacket => 1.0,
+            Self::Connections | Self::NewFlows | Self::CpuPerPacket => 1.0,
         }
     }
 
-    /// The ratio to bridge + kernel vxlan that is asked for, and whether less is better.
-    pub const fn goal(self) -> (f64, bool) {
-        match self {
-            Self::Packets => (1.5, false),
-            Self::Stream => (1.3, false),
-            Self::RoundTrip => (0.8, true),
-            Self::Connections => (1.25, false),
-            Self::CpuPerPacket => (0.75, true),
-        }
+    /// Whether less is better.
+    pub const fn is_cost(self) -> bool {
+        matches!(self, Self::RoundTrip | Self::CpuPerPacket)
     }
 }
 
-/// The medians of one figure.
+/// What one round measured, by figure and name of the subject.
+pub type Round = BTreeMap<(Figure, &'static str), f64>;
+
+/// The medians of one subject.
 #[derive(Clone, Debug, Serialize)]
-pub struct Line {
+pub struct Row {
+    /// The subject.
+    pub name: &'static str,
+    /// Medians of the rounds.
+    pub medians: BTreeMap<Figure, f64>,
+}
+
+/// A ratio and what is asked of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ratio {
     /// The figure.
     pub figure: Figure,
-    /// Medians by datapath, in the order of the run.
-    pub medians: Vec<(String, f64)>,
-    /// Median of the rounds' ratios of Coax to bridge + kernel vxlan.
+    /// The subject above the line.
+    pub of: &'static str,
+    /// The subject below the line.
+    pub to: &'static str,
+    /// Median of the rounds' ratios.
     pub ratio: f64,
     /// Smallest and largest of those ratios.
     pub range: (f64, f64),
@@ -79,32 +97,100 @@ pub struct Line {
     pub reached: bool,
 }
 
-/// The table for people.
-pub fn table(datapaths: &[Datapath], lines: &[Line]) -> String {
-    let mut text = format!("{:<24}", "");
-    for datapath in datapaths {
-        let _ = write!(text, "{:>23}", datapath.name());
+/// Medians by subject.
+pub fn rows(suite: &Suite, rounds: &[Round]) -> Vec<Row> {
+    let row = |subject: &Subject| Row {
+        name: subject.name,
+        medians: subject
+            .figures
+            .iter()
+            .filter_map(|figure| {
+                let mut values = values(rounds, *figure, subject.name);
+                (!values.is_empty()).then(|| (*figure, median(&mut values)))
+            })
+            .collect(),
+    };
+    suite.subjects.iter().map(row).collect()
+}
+
+/// The ratios that were measured. Each is the median of the ratios of the rounds, so that a change of the machine's
+/// speed between two rounds is no part of it.
+pub fn ratios(suite: &Suite, rounds: &[Round]) -> Vec<Ratio> {
+    suite
+        .goals
+        .iter()
+        .filter_map(|goal| ratio(goal, rounds))
+        .collect()
+}
+
+fn ratio(goal: &Goal, rounds: &[Round]) -> Option<Ratio> {
+    let below = values(rounds, goal.figure, goal.to);
+    let mut ratios: Vec<f64> = values(rounds, goal.figure, goal.of)
+        .iter()
+        .zip(below)
+        .map(|(of, to)| of / to)
+        .collect();
+    let ratio = median(&mut ratios);
+    Some(Ratio {
+        figure: goal.figure,
+        of: goal.of,
+        to: goal.to,
+        ratio,
+        range: (*ratios.first()?, *ratios.last()?),
+        goal: goal.ratio,
+        reached: if goal.figure.is_cost() {
+            ratio <= goal.ratio
+        } else {
+            ratio >= goal.ratio
+        },
+    })
+}
+
+fn values(rounds: &[Round], figure: Figure, name: &'static str) -> Vec<f64> {
+    rounds
+        .iter()
+        .filter_map(|round| round.get(&(figure, name)).copied())
+        .collect()
+}
+
+/// The tables for people.
+pub fn table(rows: &[Row], ratios: &[Ratio]) -> String {
+    let measured = |figure: &Figure| rows.iter().any(|row| row.medians.contains_key(figure));
+    let figures: Vec<Figure> = Figure::ALL.into_iter().filter(measured).collect();
+    let mut text = format!("{:<30}", "");
+    for figure in &figures {
+        let _ = write!(text, "{:>15}", figure.name());
     }
-    text.push_str("   coax : kernel vxlan (goal)\n");
-    for line in lines {
-        let _ = write!(text, "{:<24}", line.figure.name());
-        for (_, median) in &line.medians {
-            let _ = write!(text, "{:>23.1}", median / line.figure.unit());
+    text.push('\n');
+    for row in rows {
+        let _ = write!(text, "{:<30}", row.name);
+        for figure in &figures {
+            let value = row.medians.get(figure).map(|value| value / figure.unit());
+            let value = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
+            let _ = write!(text, "{value:>15}");
         }
-        let sign = if line.figure.goal().1 { "<=" } else { ">=" };
+        text.push('\n');
+    }
+    text.push('\n');
+    for ratio in ratios {
         let _ = writeln!(
             text,
-            "   {:.2} [{:.2} to {:.2}] ({sign} {:.2}) {}",
-            line.ratio,
-            line.range.0,
-            line.range.1,
-            line.goal,
-            if line.reached {
-                "reached"
-            } else {
-                "NOT REACHED"
-            }
+            "{:<14} {:>30} : {:<30} {:>6.2} [{:.2} to {:.2}] ({} {:.2}) {}",
+            ratio.figure.name(),
+            ratio.of,
+            ratio.to,
+            ratio.ratio,
+            ratio.range.0,
+            ratio.range.1,
+            if ratio.figure.is_cost() { "<=" } else { ">=" },
+            ratio.goal,
+            verdict(ratio.reached),
         );
     }
     text
+}
+
+/// Whether a goal was reached, in words.
+pub const fn verdict(reached: bool) -> &'static str {
+    if reached { "reached" } else { "NOT REACHED" }
 }

@@ -1,10 +1,11 @@
 //! The rows of a network that spans two hosts, written by hand.
 
+use crate::filter::DOMAIN;
 use crate::plan::Peer;
 use crate::vm::Vm;
 use coax_tables::{
-    AddressKey, AddressRow, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey, PortRow,
-    ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
+    AddressKey, AddressRow, DomainId, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey,
+    PortRow, ReplicaKey, ReplicaRow, TunnelKey, TunnelRow,
 };
 use coax_vswitch::Row;
 use coax_wire::{MacAddress, ip};
@@ -43,6 +44,10 @@ pub struct Site {
     pub vlan_transparent: bool,
     /// UDP port of the tunnels.
     pub udp_port: u16,
+    /// The local port has a firewall.
+    pub filtered: bool,
+    /// The local VM sends with its own addresses only.
+    pub guarded: bool,
 }
 
 /// All rows that the host needs.
@@ -57,6 +62,8 @@ pub fn rows(site: &Site) -> Vec<Row> {
                 slot: SLOT,
                 mtu: site.mtu,
                 flags: MacRow::LOCAL | MacRow::TO_PEER,
+                policy: domain(site),
+                scope: NETWORK.0,
                 ..MacRow::default()
             },
         ),
@@ -86,8 +93,10 @@ pub fn rows(site: &Site) -> Vec<Row> {
                 slot: SLOT,
                 mtu: site.mtu,
                 mac: site.local.mac,
-                flags: PortRow::ANY_ADDRESS
+                flags: chosen(!site.guarded, PortRow::ANY_ADDRESS)
                     | chosen(site.vlan_transparent, PortRow::VLAN_TRANSPARENT),
+                policy: domain(site),
+                scope: NETWORK.0,
                 ipv4: site.local.ipv4.octets(),
                 ipv6: site.local.ipv6.octets(),
                 ..PortRow::default()
@@ -102,11 +111,15 @@ pub fn rows(site: &Site) -> Vec<Row> {
     rows
 }
 
-fn chosen<T: Default>(wanted: bool, flag: T) -> T {
+pub(crate) fn chosen<T: Default>(wanted: bool, flag: T) -> T {
     if wanted { flag } else { T::default() }
 }
 
-fn remote_vtep(site: &Site) -> [u8; 16] {
+fn domain(site: &Site) -> DomainId {
+    chosen(site.filtered, DOMAIN)
+}
+
+pub(crate) fn remote_vtep(site: &Site) -> [u8; 16] {
     key_address(site.remote.vtep(site.over_ipv6))
 }
 
@@ -181,9 +194,14 @@ pub fn host(vm: &Vm, udp_port: u16) -> HostRow {
 
 /// The replica row of place `slot`.
 pub fn replica(slot: u32, row: ReplicaRow) -> Row {
+    replica_of(NETWORK, slot, row)
+}
+
+/// The replica row of place `slot` in any network.
+pub(crate) fn replica_of(network: NetworkId, slot: u32, row: ReplicaRow) -> Row {
     Row::Replica(
         ReplicaKey {
-            network: NETWORK,
+            network,
             generation: 0,
             slot,
         },

@@ -41,6 +41,23 @@ pub struct PlannedChange {
     pub detail: String,
 }
 
+impl PlannedChange {
+    /// The change as a sentence; `project` is whose object it is.
+    pub fn sentence(&self, project: &str) -> String {
+        let mut sentence = format!("{} {} ", self.action.as_str(), self.kind);
+        match self.kind.as_str() {
+            // Its name is the project's.
+            "firewall" => sentence.push_str(project),
+            "host" => sentence.push_str(&self.name),
+            _ => sentence.push_str(&format!("{project}/{}", self.name)),
+        }
+        if !self.detail.is_empty() {
+            sentence.push_str(&format!(": {}", self.detail));
+        }
+        sentence
+    }
+}
+
 /// What applying a stack file changes, or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
@@ -99,4 +116,24 @@ pub struct StackOptions {
     pub dry_run: bool,
     /// Return when the hosts have it, or after this time at the latest.
     pub wait: Option<Duration>,
+    /// Why: kept in the history.
+    pub reason: Option<String>,
+    /// What to do about confirmation.
+    pub confirm: Confirmation,
+    /// Only if this is the project's newest revision.
+    pub if_match: Option<u64>,
+    /// A name for this request: sent again under the same name, it is not done again.
+    pub idempotency_key: Option<String>,
+}
+
+/// Whether a change must be confirmed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Confirmation {
+    /// It holds; refused while the project has an unconfirmed change.
+    #[default]
+    None,
+    /// It is reverted unless it is confirmed within this time.
+    Within(Duration),
+    /// It holds, and so does what was unconfirmed before.
+    Now,
 }

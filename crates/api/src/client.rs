@@ -4,13 +4,14 @@
 //! and a client that keeps nothing cannot be left with a dead connection.
 
 mod objects;
+mod stacks;
 
 use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -18,7 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::blast_radius::BlastRadius;
-use crate::change::{MoveRequest, Plan, Realisation, StackOptions};
+use crate::change::{MoveRequest, Realisation};
 use crate::endpoint::Endpoint;
 use crate::object::{Host, Network, Port, Project, Status, Subnet};
 use crate::problem::Problem;
@@ -94,35 +95,6 @@ impl Client {
     /// Where the controller is.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
-    }
-
-    /// `PUT /v1/stacks/{project}`: makes the project's objects (for `rails` the operator's) what `file` says. `file` is whatever
-    /// serialises to the stack file's JSON.
-    pub async fn put_stack(
-        &self,
-        project: &str,
-        file: &impl Serialize,
-        options: &StackOptions,
-    ) -> Answer<Plan> {
-        let mut path = format!("/v1/stacks/{project}?dry_run={}", options.dry_run);
-        if let Some(timeout) = options.wait {
-            path.push_str(&format!("&wait=hosts&timeout={}", in_query(timeout)));
-        }
-        self.send(Method::PUT, &path, Some(file)).await
-    }
-
-    /// `GET /v1/stacks/{project}`: the project as a canonical stack file.
-    pub async fn stack(&self, project: &str) -> Answer<serde_json::Value> {
-        self.get(&format!("/v1/stacks/{project}")).await
-    }
-
-    /// `DELETE /v1/stacks/{project}`: deletes all objects of the project.
-    pub async fn delete_stack(&self, project: &str, options: &StackOptions) -> Answer<Plan> {
-        let mut path = format!("/v1/stacks/{project}?dry_run={}", options.dry_run);
-        if let Some(timeout) = options.wait {
-            path.push_str(&format!("&wait=hosts&timeout={}", in_query(timeout)));
-        }
-        self.send(Method::DELETE, &path, None::<&()>).await
     }
 
     /// `GET /v1/projects`.
@@ -230,7 +202,7 @@ impl Client {
 
     /// `GET /readyz`: whether the controller serves requests.
     pub async fn ready(&self) -> Answer<()> {
-        let (status, body) = self.exchange(Method::GET, "/readyz", None).await?;
+        let (status, body) = self.exchange(Method::GET, "/readyz", &[], None).await?;
         if status.is_success() {
             Ok(())
         } else {
@@ -240,7 +212,7 @@ impl Client {
 
     /// `GET /metrics`: OpenMetrics text.
     pub async fn metrics(&self) -> Answer<String> {
-        let (status, body) = self.exchange(Method::GET, "/metrics", None).await?;
+        let (status, body) = self.exchange(Method::GET, "/metrics", &[], None).await?;
         if !status.is_success() {
             return Err(self.refusal("/metrics", status, &body));
         }
@@ -262,6 +234,16 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Answer<T> {
+        self.send_with(method, path, &[], body).await
+    }
+
+    async fn send_with<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, String)],
+        body: Option<&impl Serialize>,
+    ) -> Answer<T> {
         let unexpected = |source| ClientError::Unexpected {
             endpoint: self.endpoint.clone(),
             path: path.to_owned(),
@@ -271,7 +253,7 @@ impl Client {
             Some(body) => Some(serde_json::to_vec(body).map_err(unexpected)?),
             None => None,
         };
-        let (status, bytes) = self.exchange(method, path, body).await?;
+        let (status, bytes) = self.exchange(method, path, headers, body).await?;
         if !status.is_success() {
             return Err(self.refusal(path, status, &bytes));
         }
@@ -295,11 +277,12 @@ impl Client {
         &self,
         method: Method,
         path: &str,
+        headers: &[(HeaderName, String)],
         body: Option<Vec<u8>>,
     ) -> Answer<(StatusCode, Bytes)> {
         let mut whole = Vec::new();
         let status = self
-            .receive(method, path, body, |_, piece| {
+            .receive(method, path, headers, body, |_, piece| {
                 whole.extend_from_slice(piece);
                 true
             })
@@ -311,7 +294,7 @@ impl Client {
     async fn stream(&self, path: &str, mut take: impl FnMut(&[u8]) -> bool) -> Answer<()> {
         let mut refused = Vec::new();
         let status = self
-            .receive(Method::GET, path, None, |status, piece| {
+            .receive(Method::GET, path, &[], None, |status, piece| {
                 if status.is_success() {
                     return take(piece);
                 }
@@ -331,6 +314,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
+        headers: &[(HeaderName, String)],
         body: Option<Vec<u8>>,
         take: impl FnMut(StatusCode, &[u8]) -> bool,
     ) -> Answer<StatusCode> {
@@ -338,12 +322,16 @@ impl Client {
             endpoint: self.endpoint.clone(),
             source,
         };
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, "coax")
             .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request
             .body(Full::new(Bytes::from(body.unwrap_or_default())))
             .map_err(|_| ClientError::BadPath {
                 path: path.to_owned(),

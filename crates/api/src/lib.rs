@@ -10,9 +10,11 @@
 //! | [`policy`] | groups, address groups, firewalls, rules, routers as JSON |
 //! | [`change`] | plans, moves, waiting for hosts |
 //! | [`connections`] | what the firewall follows |
+//! | [`revision`] | the history of changes |
 //! | [`report`] | counters, drops and table usage of one host, and what the controller makes of them |
 //! | [`trace`] | why can't A reach B: question and answer |
 //! | [`question`] | what the controller asks one agent to find out |
+//! | [`time`] | moments as text |
 //! | [`problem`] | errors as RFC 9457 problem details |
 //! | [`endpoint`] | where the controller listens: a Unix socket or a loopback address |
 //! | [`client`] | one async method for each endpoint |
@@ -30,7 +32,9 @@ pub mod policy;
 pub mod problem;
 pub mod question;
 pub mod report;
+pub mod revision;
 pub mod sequence;
+pub mod time;
 pub mod trace;
 
 /// The agents' stream: messages, [`control_stream_client`](agent::control_stream_client) and
@@ -41,7 +45,9 @@ pub mod agent {
 }
 
 pub use blast_radius::{BlastRadius, ReachedGateway, ReachedHost, ReachedRouter};
-pub use change::{Action, HostWait, MoveRequest, Plan, PlannedChange, Realisation, StackOptions};
+pub use change::{
+    Action, Confirmation, HostWait, MoveRequest, Plan, PlannedChange, Realisation, StackOptions,
+};
 pub use client::{Client, ClientError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use object::{
@@ -56,6 +62,7 @@ pub use report::{
     Counters, DropCount, Drops, HostDrop, HostPortCounters, HostReport, HostRule, HostTable,
     MissingHost, PortReport, ReportedProblem, RequestCount, RuleHits, TableUsage,
 };
+pub use revision::{HistoryOptions, Revision, RollbackOptions};
 pub use trace::{
     Injected, Trace, TraceHop, TraceLeg, TracePath, TraceRequest, TraceRow, TraceStage,
     TraceVerdict, Traffic,

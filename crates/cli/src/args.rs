@@ -56,6 +56,14 @@ pub enum Command {
     Validate(commands::validate::ValidateArgs),
     /// Print a project as a file that `apply` takes
     Export(commands::export::ExportArgs),
+    /// Who changed what, when and why
+    History(commands::history::HistoryArgs),
+    /// Show one revision: all that it changed
+    Show(commands::history::ShowArgs),
+    /// Make a project what it was at a revision
+    Rollback(commands::rollback::RollbackArgs),
+    /// Let a change hold that `apply --confirm` would take back
+    Confirm(commands::confirm::ConfirmArgs),
     /// The whole system at a glance
     Status(commands::status::StatusArgs),
     /// Why can't A reach B? Follow a packet from host to host

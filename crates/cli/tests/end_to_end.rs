@@ -274,3 +274,55 @@ fn a_controller_that_comes_back_knows_everything() {
     );
     controller.restart();
 }
+
+#[test]
+fn changes_have_a_history_and_a_way_back() {
+    let mut controller = Controller::start();
+    controller.file("shop.yaml", SHOP);
+    let empty = controller.coax(&["history"]);
+    expect(&empty, 0);
+    assert!(empty.stderr.contains("no revisions"), "{}", empty.stderr);
+    let apply = ["apply", "-f", "shop.yaml", "-m", "the shop opens"];
+    expect(&controller.coax(&apply), 0);
+    let then = controller.coax(&["export", "shop"]).stdout;
+    let less = SHOP.replace("  web-1: { network: web }\n", "");
+    let apply = ["apply", "-f", "-", "--confirm", "1h"];
+    let unconfirmed = controller.coax_with(&apply, &less);
+    expect(&unconfirmed, 0);
+    assert!(
+        unconfirmed.stderr.contains("`coax confirm"),
+        "{}",
+        unconfirmed.stderr
+    );
+
+    // Nothing is mixed with what is not decided, also not after a crash.
+    controller.restart();
+    let refused = controller.coax(&["apply", "-f", "shop.yaml"]);
+    expect(&refused, 1);
+    assert!(
+        refused.stderr.contains("error[unconfirmed]"),
+        "{}",
+        refused.stderr
+    );
+    expect(&controller.coax(&["confirm"]), 0);
+    expect(&controller.coax(&["confirm"]), 1);
+
+    let history = controller.coax(&["history", "-o", "name"]).stdout;
+    let revisions: Vec<&str> = history.lines().collect();
+    let [_, second, first] = revisions.as_slice() else {
+        panic!("{history}");
+    };
+    let shown = controller.coax(&["show", second]);
+    expect(&shown, 0);
+    assert!(shown.stdout.contains("- port web-1"), "{}", shown.stdout);
+    expect(&controller.coax(&["show", "1"]), 1);
+
+    expect(&controller.coax(&["rollback", first, "--dry-run"]), 2);
+    expect(&controller.coax(&["rollback", first, "-m", "too early"]), 0);
+    assert_eq!(controller.coax(&["export", "shop"]).stdout, then);
+    expect(&controller.coax(&["rollback", first, "--dry-run"]), 0);
+    let newest = controller.coax(&["history", "-n", "1"]).stdout;
+    for word in [&format!("rollback to {first}"), "too early", "shop", "+1"] {
+        assert!(newest.contains(word), "{word}: {newest}");
+    }
+}

@@ -52,7 +52,7 @@ fn the_tests_that_hold_invariants_exist() {
 }
 
 /// Where errors get their codes.
-const CODES: [&str; 12] = [
+const CODES: [&str; 13] = [
     "crates/model/src/rule.rs",
     "crates/model/src/rule/policy.rs",
     "crates/model/src/rule/routing.rs",
@@ -64,6 +64,7 @@ const CODES: [&str; 12] = [
     "crates/controller/src/rest/failure.rs",
     "crates/controller/src/rest/input.rs",
     "crates/controller/src/rest/stacks.rs",
+    "crates/controller/src/rest/submission.rs",
     "crates/controller/src/trace/facts.rs",
 ];
 

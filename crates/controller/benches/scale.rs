@@ -7,12 +7,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use coax_api::agent::agent_message::Body;
 use coax_api::agent::{AgentMessage, Claims, Hello, Plugged};
 use coax_controller::core::Core;
 use coax_controller::core::message::{Command, Input, Request, RequestId, SessionId, Write};
+use coax_controller::core::submission::{Clock, Submission};
 use coax_controller::records;
 use coax_model::StackFile;
 use coax_store::{Embedded, Memory, Outcome, Store, Transaction};
@@ -42,15 +43,10 @@ impl World {
             took += started.elapsed();
             for command in commands {
                 match command {
-                    Command::Commit { operations } => {
-                        let compares = Vec::new();
-                        let transaction = Transaction {
-                            compares,
-                            operations,
-                        };
+                    Command::Commit { transaction } => {
                         match self.store.transact(&transaction).unwrap() {
                             Outcome::Done(revision) => next = Some(Input::Committed { revision }),
-                            Outcome::Conflict { .. } => unreachable!("there is no compare"),
+                            Outcome::Conflict { .. } => unreachable!("nobody else writes"),
                         }
                     }
                     Command::Send { message, .. } => {
@@ -95,10 +91,13 @@ impl World {
 
     fn apply(&mut self, file: StackFile) -> Duration {
         self.last_request += 1;
-        let request = Request::Write(Write::Apply {
-            file: Box::new(file.into()),
-            dry_run: false,
-        });
+        let request = Request::Write {
+            write: Write::Apply {
+                file: Box::new(file.into()),
+                dry_run: false,
+            },
+            submission: Submission::default(),
+        };
         self.input(Input::Request {
             id: RequestId(self.last_request),
             request,
@@ -168,13 +167,7 @@ fn world(projects: usize) -> World {
 fn boot(store: &Memory, now: Instant) -> Core {
     let generation = records::next_generation(store).unwrap();
     let loaded = records::load(store, 1600).unwrap();
-    Core::new(
-        generation,
-        loaded.revision,
-        loaded.intent,
-        loaded.revisions,
-        now,
-    )
+    Core::new(generation, loaded, Clock::new(SystemTime::UNIX_EPOCH, now))
 }
 
 #[derive(serde::Serialize)]

@@ -18,6 +18,10 @@
 //! | `agents` | what agents say |
 //! | `writes` | from requests and claims to changes, one transaction at a time |
 //! | `publish` | from stored changes to messages |
+//! | [`submission`] | who wants a change, why, and on which conditions |
+//! | `moves` | ports that go to another host |
+//! | `history` | going back, and changes that are to be confirmed |
+//! | `revisions` | what the history says |
 //! | `refusals` | claims that are not granted |
 //! | `requests` | waiting for hosts, collecting reports |
 //! | `inquiries` | questions to one agent |
@@ -32,14 +36,18 @@
 
 mod agents;
 pub mod binding;
+mod history;
 mod host;
 mod inquiries;
 pub mod message;
+mod moves;
 mod overview;
 mod problem;
 mod publish;
 mod refusals;
 mod requests;
+mod revisions;
+pub mod submission;
 mod view;
 mod writes;
 
@@ -49,18 +57,21 @@ use std::time::{Duration, Instant};
 use coax_compile::Compiler;
 use coax_compile::policy::Policies;
 use coax_compile::reach::Reach;
-use coax_model::{Host, HostName, Intent, PortName};
+use coax_model::{Host, HostName, Intent, Name, PortName};
 use coax_store::Revision;
 
+use self::history::Countdown;
 use self::host::{HostState, Session};
 use self::inquiries::Inquiry;
 use self::message::{Command, Input, Request, RequestId, SessionId, Write};
 use self::publish::Snapshots;
 use self::requests::{Collection, Wait};
+use self::submission::{Clock, Submission};
 use self::writes::Pending;
-use crate::records::ObjectRevisions;
+use crate::history::{History, Limits};
+use crate::records::{Loaded, ObjectRevisions};
 
-pub use self::problem::no_such;
+pub use self::problem::{no_such, not_in_history};
 pub use self::view::Listing;
 
 /// How long a host that is not attached still counts as one that will be back at once.
@@ -82,7 +93,13 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 pub struct Core {
     generation: u64,
     revision: Revision,
+    /// The newest revision of anything that a controller stored.
+    head: Revision,
+    clock: Clock,
     intent: Intent,
+    history: History,
+    limits: Limits,
+    unconfirmed: BTreeMap<Name, Countdown>,
     compiler: Compiler,
     policies: Policies,
     /// When each object last changed.
@@ -100,7 +117,7 @@ pub struct Core {
     presented: BTreeMap<HostName, Host>,
     /// Moved ports whose old host still forwards, and the revision that ends that.
     moves: BTreeMap<PortName, Revision>,
-    queue: VecDeque<(RequestId, Write)>,
+    queue: VecDeque<(RequestId, Write, Submission)>,
     pending: Option<Pending>,
     waits: Vec<Wait>,
     collections: BTreeMap<u64, Collection>,
@@ -115,13 +132,8 @@ pub struct Core {
 impl Core {
     /// A controller that starts with what the store holds. `generation` is larger than at any start
     /// before.
-    pub fn new(
-        generation: u64,
-        revision: Revision,
-        intent: Intent,
-        revisions: ObjectRevisions,
-        now: Instant,
-    ) -> Self {
+    pub fn new(generation: u64, loaded: Loaded, clock: Clock) -> Self {
+        let (revision, intent, now) = (loaded.revision, loaded.intent, clock.start());
         let compiler = Compiler::full(&intent, revision);
         let policies = Policies::full(&intent, revision);
         let hosts = intent.hosts.keys();
@@ -131,10 +143,15 @@ impl Core {
             hosts: hosts
                 .map(|name| (name.clone(), HostState::away(now, revision)))
                 .collect(),
+            head: loaded.head,
+            clock,
             intent,
+            history: loaded.history,
+            limits: Limits::default(),
+            unconfirmed: BTreeMap::new(),
             compiler,
             policies,
-            revisions,
+            revisions: loaded.revisions,
             snapshots: Snapshots::default(),
             sessions: BTreeMap::new(),
             claimants: BTreeMap::new(),
@@ -156,7 +173,15 @@ impl Core {
         for port in ports {
             core.watch_move(&port, revision);
         }
+        for (project, unconfirmed) in loaded.unconfirmed {
+            core.count_down(project, Some(unconfirmed), now);
+        }
         core
+    }
+
+    /// Sets how much history is kept.
+    pub fn keep(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Takes in what happened and says what is to be done.
@@ -166,14 +191,16 @@ impl Core {
             Input::Message { session, message } => self.message(session, message, now, &mut out),
             Input::Closed { session } => self.closed(session, now),
             Input::Request { id, request } => match request {
-                Request::Write(write) => self.queue.push_back((id, write)),
+                Request::Write { write, submission } => {
+                    self.queue.push_back((id, write, submission));
+                }
                 Request::Wait { revision, timeout } => {
                     self.wait(id, revision, timeout, now, &mut out);
                 }
                 Request::Report => self.ask_for_reports(id, now, &mut out),
                 Request::Ask { host, question } => self.ask(id, host, &question, now, &mut out),
             },
-            Input::Committed { revision } => self.committed(revision, &mut out),
+            Input::Committed { revision } => self.committed(revision, now, &mut out),
             Input::CommitFailed { reason } => self.commit_failed(&reason, now, &mut out),
             Input::Tick => self.tick(now, &mut out),
         }
@@ -190,9 +217,14 @@ impl Core {
             .values()
             .map(|collection| collection.deadline);
         let inquiries = self.inquiries.values().map(|inquiry| inquiry.deadline);
+        let countdowns = self
+            .unconfirmed
+            .values()
+            .map(|countdown| countdown.deadline.max(self.rest_until));
         waits
             .chain(collections)
             .chain(inquiries)
+            .chain(countdowns)
             .min()
             .map_or(self.next_housekeeping, |first| {
                 first.min(self.next_housekeeping)

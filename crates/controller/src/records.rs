@@ -6,23 +6,29 @@
 //! /coax/v1/host/hv1             /coax/v1/binding/shop/web-1  /coax/v1/meta/generation
 //! /coax/v1/group/shop/web       /coax/v1/router/shop/gw      /coax/v1/address-group/shop/office
 //! /coax/v1/firewall/shop        /coax/v1/firewall-rule/shop/web-to-app
+//! /coax/v1/project/shop         /coax/v1/confirm/shop        /coax/v1/meta/head
 //! ```
 //!
-//! A record's revision in the store is the revision of the object.
+//! A record's revision in the store is the revision of the object. `project` is put with every change
+//! of a project's file, `head` with every change at all: who has seen its revision has seen everything.
+//! [`crate::history`] says what lies there of changes, `confirm` what is still to be confirmed.
+
+mod codec;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
-use std::str::FromStr;
 
-use coax_model::{
-    AddressGroup, Binding, Change, Firewall, FirewallRule, Group, Host, Intent, Network, Port,
-    Router, Vtep,
-};
+use coax_model::{Change, Intent, Name, ObjectName};
 use coax_store::{Compare, KeyValue, Operation, Outcome, Revision, Store, StoreError, Transaction};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub use self::codec::{change_of, steps};
+use self::codec::{json, named, read, records_of, value};
+use crate::history::{self, Assembly, History, Record, RecordId};
 
 const ROOT: &str = "/coax/v1/";
 const GENERATION: &str = "/coax/v1/meta/generation";
+const HEAD: &str = "/coax/v1/meta/head";
 
 /// Why what is stored cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +60,25 @@ impl ObjectRevisions {
         self.0.get(&key).copied().unwrap_or(0)
     }
 
+    /// The revision of a project's last change.
+    pub fn of_project(&self, project: &Name, intent: &Intent) -> Revision {
+        let noted = self.of("project", project);
+        if noted > 0 || !intent.projects().contains(project) {
+            return noted;
+        }
+        // Stored by a version that did not note it.
+        let newest = |kind: &str, names: &mut dyn Iterator<Item = &ObjectName>| {
+            names.map(|name| self.of(kind, name)).max().unwrap_or(0)
+        };
+        let networks = newest("network", &mut intent.networks_of(project).map(|it| it.0));
+        networks.max(newest("port", &mut intent.ports_of(project).map(|it| it.0)))
+    }
+
+    /// Notes that a project changed.
+    pub fn note_project(&mut self, project: &Name, revision: Revision) {
+        self.0.insert(format!("project/{project}"), revision);
+    }
+
     /// Notes a change.
     pub fn note(&mut self, change: &Change, revision: Revision) {
         for record in records_of(change) {
@@ -75,85 +100,68 @@ pub struct Loaded {
     pub revisions: ObjectRevisions,
     /// The newest revision.
     pub revision: Revision,
+    /// The revision of the newest change of anything.
+    pub head: Revision,
+    /// What was asked for.
+    pub history: History,
+    /// What is still to be confirmed.
+    pub unconfirmed: BTreeMap<Name, Unconfirmed>,
 }
 
-/// What becomes of one record.
-struct Record<'a> {
-    kind: &'static str,
-    name: &'a dyn Display,
-    /// `None`: it is deleted.
-    value: Option<Value<'a>>,
+/// A project whose last changes are taken back unless somebody confirms them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unconfirmed {
+    /// What it goes back to.
+    pub back_to: Revision,
+    /// When, in milliseconds since 1970 by the clock of the controller that was asked.
+    pub until: u64,
+    /// How many milliseconds that was from then.
+    pub within: u64,
 }
 
-enum Value<'a> {
-    Network(&'a Network),
-    Port(&'a Port),
-    Vtep(&'a Vtep),
-    Host(&'a Host),
-    Binding(&'a Binding),
-    Group(&'a Group),
-    AddressGroup(&'a AddressGroup),
-    Router(&'a Router),
-    Rule(&'a FirewallRule),
-    Firewall(&'a Firewall),
+/// What one transaction changes.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Objects.
+    pub changes: Vec<Change>,
+    /// Projects whose file changed.
+    pub projects: Vec<Name>,
+    /// What it is called in the history, if somebody asked for it.
+    pub record: Option<Record>,
+    /// What the history has no room for any more.
+    pub forgotten: Vec<RecordId>,
+    /// What is to be confirmed from now on, or no more.
+    pub unconfirmed: Vec<(Name, Option<Unconfirmed>)>,
 }
 
-impl Value<'_> {
-    fn encode(&self) -> Vec<u8> {
-        let encoded = match self {
-            Self::Network(value) => serde_json::to_vec(value),
-            Self::Port(value) => serde_json::to_vec(value),
-            Self::Vtep(value) => serde_json::to_vec(value),
-            Self::Host(value) => serde_json::to_vec(value),
-            Self::Binding(value) => serde_json::to_vec(value),
-            Self::Group(value) => serde_json::to_vec(value),
-            Self::AddressGroup(value) => serde_json::to_vec(value),
-            Self::Router(value) => serde_json::to_vec(value),
-            Self::Rule(value) => serde_json::to_vec(value),
-            Self::Firewall(value) => serde_json::to_vec(value),
-        };
-        // Plain values always encode; an empty record would be noticed when it is read.
-        encoded.unwrap_or_default()
+/// The transaction that stores a batch if nothing has changed since `head`. `deletes` is what
+/// [`Batch::forgotten`] means.
+pub fn transaction(batch: &Batch, deletes: Vec<Operation>, head: Revision) -> Transaction {
+    let mut operations = operations(&batch.changes);
+    let put = |key: String, value: Vec<u8>| Operation::Put {
+        key: key.into_bytes(),
+        value,
+    };
+    let empty = || b"{}".to_vec();
+    operations.push(put(HEAD.to_owned(), empty()));
+    let projects = batch.projects.iter();
+    operations.extend(projects.map(|name| put(format!("{ROOT}project/{name}"), empty())));
+    operations.extend(batch.record.iter().flat_map(Record::puts));
+    operations.extend(deletes);
+    for (project, unconfirmed) in &batch.unconfirmed {
+        let key = format!("{ROOT}confirm/{project}");
+        operations.push(match unconfirmed {
+            Some(it) => put(key, serde_json::to_vec(it).unwrap_or_default()),
+            None => Operation::Delete { key: key.into() },
+        });
     }
-}
-
-fn records_of(change: &Change) -> Vec<Record<'_>> {
-    let record = |kind, name, value| vec![Record { kind, name, value }];
-    match change {
-        Change::PutNetwork { name, network } => {
-            record("network", name, Some(Value::Network(network)))
-        }
-        Change::DeleteNetwork { name } => record("network", name, None),
-        Change::PutPort { name, port } => record("port", name, Some(Value::Port(port))),
-        Change::DeletePort { name } => ["port", "binding"]
-            .map(|kind| Record {
-                kind,
-                name,
-                value: None,
-            })
-            .into(),
-        Change::PutVtep { name, vtep } => record("vtep", name, Some(Value::Vtep(vtep))),
-        Change::DeleteVtep { name } => record("vtep", name, None),
-        Change::PutHost { name, host } => record("host", name, Some(Value::Host(host))),
-        Change::DeleteHost { name } => record("host", name, None),
-        Change::PutBinding { port, binding } => {
-            record("binding", port, Some(Value::Binding(binding)))
-        }
-        Change::DeleteBinding { port } => record("binding", port, None),
-        Change::PutGroup { name, group } => record("group", name, Some(Value::Group(group))),
-        Change::DeleteGroup { name } => record("group", name, None),
-        Change::PutAddressGroup { name, group } => {
-            record("address-group", name, Some(Value::AddressGroup(group)))
-        }
-        Change::DeleteAddressGroup { name } => record("address-group", name, None),
-        Change::PutRouter { name, router } => record("router", name, Some(Value::Router(router))),
-        Change::DeleteRouter { name } => record("router", name, None),
-        Change::PutRule { name, rule } => record("firewall-rule", name, Some(Value::Rule(rule))),
-        Change::DeleteRule { name } => record("firewall-rule", name, None),
-        Change::PutFirewall { project, firewall } => {
-            record("firewall", project, Some(Value::Firewall(firewall)))
-        }
-        Change::DeleteFirewall { project } => record("firewall", project, None),
+    let unchanged = Compare::Modified {
+        key: HEAD.into(),
+        revision: head,
+    };
+    Transaction {
+        compares: vec![unchanged],
+        operations,
     }
 }
 
@@ -177,84 +185,66 @@ pub fn operations(changes: &[Change]) -> Vec<Operation> {
 /// Reads everything.
 pub fn load(store: &dyn Store, underlay_mtu: u32) -> Result<Loaded, RecordError> {
     let range = store.range(ROOT.as_bytes())?;
-    let mut intent = Intent::new(underlay_mtu);
-    let mut revisions = ObjectRevisions::default();
+    let mut loaded = Loaded {
+        intent: Intent::new(underlay_mtu),
+        revisions: ObjectRevisions::default(),
+        revision: range.revision,
+        head: 0,
+        history: History::default(),
+        unconfirmed: BTreeMap::new(),
+    };
+    let mut assembly = Assembly::default();
     for item in &range.items {
         let key = String::from_utf8_lossy(&item.key).into_owned();
-        let Some(path) = key.strip_prefix(ROOT) else {
-            continue;
-        };
-        let change = read(path, item).map_err(|reason| RecordError::Unreadable {
-            key: key.clone(),
-            reason,
-        })?;
-        if let Some(change) = change {
-            intent.apply(&change);
-            revisions.0.insert(path.to_owned(), item.modified);
+        take_in(&key, item, &mut loaded, &mut assembly)
+            .map_err(|reason| RecordError::Unreadable { key, reason })?;
+    }
+    let records = assembly.records();
+    let records = records.map_err(|reason| RecordError::Unreadable {
+        key: history::HEADS.to_owned(),
+        reason,
+    })?;
+    for (revision, record) in records {
+        loaded.history.add(revision, record);
+    }
+    Ok(loaded)
+}
+
+fn take_in(
+    key: &str,
+    item: &KeyValue,
+    loaded: &mut Loaded,
+    assembly: &mut Assembly,
+) -> Result<(), String> {
+    if let Some(rest) = key.strip_prefix(history::HEADS) {
+        return assembly.head(rest, &item.value, item.created);
+    }
+    if let Some(rest) = key.strip_prefix(history::BODIES) {
+        return assembly.piece(rest, &item.value);
+    }
+    if key == HEAD {
+        loaded.head = item.modified;
+        return Ok(());
+    }
+    let Some(path) = key.strip_prefix(ROOT) else {
+        return Ok(());
+    };
+    let (kind, name) = path.split_once('/').ok_or("its key has no name")?;
+    match kind {
+        "project" => loaded.revisions.note_project(&named(name)?, item.modified),
+        "confirm" => drop(
+            loaded
+                .unconfirmed
+                .insert(named(name)?, value(&mut json(item))?),
+        ),
+        "meta" => {}
+        _ => {
+            let change = read(kind, name, &mut json(item))?;
+            loaded.intent.apply(&change);
+            loaded.revisions.0.insert(path.to_owned(), item.modified);
         }
     }
-    Ok(Loaded {
-        intent,
-        revisions,
-        revision: range.revision,
-    })
-}
-
-/// A record as the change that made it; `None` for what is not intent.
-fn read(path: &str, item: &KeyValue) -> Result<Option<Change>, String> {
-    let (kind, name) = path.split_once('/').ok_or("its key has no name")?;
-    Ok(Some(match kind {
-        "network" => Change::PutNetwork {
-            name: named(name)?,
-            network: value(item)?,
-        },
-        "port" => Change::PutPort {
-            name: named(name)?,
-            port: value(item)?,
-        },
-        "vtep" => Change::PutVtep {
-            name: named(name)?,
-            vtep: value(item)?,
-        },
-        "host" => Change::PutHost {
-            name: named(name)?,
-            host: value(item)?,
-        },
-        "binding" => Change::PutBinding {
-            port: named(name)?,
-            binding: value(item)?,
-        },
-        "group" => Change::PutGroup {
-            name: named(name)?,
-            group: value(item)?,
-        },
-        "address-group" => Change::PutAddressGroup {
-            name: named(name)?,
-            group: value(item)?,
-        },
-        "router" => Change::PutRouter {
-            name: named(name)?,
-            router: value(item)?,
-        },
-        "firewall-rule" => Change::PutRule {
-            name: named(name)?,
-            rule: value(item)?,
-        },
-        "firewall" => Change::PutFirewall {
-            project: named(name)?,
-            firewall: value(item)?,
-        },
-        "meta" => return Ok(None),
-        other => return Err(format!("nothing is called {other}")),
-    }))
-}
-
-fn named<T: FromStr<Err: ToString>>(name: &str) -> Result<T, String> {
-    name.parse().map_err(|error: T::Err| error.to_string())
-}
-
-fn value<T: DeserializeOwned>(item: &KeyValue) -> Result<T, String> {
-    serde_json::from_slice(&item.value).map_err(|error| error.to_string())
+    Ok(())
 }
 
 /// Counts one more start of a controller on this store, and says the count.
@@ -262,7 +252,7 @@ pub fn next_generation(store: &dyn Store) -> Result<u64, RecordError> {
     let found = store.get(GENERATION.as_bytes())?;
     let before = match &found {
         None => 0,
-        Some(item) => value::<u64>(item).map_err(|reason| RecordError::Unreadable {
+        Some(item) => value::<u64>(&mut json(item)).map_err(|reason| RecordError::Unreadable {
             key: GENERATION.to_owned(),
             reason,
         })?,

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use coax_api::Endpoint;
 use coax_model::DEFAULT_UNDERLAY_MTU;
@@ -16,6 +16,8 @@ use tokio::sync::watch;
 use tracing::info;
 
 use crate::core::Core;
+use crate::core::submission::Clock;
+use crate::history::Limits;
 use crate::metrics::Metrics;
 use crate::rest::listen::Listener;
 use crate::tasks::Event;
@@ -43,6 +45,21 @@ pub struct Options {
     /// The largest IP packet that every path between hosts carries
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_UNDERLAY_MTU)]
     pub underlay_mtu: u32,
+    /// How many changes the history keeps
+    #[arg(long, value_name = "NUMBER", default_value_t = Limits::default().records)]
+    pub history: usize,
+    /// How many bytes their differences may take
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().bytes >> 20)]
+    pub history_size: usize,
+}
+
+impl Options {
+    fn history(&self) -> Limits {
+        Limits {
+            records: self.history,
+            bytes: self.history_size.saturating_mul(1 << 20),
+        }
+    }
 }
 
 /// Where a controller listens: with the ports that it got, where it asked for any.
@@ -86,7 +103,7 @@ pub async fn run_until(
     };
     fs::create_dir_all(&options.state).map_err(state_folder)?;
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&options.state.join("store.redb"))?);
-    let core = start_core(&*store, options.underlay_mtu)?;
+    let core = start_core(&*store, options.underlay_mtu, options.history())?;
 
     let api = Listener::bind(&options.api).await?;
     let in_use = |source| Error::Agents {
@@ -135,7 +152,7 @@ pub async fn run_until(
     result
 }
 
-fn start_core(store: &dyn Store, underlay_mtu: u32) -> Result<Core, Error> {
+fn start_core(store: &dyn Store, underlay_mtu: u32, limits: Limits) -> Result<Core, Error> {
     let generation = records::next_generation(store)?;
     let loaded = records::load(store, underlay_mtu)?;
     let oldest = loaded.revision.saturating_sub(KEPT_REVISIONS);
@@ -150,11 +167,8 @@ fn start_core(store: &dyn Store, underlay_mtu: u32) -> Result<Core, Error> {
         hosts = loaded.intent.hosts.len(),
         "loaded"
     );
-    Ok(Core::new(
-        generation,
-        loaded.revision,
-        loaded.intent,
-        loaded.revisions,
-        Instant::now(),
-    ))
+    let clock = Clock::new(SystemTime::now(), Instant::now());
+    let mut core = Core::new(generation, loaded, clock);
+    core.keep(limits);
+    Ok(core)
 }

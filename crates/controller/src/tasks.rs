@@ -25,7 +25,7 @@ use std::time::Instant;
 use coax_api::Problem;
 use coax_api::agent::controller_message::Body;
 use coax_api::agent::{AgentMessage, ControllerMessage};
-use coax_store::{Operation, Outcome, Store, Transaction};
+use coax_store::{Outcome, Store, Transaction};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
@@ -199,7 +199,7 @@ impl Runner {
             };
             for command in commands {
                 match command {
-                    Command::Commit { operations } => next = Some(self.commit(operations)),
+                    Command::Commit { transaction } => next = Some(self.commit(&transaction)),
                     Command::Send { session, message } => {
                         if !self.send(session, message) {
                             overrun.push(Input::Closed { session });
@@ -217,14 +217,10 @@ impl Runner {
         }
     }
 
-    fn commit(&mut self, operations: Vec<Operation>) -> Input {
+    fn commit(&mut self, transaction: &Transaction) -> Input {
         let started = Instant::now();
-        let size = operations.len();
-        let transaction = Transaction {
-            compares: Vec::new(),
-            operations,
-        };
-        let result = self.store.transact(&transaction);
+        let size = transaction.operations.len();
+        let result = self.store.transact(transaction);
         self.metrics.commit.observe(started.elapsed().as_secs_f64());
         match result {
             Ok(Outcome::Done(revision)) => {
@@ -278,13 +274,14 @@ impl Runner {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use coax_api::agent::agent_message::Body as FromAgent;
     use coax_api::agent::{Claims, Hello};
     use coax_store::Memory;
 
     use super::*;
+    use crate::core::submission::Clock;
     use crate::records;
 
     async fn attach(handle: &Handle, number: u8, room: usize) -> mpsc::Receiver<ControllerMessage> {
@@ -316,14 +313,8 @@ mod tests {
         let store = Arc::new(Memory::new());
         let generation = records::next_generation(&*store).unwrap();
         let loaded = records::load(&*store, 1600).unwrap();
-        let (intent, revisions) = (loaded.intent, loaded.revisions);
-        let core = Core::new(
-            generation,
-            loaded.revision,
-            intent,
-            revisions,
-            Instant::now(),
-        );
+        let clock = Clock::new(SystemTime::now(), Instant::now());
+        let core = Core::new(generation, loaded, clock);
         let (handle, ended) = spawn(core, store, Arc::new(Metrics::new())).unwrap();
 
         let mut slow = attach(&handle, 1, 1).await;

@@ -8,6 +8,7 @@ mod world;
 use std::time::Duration;
 
 use coax_controller::core::message::Write;
+use coax_controller::core::submission::{Confirm, Submission};
 use coax_model::StackFile;
 use world::{Dice, World};
 
@@ -77,18 +78,49 @@ fn some_port(dice: &mut Dice) -> String {
     }
 }
 
+fn apply_some_file(world: &mut World) {
+    let hosts = world.agents.len();
+    let project = if world.dice.one_in(2) { "shop" } else { "bank" };
+    let file = stack(project, hosts, &mut world.dice);
+    let confirm = match world.dice.below(6) {
+        0 => Confirm::Within(Duration::from_millis(1 << world.dice.below(15))),
+        1 => Confirm::Now,
+        _ => Confirm::No,
+    };
+    let write = Write::Apply {
+        file: Box::new(file.into()),
+        dry_run: false,
+    };
+    let submission = Submission {
+        confirm,
+        ..Submission::default()
+    };
+    // Refusals (a VNI that the other project has) and full disks are part of life.
+    let _ = world.submit(write, submission);
+}
+
+fn go_back(world: &mut World) {
+    let revisions: Vec<u64> = world.core.revisions(None).map(|it| it.revision).collect();
+    if !revisions.is_empty() {
+        let revision = revisions[world.dice.below(revisions.len())];
+        let back = world.write(Write::Rollback {
+            revision,
+            project: None,
+            dry_run: false,
+        });
+        // What others have by now may be in the way, but never the history itself.
+        if let Err(problem) = back {
+            assert_ne!(problem.code, "history-damaged", "{problem}");
+        }
+    }
+}
+
 fn act(world: &mut World) {
     let hosts = world.agents.len();
     let agent = world.dice.below(hosts);
     match world.dice.below(16) {
         0 | 1 => {
-            let project = if world.dice.one_in(2) { "shop" } else { "bank" };
-            let file = stack(project, hosts, &mut world.dice);
-            // Refusals (a VNI that the other project has) and full disks are part of life.
-            let _ = world.write(Write::Apply {
-                file: Box::new(file.into()),
-                dry_run: false,
-            });
+            apply_some_file(world);
         }
         2..=5 => {
             let port = some_port(&mut world.dice);
@@ -125,6 +157,9 @@ fn act(world: &mut World) {
             // Refused while its agent is attached; if not, it presents itself again some day.
             let host = world.agents[agent].name.parse().unwrap();
             let _ = world.write(Write::RemoveHost { host });
+        }
+        15 if world.dice.one_in(2) => {
+            go_back(world);
         }
         _ if world.dice.one_in(4) => world.crash_controller(),
         _ => {

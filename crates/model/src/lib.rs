@@ -29,6 +29,7 @@ pub mod router;
 pub mod rule;
 pub mod service;
 mod suggest;
+pub mod undo;
 pub mod validate;
 mod written;
 
@@ -59,4 +60,5 @@ pub use router::{GATEWAY_MAC, Route, Router, RouterNumber};
 pub use rule::{PolicyRule, Refusal, Refusals, RoutingRule, Rule, SettingRule};
 pub use service::{IcmpKind, PortRange, Service, ServiceMatch};
 pub use suggest::nearest;
+pub use undo::{file_before, inverses};
 pub use validate::check_host;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use coax_api::{Client, Plan, Realisation, StackOptions};
+use coax_api::{Client, Confirmation, Plan, Realisation, StackOptions};
 
 use crate::commands::{Outcome, diff};
 use crate::connection::ConnectionArgs;
@@ -32,6 +32,15 @@ pub struct ApplyArgs {
     /// Only show what would change, like `coax diff`
     #[arg(long)]
     pub dry_run: bool,
+    /// Why, for `coax history`
+    #[arg(short = 'm', long = "message", value_name = "TEXT")]
+    pub message: Option<String>,
+    /// Take the change back by itself unless `coax confirm` comes within this time, like 5m
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "confirm_now")]
+    pub confirm: Option<Duration>,
+    /// Let this change hold, and what still waits for confirmation
+    #[arg(long)]
+    pub confirm_now: bool,
     /// Which controller.
     #[command(flatten)]
     pub connection: ConnectionArgs,
@@ -60,7 +69,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "ms" => Ok(Duration::from_millis(number)),
         "s" | "" => Ok(Duration::from_secs(number)),
         "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        _ => Err("units are ms, s and m: write a time like 30s".to_owned()),
+        "h" => Ok(Duration::from_secs(number.saturating_mul(3600))),
+        _ => Err("units are ms, s, m and h: write a time like 30s".to_owned()),
     }
 }
 
@@ -78,7 +88,7 @@ pub async fn run(args: &ApplyArgs, output: &Output) -> Outcome {
             return Ok(if nothing { Exit::Done } else { Exit::Different });
         }
     }
-    let (mut plans, failed) = store(&client, &stacks).await?;
+    let (mut plans, failed) = store(&client, &stacks, &args.options()).await?;
     let mut exit = if failed.is_some() {
         Exit::Partly
     } else {
@@ -97,19 +107,49 @@ pub async fn run(args: &ApplyArgs, output: &Output) -> Outcome {
     if let Some(error) = failed {
         complain(error.render(output.colour).trim_end());
     }
+    if let Some(time) = args.confirm {
+        remind(&plans, time, output);
+    }
     Ok(exit)
+}
+
+/// Says what is to be done about changes that will not stay by themselves.
+fn remind(plans: &[Plan], time: Duration, output: &Output) {
+    for plan in plans.iter().filter(|plan| !plan.changes.is_empty()) {
+        output.say(&format!(
+            "revision {} is reverted in {} s unless `coax confirm {}` comes before",
+            plan.revision,
+            time.as_secs(),
+            plan.revision
+        ));
+    }
+}
+
+impl ApplyArgs {
+    fn options(&self) -> StackOptions {
+        let confirm = match self.confirm {
+            Some(time) => Confirmation::Within(time),
+            None if self.confirm_now => Confirmation::Now,
+            None => Confirmation::None,
+        };
+        StackOptions {
+            reason: self.message.clone(),
+            confirm,
+            ..StackOptions::default()
+        }
+    }
 }
 
 /// Stores one file after the other. An error after the first is handed back with what was done.
 async fn store(
     client: &Client,
     stacks: &[Stack],
+    options: &StackOptions,
 ) -> Result<(Vec<Plan>, Option<CliError>), CliError> {
-    let options = StackOptions::default();
     let mut plans = Vec::new();
     for stack in stacks {
         let stored = client
-            .put_stack(stack.file.project().as_ref(), &stack.file, &options)
+            .put_stack(stack.file.project().as_ref(), &stack.file, options)
             .await;
         match stored.map_err(|error| stack.blame(error)) {
             Ok(plan) => plans.push(plan),
@@ -121,7 +161,7 @@ async fn store(
 }
 
 /// Waits until every attached host that needs the revision has it, or the time is over.
-async fn realise(
+pub async fn realise(
     client: &Client,
     revision: u64,
     timeout: Duration,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use coax_api::{Action, Plan, StackOptions};
+use coax_api::{Action, Plan, PlannedChange, StackOptions};
 
 use crate::commands::Outcome;
 use crate::connection::ConnectionArgs;
@@ -40,6 +40,7 @@ pub async fn dry_run(stacks: &[Stack], connection: &ConnectionArgs) -> Result<Ve
     let options = StackOptions {
         dry_run: true,
         wait: None,
+        ..StackOptions::default()
     };
     let mut plans = Vec::new();
     for stack in stacks {
@@ -87,20 +88,7 @@ fn people(plan: &Plan, output: &Output) -> String {
         )
     };
     for change in &plan.changes {
-        let style = console::Style::new();
-        let (sign, style) = match change.action {
-            Action::Create => ("+", style.green()),
-            Action::Change => ("~", style.yellow()),
-            Action::Delete => ("-", style.red()),
-        };
-        let mut line = format!("{sign} {} {}", change.kind, change.name);
-        if !change.detail.is_empty() {
-            line = format!("{line}: {}", change.detail);
-        }
-        let styled = style
-            .force_styling(output.colour && output.width.is_some())
-            .apply_to(line);
-        text.push_str(&format!("  {styled}\n"));
+        text.push_str(&format!("  {}\n", line(change, output)));
     }
     let count = |action| plan.changes.iter().filter(|it| it.action == action).count();
     let [created, changed, deleted] = if plan.dry_run {
@@ -115,4 +103,20 @@ fn people(plan: &Plan, output: &Output) -> String {
         count(Action::Delete),
     ));
     text
+}
+
+/// One change on one line.
+pub fn line(change: &PlannedChange, output: &Output) -> String {
+    let style = console::Style::new();
+    let (sign, style) = match change.action {
+        Action::Create => ("+", style.green()),
+        Action::Change => ("~", style.yellow()),
+        Action::Delete => ("-", style.red()),
+    };
+    let mut line = format!("{sign} {} {}", change.kind, change.name);
+    if !change.detail.is_empty() {
+        line = format!("{line}: {}", change.detail);
+    }
+    let coloured = output.colour && output.width.is_some();
+    style.force_styling(coloured).apply_to(line).to_string()
 }

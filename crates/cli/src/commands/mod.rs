@@ -6,6 +6,7 @@ pub mod apply;
 pub mod bench;
 pub mod capture;
 pub mod completion;
+pub mod confirm;
 pub mod conntrack;
 pub mod controller;
 pub mod counters;
@@ -15,12 +16,14 @@ pub mod explain;
 pub mod export;
 pub mod firewall;
 pub mod group;
+pub mod history;
 pub mod host;
 pub mod lab;
 pub mod network;
 pub mod noun;
 pub mod port;
 pub mod project;
+pub mod rollback;
 pub mod router;
 pub mod status;
 pub mod subnet;
@@ -46,6 +49,10 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Diff(args) => wait_for(diff::run(&args, output)),
         Command::Validate(args) => validate::run(&args, output),
         Command::Export(args) => wait_for(export::run(&args, output)),
+        Command::History(args) => wait_for(history::run(&args, output)),
+        Command::Show(args) => wait_for(history::show(&args, output)),
+        Command::Rollback(args) => wait_for(rollback::run(&args, output)),
+        Command::Confirm(args) => wait_for(confirm::run(&args, output)),
         Command::Status(args) => wait_for(status::run(&args, output)),
         Command::Trace(args) => wait_for(trace::run(&args, output)),
         Command::Capture(args) => wait_for(capture::run(&args, output)),

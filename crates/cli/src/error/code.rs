@@ -41,6 +41,8 @@ impl CliError {
             Self::SameProject { .. } => "project-twice",
             Self::SeveralProjects { .. } => "several-projects",
             Self::NoProject => "no-project",
+            Self::NothingUnconfirmed => "nothing-unconfirmed",
+            Self::SeveralUnconfirmed { .. } => "several-unconfirmed",
             Self::UnknownWord { .. } => "unknown-word",
             Self::Stdout { .. } => "output-failed",
             Self::Json { .. } | Self::Yaml { .. } => "not-representable",

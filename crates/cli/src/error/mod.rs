@@ -118,6 +118,15 @@ pub enum CliError {
     /// `export` where there is nothing.
     #[error("there is no project yet")]
     NoProject,
+    /// No change waits for confirmation.
+    #[error("no change waits for confirmation")]
+    NothingUnconfirmed,
+    /// Changes of several projects wait for confirmation.
+    #[error("several projects wait for confirmation")]
+    SeveralUnconfirmed {
+        /// The newest revision of each.
+        revisions: Vec<u64>,
+    },
     /// `explain` does not know the word.
     #[error("`{word}` is no word of Coax")]
     UnknownWord {

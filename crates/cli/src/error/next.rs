@@ -56,6 +56,11 @@ impl CliError {
                 format!("`coax export {}`", names.first().map_or("PROJECT", String::as_str))
             }
             Self::NoProject => "`coax apply -f FILE` creates one".into(),
+            Self::NothingUnconfirmed => "`coax history` shows what was reverted or confirmed".into(),
+            Self::SeveralUnconfirmed { revisions } => {
+                let numbers: Vec<String> = revisions.iter().map(u64::to_string).collect();
+                format!("name one: `coax confirm` {}", numbers.join(", "))
+            }
             Self::UnknownWord { similar: Some(word), .. } => format!("did you mean `{word}`?"),
             Self::UnknownWord { similar: None, .. } => {
                 "`coax explain` without a word lists them all".into()

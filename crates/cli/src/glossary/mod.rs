@@ -6,6 +6,7 @@
 
 mod causes;
 mod codes;
+mod history_codes;
 mod words;
 mod zone_codes;
 
@@ -71,6 +72,7 @@ pub fn entries() -> impl Iterator<Item = Entry> {
         .chain(drops)
         .chain(causes::CAUSES.iter().copied())
         .chain(codes::CODES.iter().copied())
+        .chain(history_codes::CODES.iter().copied())
         .chain(zone_codes::CODES.iter().copied())
 }
 

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use coax_api as api;
 use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_api::question::{HostAnswer, HostQuestion};
 use coax_api::{Host, HostReport, MissingHost, Plan, Port, Problem, Realisation};
 use coax_model::{File, HostName, Name, PortName};
-use coax_store::{Operation, Revision};
+use coax_store::{Revision, Transaction};
+
+use super::submission::Submission;
 
 /// One stream of one agent. Never used again after it closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +59,12 @@ pub enum Input {
 #[derive(Debug, Clone)]
 pub enum Request {
     /// Change what is stored.
-    Write(Write),
+    Write {
+        /// How.
+        write: Write,
+        /// Who wants it, why, and on which conditions.
+        submission: Submission,
+    },
     /// Answer when the hosts have a revision.
     Wait {
         /// The revision.
@@ -104,13 +112,41 @@ pub enum Write {
         /// The host.
         host: HostName,
     },
+    /// Make a project what it was right after a revision.
+    Rollback {
+        /// The revision.
+        revision: Revision,
+        /// The project, if it is not the one that the revision is about.
+        project: Option<Name>,
+        /// Only say what would change.
+        dry_run: bool,
+    },
+    /// Let a change hold that would be taken back.
+    Confirm {
+        /// Its revision.
+        revision: Revision,
+    },
+}
+
+impl Write {
+    /// Whether nothing is to be changed.
+    pub fn is_dry_run(&self) -> bool {
+        match self {
+            Self::Apply { dry_run, .. }
+            | Self::Destroy { dry_run, .. }
+            | Self::Rollback { dry_run, .. } => *dry_run,
+            Self::Move { .. } | Self::RemoveHost { .. } | Self::Confirm { .. } => false,
+        }
+    }
 }
 
 /// The answer to a [`Request`] that was granted.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// To `Apply` and `Destroy`.
+    /// To `Apply`, `Destroy` and `Rollback`.
     Plan(Plan),
+    /// To `Confirm`: what the history says of it.
+    Record(Box<api::Revision>),
     /// To `Move`.
     Port(Box<Port>),
     /// To `RemoveHost`: what was known of it.
@@ -131,11 +167,11 @@ pub enum Answer {
 /// Something to do, in the order given.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Store these, all or nothing, and say [`Input::Committed`] or [`Input::CommitFailed`] before
+    /// Store this, all or nothing, and say [`Input::Committed`] or [`Input::CommitFailed`] before
     /// any other input.
     Commit {
-        /// What to store.
-        operations: Vec<Operation>,
+        /// What to store, and on which condition.
+        transaction: Transaction,
     },
     /// Tell an agent.
     Send {

@@ -1,7 +1,7 @@
 //! What users are told when they do not get what they ask for.
 
 use coax_api::Problem;
-use coax_model::{HostName, Refusals};
+use coax_model::{HostName, Name, Refusals};
 
 /// A stack file that breaks rules. The first broken rule speaks for all; the others follow it.
 pub fn refusals(refusals: &Refusals) -> Problem {
@@ -88,5 +88,88 @@ pub fn store(reason: &str) -> Problem {
         "The change could not be stored",
         reason,
         "nothing was changed; see whether the controller's disk is full, and try again",
+    )
+}
+
+/// The object is not what the client thinks it is.
+pub fn revision_mismatch(found: Option<u64>) -> Problem {
+    let message = match found {
+        Some(found) => format!("the object's newest revision is {found}, not the one expected"),
+        None => "there is no such object (any more)".to_owned(),
+    };
+    Problem::new(
+        412,
+        "revision-mismatch",
+        "Somebody changed it meanwhile",
+        message,
+        "read it again, see `coax history` for who changed what, and repeat the change on that",
+    )
+}
+
+/// Two different requests under one idempotency key.
+pub fn key_reused(key: &str, revision: u64) -> Problem {
+    Problem::new(
+        422,
+        "idempotency-key-reused",
+        "The idempotency key belongs to another request",
+        format!("the key `{key}` was used for another request, which made revision {revision}"),
+        "give every request a key of its own; only a repetition has the same",
+    )
+}
+
+/// A change of a project that has an unconfirmed one.
+pub fn unconfirmed(project: &Name, until: &str) -> Problem {
+    Problem::new(
+        409,
+        "unconfirmed",
+        "An earlier change waits for confirmation",
+        format!(
+            "project {project} has a change that is reverted at {until} unless it is confirmed"
+        ),
+        "`coax confirm` lets it hold, `coax apply --confirm-now` too, `coax rollback` takes it back",
+    )
+}
+
+/// A confirmation of what needs none.
+pub fn nothing_unconfirmed(revision: u64) -> Problem {
+    Problem::new(
+        409,
+        "nothing-unconfirmed",
+        "There is nothing to confirm",
+        format!("revision {revision} does not wait for confirmation: it holds, or was reverted"),
+        "`coax history` shows which",
+    )
+}
+
+/// A revision that the history does not have.
+pub fn not_in_history(revision: u64) -> Problem {
+    Problem::new(
+        404,
+        "not-in-history",
+        "The history has no such revision",
+        format!("revision {revision} is not in the history, or is too old to be kept"),
+        "`coax history` shows what is kept",
+    )
+}
+
+/// A rollback to a revision that is about no project.
+pub fn whose_rollback(revision: u64) -> Problem {
+    Problem::new(
+        400,
+        "no-project-named",
+        "It is not clear which project is to go back",
+        format!("revision {revision} is about no project"),
+        "name the project: `coax rollback REVISION --project PROJECT`",
+    )
+}
+
+/// A record that cannot be read.
+pub fn damaged_history(revision: u64) -> Problem {
+    Problem::new(
+        500,
+        "history-damaged",
+        "The history cannot be read",
+        format!("what revision {revision} changed cannot be read"),
+        "the record was written by another version, or is damaged; apply a file instead",
     )
 }

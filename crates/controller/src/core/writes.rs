@@ -6,87 +6,157 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use coax_api::{Action, Plan, PlannedChange};
-use coax_model::{
-    Binding, Change, HostName, Name, Plan as ModelPlan, PortName, plan_delete, plan_file,
-};
+use coax_model::{Binding, Change, HostName, Plan as ModelPlan, PortName, plan_delete, plan_file};
 use coax_store::Revision;
 
 use super::binding::{Facts, Hold, decide};
+use super::history::Note;
 use super::message::{Answer, Command, RequestId, Write};
+use super::submission::Submission;
 use super::{Core, LOST_AFTER, problem};
-use crate::records;
+use crate::history::{self, Deed};
+use crate::records::{self, Batch};
 
 /// After a failed commit the core's own decisions rest this long.
 const REST: Duration = Duration::from_secs(1);
 /// The most changes of the core's own in one transaction.
-const BATCH: usize = 1024;
+pub(super) const BATCH: usize = 1024;
 
 /// What is being stored.
 #[derive(Debug)]
 pub(super) struct Pending {
-    changes: Vec<Change>,
+    batch: Batch,
     reply: Option<Reply>,
 }
 
 /// Who is told when it is stored.
 #[derive(Debug)]
-enum Reply {
+pub(super) enum Reply {
     Plan(RequestId, Plan),
     Port(RequestId, PortName),
     Host(RequestId, Box<coax_api::Host>),
+    /// The record of the change.
+    Record(RequestId),
+}
+
+impl Reply {
+    fn id(&self) -> RequestId {
+        match self {
+            Self::Plan(id, _) | Self::Port(id, _) | Self::Host(id, _) | Self::Record(id) => *id,
+        }
+    }
 }
 
 impl Core {
     /// Starts the next transaction if none is under way.
     pub(super) fn advance(&mut self, now: Instant, out: &mut Vec<Command>) {
         while self.pending.is_none() {
-            if let Some((id, write)) = self.queue.pop_front() {
-                match write {
-                    Write::Apply { file, dry_run } => match plan_file(&file, &self.intent) {
-                        Ok(plan) => self.start(id, &plan, dry_run, now, out),
-                        Err(refusals) => out.push(Command::Reply {
-                            id,
-                            answer: Err(Box::new(problem::refusals(&refusals))),
-                        }),
-                    },
-                    Write::Destroy { project, dry_run } => {
-                        self.start_destroy(id, &project, dry_run, now, out);
-                    }
-                    Write::Move { port, host } => self.start_move(id, port, host, now, out),
-                    Write::RemoveHost { host } => self.start_remove_host(id, &host, now, out),
-                }
+            if let Some((id, write, submission)) = self.queue.pop_front() {
+                self.take_up(id, write, submission, now, out);
                 continue;
             }
             if now < self.rest_until {
                 return;
             }
+            if self.revert_overdue(now, out) {
+                continue;
+            }
             let changes = self.own_changes(now, out);
             if changes.is_empty() {
                 return;
             }
-            self.commit(changes, None, out);
+            self.commit(changes, None, None, now, out);
         }
     }
 
-    fn commit(&mut self, changes: Vec<Change>, reply: Option<Reply>, out: &mut Vec<Command>) {
-        out.push(Command::Commit {
-            operations: records::operations(&changes),
-        });
-        self.pending = Some(Pending { changes, reply });
-    }
-
-    fn start(
+    /// Takes up what a user wants.
+    fn take_up(
         &mut self,
         id: RequestId,
+        write: Write,
+        submission: Submission,
+        now: Instant,
+        out: &mut Vec<Command>,
+    ) {
+        let dry_run = write.is_dry_run();
+        if let Some(answer) = self.objection(&write, &submission, dry_run) {
+            return out.push(Command::Reply { id, answer });
+        }
+        match write {
+            Write::Apply { file, .. } => match plan_file(&file, &self.intent) {
+                Ok(plan) => {
+                    let note = Note::about(Deed::Apply, Some(file.project()), submission);
+                    self.start(Some(id), &plan, dry_run, note, now, out);
+                }
+                Err(refusals) => out.push(Command::Reply {
+                    id,
+                    answer: Err(Box::new(problem::refusals(&refusals))),
+                }),
+            },
+            Write::Destroy { project, .. } => {
+                let note = Note::about(Deed::Destroy, Some(project), submission);
+                self.start_destroy(id, dry_run, note, now, out);
+            }
+            Write::Move { port, host } => self.start_move(id, port, host, submission, now, out),
+            Write::RemoveHost { host } => {
+                self.start_remove_host(id, &host, submission, now, out);
+            }
+            Write::Rollback {
+                revision, project, ..
+            } => self.start_rollback(id, (revision, project), dry_run, submission, now, out),
+            Write::Confirm { revision } => self.start_confirm(id, revision, submission, now, out),
+        }
+    }
+
+    /// Stores changes, with their record if somebody asked for them.
+    pub(super) fn commit(
+        &mut self,
+        changes: Vec<Change>,
+        note: Option<Note>,
+        reply: Option<Reply>,
+        now: Instant,
+        out: &mut Vec<Command>,
+    ) {
+        let mut batch = Batch {
+            changes,
+            ..Batch::default()
+        };
+        let mut deletes = Vec::new();
+        if let Some(note) = note {
+            batch.unconfirmed.extend(self.confirmation(&note, now));
+            batch
+                .projects
+                .extend(note.project.clone().filter(|_| note.deed != Deed::Confirm));
+            let record = self.record(note, &batch.changes, now);
+            let overdue = || {
+                let needed = self.needed_history();
+                self.history.overdue(self.limits, &record, needed)
+            };
+            batch.forgotten = overdue().map(|record| record.id).collect();
+            deletes = history::deletes(overdue());
+            batch.record = Some(record);
+        }
+        let transaction = records::transaction(&batch, deletes, self.head);
+        out.push(Command::Commit { transaction });
+        self.pending = Some(Pending { batch, reply });
+    }
+
+    /// Starts what a plan says. Without `id` nobody is told.
+    pub(super) fn start(
+        &mut self,
+        id: Option<RequestId>,
         plan: &ModelPlan,
         dry_run: bool,
+        note: Note,
         now: Instant,
         out: &mut Vec<Command>,
     ) {
         let answer = described(plan, dry_run, self.revision);
-        if dry_run || plan.is_empty() {
+        // A plan without changes may still end a countdown.
+        let idle = plan.is_empty() && !self.unconfirmed.contains_key(&plan.project);
+        if dry_run || idle {
             let answer = Ok(Answer::Plan(answer));
-            return out.push(Command::Reply { id, answer });
+            return out.extend(id.map(|id| Command::Reply { id, answer }));
         }
         let mut changes = plan.changes();
         // A port that is claimed already is bound in the same revision.
@@ -101,126 +171,31 @@ impl Core {
             })
             .collect();
         changes.extend(bindings);
-        self.commit(changes, Some(Reply::Plan(id, answer)), out);
+        let note = Note {
+            changes: answer.changes.clone(),
+            ..note
+        };
+        let reply = id.map(|id| Reply::Plan(id, answer));
+        self.commit(changes, Some(note), reply, now, out);
     }
 
     fn start_destroy(
         &mut self,
         id: RequestId,
-        project: &Name,
         dry_run: bool,
+        note: Note,
         now: Instant,
         out: &mut Vec<Command>,
     ) {
+        let Some(project) = &note.project else {
+            return;
+        };
         let plan = plan_delete(project, &self.intent);
         if plan.is_empty() {
             let answer = Err(Box::new(problem::no_such("project", project.as_str())));
             return out.push(Command::Reply { id, answer });
         }
-        self.start(id, &plan, dry_run, now, out);
-    }
-
-    fn start_move(
-        &mut self,
-        id: RequestId,
-        name: PortName,
-        host: HostName,
-        now: Instant,
-        out: &mut Vec<Command>,
-    ) {
-        let refusal = match self.intent.ports.get(&name) {
-            None => Some(problem::no_such("port", &name.to_string())),
-            Some(_) if !self.intent.hosts.contains_key(&host) => {
-                Some(problem::no_such("host", host.as_str()))
-            }
-            Some(_) => None,
-        };
-        if let Some(refusal) = refusal {
-            let answer = Err(Box::new(refusal));
-            return out.push(Command::Reply { id, answer });
-        }
-        let changes = self.move_changes(&name, host, now);
-        if changes.is_empty() {
-            out.extend(self.view_port(&name).map(|port| Command::Reply {
-                id,
-                answer: Ok(Answer::Port(Box::new(port))),
-            }));
-            return;
-        }
-        self.commit(changes, Some(Reply::Port(id, name)), out);
-    }
-
-    /// Forgets a host: its ports are nowhere, moves to it are given up, and nobody waits for it to release
-    /// what has moved away.
-    fn start_remove_host(
-        &mut self,
-        id: RequestId,
-        host: &HostName,
-        now: Instant,
-        out: &mut Vec<Command>,
-    ) {
-        let Some(view) = self.host_named(host) else {
-            let answer = Err(Box::new(problem::no_such("host", host.as_str())));
-            return out.push(Command::Reply { id, answer });
-        };
-        if view.connected {
-            let answer = Err(Box::new(problem::host_attached(host)));
-            return out.push(Command::Reply { id, answer });
-        }
-        let ports: BTreeSet<&PortName> = self.reach().ports(host).collect();
-        let mut changes: Vec<Change> = ports
-            .into_iter()
-            .filter_map(|port| self.without_host(port, host, now))
-            .collect();
-        let name = host.clone();
-        changes.push(Change::DeleteHost { name });
-        self.commit(changes, Some(Reply::Host(id, Box::new(view))), out);
-    }
-
-    fn without_host(&self, name: &PortName, host: &HostName, now: Instant) -> Option<Change> {
-        let stored = self.intent.bindings.get(name)?;
-        let stays = |other: &Option<HostName>| other.clone().filter(|other| other != host);
-        let binding = Binding {
-            host: stays(&stored.host),
-            moving_to: stays(&stored.moving_to),
-            moved_from: stays(&stored.moved_from),
-        };
-        let port = self.intent.ports.get(name)?;
-        // A wish for the host stays: the user may have another machine in mind that gets this name.
-        let wish = port.host.as_ref();
-        difference(
-            name,
-            Some(stored),
-            decide(&self.facts(name, wish, Some(&binding), now)),
-        )
-    }
-
-    /// A port with a wish gets another wish; the move follows from it. One without is only told
-    /// where to go.
-    fn move_changes(&self, name: &PortName, host: HostName, now: Instant) -> Vec<Change> {
-        let Some(port) = self.intent.ports.get(name) else {
-            return Vec::new();
-        };
-        let stored = self.intent.bindings.get(name);
-        let mut changes = Vec::new();
-        if port.host.is_some() {
-            let mut port = port.clone();
-            if port.host.as_ref() != Some(&host) {
-                port.host = Some(host.clone());
-                changes.push(Change::PutPort {
-                    name: name.clone(),
-                    port,
-                });
-            }
-            changes.extend(self.rebinding(name, Some(&host), stored, now));
-        } else {
-            let mut binding = stored.cloned().unwrap_or_default();
-            let there = binding.host.as_ref() == Some(&host);
-            binding.moving_to = (!there).then_some(host);
-            let decided = decide(&self.facts(name, None, Some(&binding), now));
-            changes.extend(difference(name, stored, decided));
-        }
-        changes
+        self.start(Some(id), &plan, dry_run, note, now, out);
     }
 
     /// What the core changes by itself: hosts that presented themselves, ports that were claimed or
@@ -266,44 +241,7 @@ impl Core {
         changes
     }
 
-    /// Releases the old hosts of ports whose move everybody knows of.
-    fn settled_moves(&self) -> Vec<Change> {
-        let settled = self
-            .moves
-            .iter()
-            .filter(|(port, revision)| self.all_have(port, **revision));
-        let release = |port: &PortName| {
-            let mut binding = self.intent.bindings.get(port)?.clone();
-            binding.moved_from = None;
-            Some(Change::PutBinding {
-                port: port.clone(),
-                binding,
-            })
-        };
-        settled
-            .filter_map(|(port, _)| release(port))
-            .take(BATCH)
-            .collect()
-    }
-
-    /// Whether every host that needs a network of the port has a revision.
-    fn all_have(&self, port: &PortName, revision: Revision) -> bool {
-        let Some(object) = self.intent.ports.get(port) else {
-            return false;
-        };
-        let networks = object
-            .networks()
-            .map(|(_, network, _)| PortName::new(port.project.clone(), network.clone()));
-        let has = |host: &HostName| {
-            let state = self.hosts.get(host);
-            state.is_some_and(|state| state.has(revision))
-        };
-        networks
-            .into_iter()
-            .all(|network| self.reach().hosts(&network).all(has))
-    }
-
-    fn rebinding(
+    pub(super) fn rebinding(
         &self,
         name: &PortName,
         wish: Option<&HostName>,
@@ -313,7 +251,7 @@ impl Core {
         difference(name, stored, decide(&self.facts(name, wish, stored, now)))
     }
 
-    fn facts<'a>(
+    pub(super) fn facts<'a>(
         &'a self,
         name: &PortName,
         wish: Option<&'a HostName>,
@@ -352,11 +290,12 @@ impl Core {
         }
     }
 
-    pub(super) fn committed(&mut self, revision: Revision, out: &mut Vec<Command>) {
+    pub(super) fn committed(&mut self, revision: Revision, now: Instant, out: &mut Vec<Command>) {
         let Some(pending) = self.pending.take() else {
             return;
         };
-        self.publish(revision, &pending.changes, out);
+        self.publish(revision, &pending.batch.changes, out);
+        self.remember(revision, pending.batch, now);
         let reply = match pending.reply {
             Some(Reply::Plan(id, plan)) => Some((id, Answer::Plan(Plan { revision, ..plan }))),
             Some(Reply::Port(id, name)) => {
@@ -364,6 +303,10 @@ impl Core {
                 port.map(|port| (id, Answer::Port(Box::new(port))))
             }
             Some(Reply::Host(id, host)) => Some((id, Answer::Host(host))),
+            Some(Reply::Record(id)) => {
+                let record = self.revision_named(revision);
+                record.map(|record| (id, Answer::Record(Box::new(record))))
+            }
             None => None,
         };
         out.extend(reply.map(|(id, answer)| Command::Reply {
@@ -376,13 +319,15 @@ impl Core {
         let Some(pending) = self.pending.take() else {
             return;
         };
-        if let Some(Reply::Plan(id, _) | Reply::Port(id, _) | Reply::Host(id, _)) = pending.reply {
+        if let Some(reply) = pending.reply {
             let answer = Err(Box::new(problem::store(reason)));
+            let id = reply.id();
             return out.push(Command::Reply { id, answer });
         }
         // Everything else is decided again later, from the facts as they are then.
         self.rest_until = now + REST;
         let ports = pending
+            .batch
             .changes
             .into_iter()
             .filter_map(|change| match change {
@@ -393,7 +338,7 @@ impl Core {
     }
 }
 
-fn difference(
+pub(super) fn difference(
     name: &PortName,
     stored: Option<&Binding>,
     decided: Option<Binding>,
@@ -409,6 +354,7 @@ fn difference(
 }
 
 fn described(plan: &ModelPlan, dry_run: bool, revision: Revision) -> Plan {
+    let project = plan.project.to_string();
     let changes = plan.steps.iter().map(|step| PlannedChange {
         action: match step.action {
             coax_model::Action::Create => Action::Create,
@@ -419,10 +365,11 @@ fn described(plan: &ModelPlan, dry_run: bool, revision: Revision) -> Plan {
         name: step.name.name.to_string(),
         detail: step.detail.clone(),
     });
+    let changes: Vec<PlannedChange> = changes.collect();
     Plan {
-        project: plan.project.to_string(),
-        changes: changes.collect(),
-        sentences: plan.sentences(),
+        sentences: changes.iter().map(|it| it.sentence(&project)).collect(),
+        project,
+        changes,
         dry_run,
         revision,
         realisation: None,

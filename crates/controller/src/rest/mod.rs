@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | [`listen`] | the socket |
 //! | `stacks` | whole projects, moves, waiting |
+//! | `revisions` | the history, going back, confirming |
+//! | `submission` | who asks, on which conditions; entity tags |
 //! | `objects` | what there is |
 //! | `reports` | counters and drops of all hosts |
 //! | `blast_radius` | how far a misbehaving member of a network gets |
@@ -27,8 +29,10 @@ mod failure;
 mod input;
 mod objects;
 mod reports;
+mod revisions;
 mod service;
 mod stacks;
+mod submission;
 mod traces;
 
 use std::sync::Arc;
@@ -40,6 +44,7 @@ use axum::response::Response;
 use tokio::sync::watch;
 
 use self::listen::Listener;
+use self::submission::Peer;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::tasks::Handle;
 
@@ -65,12 +70,14 @@ pub async fn serve(
     };
     match listener {
         Listener::Unix { listener, .. } => {
-            axum::serve(listener, router)
+            let service = router.into_make_service_with_connect_info::<Peer>();
+            axum::serve(listener, service)
                 .with_graceful_shutdown(stopped)
                 .await
         }
         Listener::Loopback { listener, .. } => {
-            axum::serve(listener, router)
+            let service = router.into_make_service_with_connect_info::<Peer>();
+            axum::serve(listener, service)
                 .with_graceful_shutdown(stopped)
                 .await
         }

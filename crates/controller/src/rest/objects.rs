@@ -11,6 +11,7 @@ use coax_model::{HostName, Name};
 use super::App;
 use super::failure::Failure;
 use super::input::{ListParams, Params, full_name, name};
+use super::submission::Tagged;
 use crate::core::Listing;
 
 /// Projects that own something
@@ -31,7 +32,8 @@ macro_rules! list {
             Params(params): Params<ListParams>,
         ) -> Result<Json<Vec<$type>>, Failure> {
             let project = params.project()?;
-            Ok(Json(Listing::new(&app.handle.read()).$handler(project.as_ref())))
+            let all = Listing::new(&app.handle.read()).$handler(project.as_ref());
+            Ok(Json(params.page(all, |it| it.id.clone())))
         }
     };
 }
@@ -47,10 +49,11 @@ macro_rules! single {
         pub async fn $handler(
             State(app): State<App>,
             Path((project, object)): Path<(String, String)>,
-        ) -> Result<Json<$type>, Failure> {
+        ) -> Result<Tagged<$type>, Failure> {
             let name = full_name(&project, &object)?;
             let found = Listing::single(&app.handle.read()).$read(&name);
-            found.map(Json).ok_or_else(|| Failure::no_such($kind, &name.to_string()))
+            let tagged = found.map(|it| Tagged(it.revision, it));
+            tagged.ok_or_else(|| Failure::no_such($kind, &name.to_string()))
         }
     };
 }
@@ -188,11 +191,14 @@ pub async fn hosts(State(app): State<App>) -> Json<Vec<Host>> {
     params(("name" = String, Path, description = "The host")),
     responses((status = 200, body = Host), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub async fn host(State(app): State<App>, Path(host): Path<String>) -> Result<Json<Host>, Failure> {
+pub async fn host(
+    State(app): State<App>,
+    Path(host): Path<String>,
+) -> Result<Tagged<Host>, Failure> {
     let host: HostName = name("name", &host)?;
     let found = app.handle.read().host_named(&host);
     found
-        .map(Json)
+        .map(|it| Tagged(it.revision, it))
         .ok_or_else(|| Failure::no_such("host", host.as_str()))
 }
 

@@ -7,7 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    App, blast_radius, captures, connections, failure, objects, reports, service, stacks, traces,
+    App, blast_radius, captures, connections, failure, objects, reports, revisions, service,
+    stacks, traces,
 };
 
 /// A stack file of 50,000 ports is some 10 MiB.
@@ -24,6 +25,7 @@ const LARGEST_BODY: usize = 64 << 20;
     ),
     tags(
         (name = "stacks", description = "Whole projects as files"),
+        (name = "revisions", description = "Who changed what, and the way back"),
         (name = "projects", description = "Who owns objects"),
         (name = "networks", description = "Virtual layer-2 networks"),
         (name = "subnets", description = "IP prefixes of networks"),
@@ -71,6 +73,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reports::drops))
         .routes(routes!(reports::counters))
         .routes(routes!(stacks::wait))
+        .routes(routes!(revisions::revisions))
+        .routes(routes!(revisions::revision))
+        .routes(routes!(revisions::rollback))
+        .routes(routes!(revisions::confirm))
         .routes(routes!(traces::trace_packet))
         .routes(routes!(captures::capture))
         .routes(routes!(connections::connections, connections::flush))

@@ -8,8 +8,12 @@ use coax_model::{File, HostName, Name, RailsFile, StackFile};
 
 use super::App;
 use super::failure::Failure;
-use super::input::{Params, StackParams, WaitParams, body, full_name, name, timeout};
+use super::input::{
+    Params, StackParams, WaitParams, body, full_name, name, revision_number, timeout,
+};
+use super::submission::{SubmissionHeaders, Submitted, Tagged};
 use crate::core::message::{Answer, Request, Write};
+use crate::core::submission::Submission;
 
 impl App {
     /// Asks the core.
@@ -22,15 +26,26 @@ impl App {
         reply.map_err(Failure::from)
     }
 
-    async fn change(&self, write: Write, params: &StackParams) -> Result<Json<Plan>, Failure> {
+    async fn change(
+        &self,
+        write: Write,
+        submission: Submission,
+        params: &StackParams,
+    ) -> Result<Tagged<Plan>, Failure> {
         let wait = params.wait()?;
-        let Answer::Plan(mut plan) = self.ask(Request::Write(write)).await? else {
+        let submission = Submission {
+            reason: params.reason.clone().unwrap_or_default(),
+            confirm: params.confirm()?,
+            ..submission
+        };
+        let request = Request::Write { write, submission };
+        let Answer::Plan(mut plan) = self.ask(request).await? else {
             return Err(mismatch());
         };
         if let Some(timeout) = wait.filter(|_| !plan.dry_run) {
             plan.realisation = Some(self.wait_for(plan.revision, timeout).await?);
         }
-        Ok(Json(plan))
+        Ok(Tagged(plan.revision, plan))
     }
 
     async fn wait_for(
@@ -64,7 +79,7 @@ pub(super) fn mismatch() -> Failure {
 /// `rails` instead of `project`.
 #[utoipa::path(
     put, path = "/v1/stacks/{project}", tag = "stacks",
-    params(("project" = String, Path, description = "The project, the same as in the file"), StackParams),
+    params(("project" = String, Path, description = "The project, the same as in the file"), StackParams, SubmissionHeaders),
     request_body(content = Object, description = "The stack file as JSON"),
     responses((status = 200, body = Plan), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
@@ -72,8 +87,9 @@ pub async fn put_stack(
     State(app): State<App>,
     Path(project): Path<String>,
     Params(params): Params<StackParams>,
+    submitted: Submitted,
     bytes: Bytes,
-) -> Result<Json<Plan>, Failure> {
+) -> Result<Tagged<Plan>, Failure> {
     let project: Name = name("project", &project)?;
     let file = if project.is_rails() {
         File::Rails(body::<RailsFile>(&bytes)?)
@@ -81,7 +97,8 @@ pub async fn put_stack(
         File::Stack(owned_by(&project, body(&bytes)?)?)
     };
     let (file, dry_run) = (Box::new(file), params.dry_run);
-    app.change(Write::Apply { file, dry_run }, &params).await
+    let write = Write::Apply { file, dry_run };
+    app.change(write, submitted.with(&bytes), &params).await
 }
 
 /// The file, if it is of the project that the path names.
@@ -112,28 +129,30 @@ fn owned_by(project: &Name, file: StackFile) -> Result<StackFile, Failure> {
 pub async fn get_stack(
     State(app): State<App>,
     Path(project): Path<String>,
-) -> Result<Json<File>, Failure> {
+) -> Result<Tagged<File>, Failure> {
     let name: Name = name("project", &project)?;
-    let file = app.handle.read().stack(&name);
-    file.map(Json)
+    let core = app.handle.read();
+    core.stack(&name)
+        .map(|file| Tagged(core.project_revision(&name), file))
         .ok_or_else(|| Failure::no_such("project", &project))
 }
 
 /// Delete everything in a project
 #[utoipa::path(
     delete, path = "/v1/stacks/{project}", tag = "stacks",
-    params(("project" = String, Path, description = "The project"), StackParams),
+    params(("project" = String, Path, description = "The project"), StackParams, SubmissionHeaders),
     responses((status = 200, body = Plan), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn delete_stack(
     State(app): State<App>,
     Path(project): Path<String>,
     Params(params): Params<StackParams>,
-) -> Result<Json<Plan>, Failure> {
+    submitted: Submitted,
+) -> Result<Tagged<Plan>, Failure> {
     let project = name("project", &project)?;
     let dry_run = params.dry_run;
-    app.change(Write::Destroy { project, dry_run }, &params)
-        .await
+    let write = Write::Destroy { project, dry_run };
+    app.change(write, submitted.with(&[]), &params).await
 }
 
 /// Prepare a host to take over a port
@@ -141,19 +160,24 @@ pub async fn delete_stack(
 /// The port moves when its device is plugged in there; until then it stays where it is.
 #[utoipa::path(
     post, path = "/v1/ports/{project}/{name}/move", tag = "ports",
-    params(("project" = String, Path, description = "The project"), ("name" = String, Path, description = "The port")),
+    params(("project" = String, Path, description = "The project"), ("name" = String, Path, description = "The port"), SubmissionHeaders),
     request_body = MoveRequest,
     responses((status = 200, body = Port), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn move_port(
     State(app): State<App>,
     Path((project, port)): Path<(String, String)>,
+    submitted: Submitted,
     bytes: Bytes,
 ) -> Result<Json<Port>, Failure> {
     let port = full_name(&project, &port)?;
     let request: MoveRequest = body(&bytes)?;
     let host: HostName = name("host", &request.host)?;
-    match app.ask(Request::Write(Write::Move { port, host })).await? {
+    let request = Request::Write {
+        write: Write::Move { port, host },
+        submission: submitted.with(&bytes),
+    };
+    match app.ask(request).await? {
         Answer::Port(port) => Ok(Json(*port)),
         _ => Err(mismatch()),
     }
@@ -164,15 +188,20 @@ pub async fn move_port(
 /// Its ports are nowhere then, and moves to and from it end. A host that is attached is refused.
 #[utoipa::path(
     delete, path = "/v1/hosts/{name}", tag = "hosts",
-    params(("name" = String, Path, description = "The host")),
+    params(("name" = String, Path, description = "The host"), SubmissionHeaders),
     responses((status = 200, body = Host, description = "What was known of it"), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn remove_host(
     State(app): State<App>,
     Path(host): Path<String>,
+    submitted: Submitted,
 ) -> Result<Json<Host>, Failure> {
     let host: HostName = name("name", &host)?;
-    match app.ask(Request::Write(Write::RemoveHost { host })).await? {
+    let request = Request::Write {
+        write: Write::RemoveHost { host },
+        submission: submitted.with(&[]),
+    };
+    match app.ask(request).await? {
         Answer::Host(host) => Ok(Json(*host)),
         _ => Err(mismatch()),
     }
@@ -191,13 +220,7 @@ pub async fn wait(
     Path(revision): Path<String>,
     Params(params): Params<WaitParams>,
 ) -> Result<Json<Realisation>, Failure> {
-    let revision = revision.parse().map_err(|_| {
-        Failure::bad_request(
-            "bad-revision",
-            format!("`{revision}` is not a revision"),
-            "revisions are numbers; `coax status` shows the newest",
-        )
-    })?;
+    let revision = revision_number(&revision)?;
     let timeout = timeout(params.timeout.as_deref())?;
     app.wait_for(revision, timeout).await.map(Json)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use coax_agent::{Command as AgentCommand, Input as AgentInput, execute};
 use coax_api::agent::{AgentMessage, ControllerMessage};
@@ -11,10 +11,11 @@ use coax_controller::core::Core;
 use coax_controller::core::message::{
     Answer, Command, Input, Request, RequestId, SessionId, Write,
 };
+use coax_controller::core::submission::{Clock, Submission};
 use coax_controller::records;
 use coax_controller::trace::Hosts;
 use coax_model::StackFile;
-use coax_store::{Memory, Outcome, Store, Transaction};
+use coax_store::{Memory, Outcome, Store};
 use coax_vswitch::MemoryDataPlane;
 
 use crate::hypervisor::Hypervisor;
@@ -82,13 +83,8 @@ impl Site {
         let (store, now) = (Memory::new(), Instant::now());
         let generation = records::next_generation(&store).unwrap();
         let loaded = records::load(&store, UNDERLAY_MTU).unwrap();
-        let core = Core::new(
-            generation,
-            loaded.revision,
-            loaded.intent,
-            loaded.revisions,
-            now,
-        );
+        let clock = Clock::new(SystemTime::UNIX_EPOCH, now);
+        let core = Core::new(generation, loaded, clock);
         let hypervisors = (1..=3).map(|number| Hypervisor::new(number, planes(number)));
         let site = Self(Mutex::new(State {
             core,
@@ -162,7 +158,8 @@ impl Site {
 
     fn write(&self, write: Write) {
         let mut state = self.state();
-        state.request(Request::Write(write));
+        let submission = Submission::default();
+        state.request(Request::Write { write, submission });
         state.settle();
     }
 
@@ -223,15 +220,10 @@ impl State {
         while let Some(input) = inputs.pop_front() {
             for command in self.core.handle(input, self.now) {
                 match command {
-                    Command::Commit { operations } => {
-                        let compares = Vec::new();
-                        let transaction = Transaction {
-                            compares,
-                            operations,
-                        };
+                    Command::Commit { transaction } => {
                         let Outcome::Done(revision) = self.store.transact(&transaction).unwrap()
                         else {
-                            panic!("there was no compare")
+                            panic!("nobody else writes")
                         };
                         inputs.push_back(Input::Committed { revision });
                     }

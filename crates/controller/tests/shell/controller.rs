@@ -23,6 +23,8 @@ impl Controller {
             api: Endpoint::Unix(folder.join("api.sock")),
             agents: "127.0.0.1:0".parse().unwrap(),
             underlay_mtu: 1600,
+            history: 1000,
+            history_size: 64,
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod agent;
 mod controller;
+mod history;
 
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,7 @@ fn with_wait() -> StackOptions {
     StackOptions {
         dry_run: false,
         wait: Some(PATIENCE),
+        ..StackOptions::default()
     }
 }
 
@@ -45,7 +47,7 @@ async fn from_a_file_to_hosts_and_back() {
 
     let options = StackOptions {
         dry_run: true,
-        wait: None,
+        ..StackOptions::default()
     };
     let plan = client.put_stack("shop", &shop(), &options).await.unwrap();
     assert_eq!(plan.changes.len(), 3);

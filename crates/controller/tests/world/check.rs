@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coax_compile::policy::Policies;
 use coax_compile::{Compiler, NetworkSlice, RouterSlice};
+use coax_controller::core::Core;
 use coax_controller::records;
 use coax_model::{HostName, Intent, Name, ObjectName};
 
@@ -19,15 +20,27 @@ impl World {
             "what is stored is what is"
         );
         assert_eq!(stored.revision, self.core.revision());
-        let full = Compiler::full(&stored.intent, 1);
+        let anew = Core::new(0, stored, self.clock());
+        // Why something was not taken back is not stored: it is found out again.
+        let history = |core: &Core| {
+            let all = core.revisions(None);
+            all.map(|it| coax_api::Revision {
+                trouble: None,
+                ..it
+            })
+            .collect::<Vec<_>>()
+        };
+        assert_eq!(history(&anew), history(&self.core));
+        let stored = anew.intent();
+        let full = Compiler::full(stored, 1);
         for agent in &self.agents {
-            check_slices(agent, &stored.intent, &full);
+            check_slices(agent, stored, &full);
         }
         for host in self.core.host_views() {
             assert_eq!(host.lag, 0, "{host:?}");
         }
-        for port in stored.intent.ports.keys() {
-            self.check_place(port, &stored.intent);
+        for port in stored.ports.keys() {
+            self.check_place(port, stored);
         }
     }
 

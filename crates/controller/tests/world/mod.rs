@@ -10,7 +10,7 @@ mod agent;
 mod check;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use coax_api::Problem;
 use coax_api::agent::agent_message::Body as FromAgent;
@@ -19,6 +19,7 @@ use coax_controller::core::Core;
 use coax_controller::core::message::{
     Answer, Command, Input, Request, RequestId, SessionId, Write,
 };
+use coax_controller::core::submission::{Clock, Submission};
 use coax_controller::records;
 use coax_model::StackFile;
 use coax_store::{Memory, Outcome, Store, Transaction};
@@ -58,6 +59,7 @@ pub struct World {
     pub core: Core,
     pub store: Memory,
     pub now: Instant,
+    started: Instant,
     pub agents: Vec<Agent>,
     pub dice: Dice,
     /// Whether messages are lost, repeated and overtaken and commits fail.
@@ -69,24 +71,19 @@ pub struct World {
     next_id: u64,
 }
 
-fn boot(store: &Memory, now: Instant) -> Core {
+fn boot(store: &Memory, clock: Clock) -> Core {
     let generation = records::next_generation(store).unwrap();
     let loaded = records::load(store, UNDERLAY_MTU).unwrap();
-    Core::new(
-        generation,
-        loaded.revision,
-        loaded.intent,
-        loaded.revisions,
-        now,
-    )
+    Core::new(generation, loaded, clock)
 }
 
 impl World {
     pub fn new(agents: u8, seed: u64) -> Self {
         let (store, now) = (Memory::new(), Instant::now());
         Self {
-            core: boot(&store, now),
+            core: boot(&store, Clock::new(SystemTime::UNIX_EPOCH, now)),
             store,
+            started: now,
             now,
             agents: (1..=agents).map(Agent::new).collect(),
             dice: Dice::new(seed),
@@ -116,9 +113,9 @@ impl World {
         while let Some(input) = inputs.pop_front() {
             for command in self.core.handle(input, self.now) {
                 match command {
-                    Command::Commit { operations } => {
+                    Command::Commit { transaction } => {
                         assert!(inputs.is_empty(), "one commit at a time");
-                        inputs.push_back(self.commit(operations));
+                        inputs.push_back(self.commit(&transaction));
                     }
                     Command::Send { session, message } => {
                         if let Some((_, link)) = self.links.get_mut(&session) {
@@ -137,20 +134,16 @@ impl World {
         }
     }
 
-    fn commit(&mut self, operations: Vec<coax_store::Operation>) -> Input {
+    fn commit(&mut self, transaction: &Transaction) -> Input {
         if self.faults && self.dice.one_in(12) {
             return Input::CommitFailed {
                 reason: "no space left".into(),
             };
         }
         self.commits += 1;
-        let transaction = Transaction {
-            compares: Vec::new(),
-            operations,
-        };
-        match self.store.transact(&transaction).unwrap() {
+        match self.store.transact(transaction).unwrap() {
             Outcome::Done(revision) => Input::Committed { revision },
-            Outcome::Conflict { .. } => panic!("there was no compare"),
+            Outcome::Conflict { .. } => panic!("nobody else writes"),
         }
     }
 
@@ -164,7 +157,11 @@ impl World {
     }
 
     pub fn write(&mut self, write: Write) -> Result<Answer, Box<Problem>> {
-        let id = self.request(Request::Write(write));
+        self.submit(write, Submission::default())
+    }
+
+    pub fn submit(&mut self, write: Write, submission: Submission) -> Result<Answer, Box<Problem>> {
+        let id = self.request(Request::Write { write, submission });
         self.replies
             .remove(&id)
             .expect("writes are answered once they are stored")
@@ -265,7 +262,13 @@ impl World {
         self.agents
             .iter_mut()
             .for_each(|agent| agent.session = None);
-        self.core = boot(&self.store, self.now);
+        self.core = boot(&self.store, self.clock());
+    }
+
+    /// The time of day: it begins with the world.
+    pub fn clock(&self) -> Clock {
+        let passed = self.now - self.started;
+        Clock::new(SystemTime::UNIX_EPOCH + passed, self.now)
     }
 
     /// Delivers one message on some stream; says whether there was one.

@@ -149,6 +149,7 @@ fn put(world: &World, count: u8) -> Result<(), Error> {
     let options = StackOptions {
         dry_run: false,
         wait: None,
+        ..StackOptions::default()
     };
     world.wait(
         world

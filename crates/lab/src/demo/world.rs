@@ -60,6 +60,7 @@ impl World {
         let options = StackOptions {
             dry_run: false,
             wait: Some(LIMIT),
+            ..StackOptions::default()
         };
         self.wait(
             self.client

@@ -1,0 +1,137 @@
+//! The part of the client that changes whole projects, and goes back.
+
+use hyper::Method;
+use hyper::header::{HeaderName, IF_MATCH};
+use serde::Serialize;
+
+use super::{Answer, Client, in_query};
+use crate::change::{Confirmation, Plan, StackOptions};
+use crate::revision::{HistoryOptions, Revision, RollbackOptions};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+impl Client {
+    /// `PUT /v1/stacks/{project}`: makes the project's objects (for `rails` the operator's) what `file` says. `file` is whatever
+    /// serialises to the stack file's JSON.
+    pub async fn put_stack(
+        &self,
+        project: &str,
+        file: &impl Serialize,
+        options: &StackOptions,
+    ) -> Answer<Plan> {
+        self.send_with(
+            Method::PUT,
+            &stack_path(project, options),
+            &headers(options),
+            Some(file),
+        )
+        .await
+    }
+
+    /// `GET /v1/stacks/{project}`: the project as a canonical stack file.
+    pub async fn stack(&self, project: &str) -> Answer<serde_json::Value> {
+        self.get(&format!("/v1/stacks/{project}")).await
+    }
+
+    /// `DELETE /v1/stacks/{project}`: deletes all objects of the project.
+    pub async fn delete_stack(&self, project: &str, options: &StackOptions) -> Answer<Plan> {
+        self.send_with(
+            Method::DELETE,
+            &stack_path(project, options),
+            &headers(options),
+            None::<&()>,
+        )
+        .await
+    }
+
+    /// `GET /v1/revisions`: the history, the newest first.
+    pub async fn revisions(&self, options: &HistoryOptions) -> Answer<Vec<Revision>> {
+        let mut query = Vec::new();
+        if let Some(project) = &options.project {
+            query.push(format!("project={}", percent(project)));
+        }
+        if let Some(limit) = options.limit {
+            query.push(format!("limit={limit}"));
+        }
+        if let Some(before) = options.before {
+            query.push(format!("marker={before}"));
+        }
+        self.get(&format!("/v1/revisions?{}", query.join("&")))
+            .await
+    }
+
+    /// `GET /v1/revisions/{revision}`: one change with all that it did.
+    pub async fn revision(&self, revision: u64) -> Answer<Revision> {
+        self.get(&format!("/v1/revisions/{revision}")).await
+    }
+
+    /// `POST /v1/revisions/{revision}/rollback`: makes a project what it was at that revision.
+    pub async fn rollback(&self, revision: u64, options: &RollbackOptions) -> Answer<Plan> {
+        let mut path = format!(
+            "/v1/revisions/{revision}/rollback?dry_run={}",
+            options.dry_run
+        );
+        for (key, value) in [("project", &options.project), ("reason", &options.reason)] {
+            if let Some(value) = value {
+                path.push_str(&format!("&{key}={}", percent(value)));
+            }
+        }
+        self.send(Method::POST, &path, None::<&()>).await
+    }
+
+    /// `POST /v1/revisions/{revision}/confirm`: the change holds.
+    pub async fn confirm(&self, revision: u64) -> Answer<Revision> {
+        let path = format!("/v1/revisions/{revision}/confirm");
+        self.send(Method::POST, &path, None::<&()>).await
+    }
+}
+
+fn stack_path(project: &str, options: &StackOptions) -> String {
+    let mut path = format!("/v1/stacks/{project}?dry_run={}", options.dry_run);
+    if let Some(timeout) = options.wait {
+        path.push_str(&format!("&wait=hosts&timeout={}", in_query(timeout)));
+    }
+    if let Some(reason) = &options.reason {
+        path.push_str(&format!("&reason={}", percent(reason)));
+    }
+    match options.confirm {
+        Confirmation::None => {}
+        Confirmation::Within(time) => path.push_str(&format!("&confirm={}", in_query(time))),
+        Confirmation::Now => path.push_str("&confirm=now"),
+    }
+    path
+}
+
+fn headers(options: &StackOptions) -> Vec<(HeaderName, String)> {
+    let revision = options.if_match.map(|it| (IF_MATCH, format!("\"{it}\"")));
+    let key = options.idempotency_key.clone();
+    revision
+        .into_iter()
+        .chain(key.map(|key| (IDEMPOTENCY_KEY, key)))
+        .collect()
+}
+
+/// Text as the value of a query parameter (RFC 3986, section 2).
+fn percent(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(byte.into());
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_fits_into_a_query() {
+        assert_eq!(percent("a-Z.0_~"), "a-Z.0_~");
+        assert_eq!(percent("für A & B?"), "f%C3%BCr%20A%20%26%20B%3F");
+    }
+}

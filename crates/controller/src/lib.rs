@@ -19,4 +19,4 @@ pub mod trace;
 
 pub use error::Error;
 pub use rest::openapi::document as openapi;
-pub use run::{Addresses, Options, run, run_until};
+pub use run::{Addresses, EtcdAddresses, Options, run, run_until};

@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 
 use coax_api::Endpoint;
 use coax_model::DEFAULT_UNDERLAY_MTU;
-use coax_store::{Embedded, Store};
+use coax_store::{Embedded, Etcd, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -32,6 +32,9 @@ pub struct Options {
     /// Folder for the store
     #[arg(long, value_name = "DIR", default_value = "/var/lib/coax/controller")]
     pub state: PathBuf,
+    /// The etcd to store in, instead of a file in the folder: etcd://HOST:PORT, several with commas
+    #[arg(long, value_name = "ADDRESS", value_parser = etcd_addresses)]
+    pub store: Option<EtcdAddresses>,
     /// Where users reach the API: unix:PATH or a loopback address and port
     #[arg(
         long,
@@ -53,7 +56,40 @@ pub struct Options {
     pub history_size: usize,
 }
 
+/// The members of an etcd cluster, `HOST:PORT` each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcdAddresses(pub Vec<String>);
+
+/// Reads `etcd://10.0.0.1:2379,10.0.0.2:2379`.
+fn etcd_addresses(text: &str) -> Result<EtcdAddresses, String> {
+    let wrong = || "write it like etcd://192.0.2.1:2379,192.0.2.2:2379".to_owned();
+    let list = text.strip_prefix("etcd://").ok_or_else(wrong)?;
+    let addresses: Vec<String> = list.split(',').map(str::to_owned).collect();
+    let complete = |address: &String| {
+        let parts = address.rsplit_once(':');
+        parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    if addresses.iter().all(complete) {
+        Ok(EtcdAddresses(addresses))
+    } else {
+        Err(wrong())
+    }
+}
+
 impl Options {
+    fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
+        if let Some(EtcdAddresses(addresses)) = &self.store {
+            return Ok(Arc::new(Etcd::open(addresses)?));
+        }
+        let state_folder = |source| Error::StateFolder {
+            path: self.state.clone(),
+            source,
+        };
+        fs::create_dir_all(&self.state).map_err(state_folder)?;
+        let file = self.state.join("store.redb");
+        Ok(Arc::new(Embedded::open(&file)?))
+    }
+
     fn history(&self) -> Limits {
         Limits {
             records: self.history,
@@ -97,12 +133,7 @@ pub async fn run_until(
     stop: impl Future<Output = ()> + Send,
     ready: impl FnOnce(&Addresses),
 ) -> Result<(), Error> {
-    let state_folder = |source| Error::StateFolder {
-        path: options.state.clone(),
-        source,
-    };
-    fs::create_dir_all(&options.state).map_err(state_folder)?;
-    let store: Arc<dyn Store> = Arc::new(Embedded::open(&options.state.join("store.redb"))?);
+    let store = options.open_store()?;
     let core = start_core(&*store, options.underlay_mtu, options.history())?;
 
     let api = Listener::bind(&options.api).await?;
@@ -171,4 +202,31 @@ fn start_core(store: &dyn Store, underlay_mtu: u32, limits: Limits) -> Result<Co
     let mut core = Core::new(generation, loaded, clock);
     core.keep(limits);
     Ok(core)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_etcd_are_complete() {
+        let read = |text| etcd_addresses(text).ok().map(|EtcdAddresses(list)| list);
+        assert_eq!(
+            read("etcd://10.0.0.1:2379,[fd00::1]:2379"),
+            Some(vec![
+                "10.0.0.1:2379".to_owned(),
+                "[fd00::1]:2379".to_owned()
+            ])
+        );
+        for wrong in [
+            "",
+            "10.0.0.1:2379",
+            "etcd://",
+            "etcd://host",
+            "etcd://:1",
+            "etcd://a:1,",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use redb::{
 
 use crate::record::{self, FORMAT};
 use crate::transaction::{Decision, Outcome, Transaction, decide};
-use crate::watch::{Bell, Event, History, Watch};
+use crate::watch::{Bell, Event, History, Replay, Watch};
 use crate::{KeyValue, Range, Revision, Store, StoreError};
 
 const CURRENT: TableDefinition<&[u8], &[u8]> = TableDefinition::new("current");
@@ -191,7 +191,7 @@ impl Store for Embedded {
 
     fn watch(&self, prefix: &[u8], from: Revision) -> Result<Watch, StoreError> {
         self.shared.events(prefix, from)?;
-        Ok(Watch::new(self.shared.clone(), prefix, from))
+        Ok(Watch::new(Replay::new(self.shared.clone(), prefix, from)))
     }
 
     fn compact(&self, through: Revision) -> Result<(), StoreError> {

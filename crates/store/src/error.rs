@@ -18,6 +18,35 @@ pub enum StoreError {
         /// What the database says.
         source: Box<redb::DatabaseError>,
     },
+    /// An address of etcd that is none.
+    #[error("`{address}` is no address of etcd; write it like etcd://192.0.2.1:2379")]
+    Address {
+        /// What was given.
+        address: String,
+    },
+    /// etcd does not answer. Whether a transaction happened is not known.
+    #[error("etcd does not answer: {reason}")]
+    Unreachable {
+        /// What the last attempt met.
+        reason: String,
+    },
+    /// etcd refuses.
+    #[error("etcd refuses: {reason}")]
+    Refused {
+        /// What it says.
+        reason: String,
+    },
+    /// A transaction that is larger than etcd was started to take.
+    #[error(
+        "the transaction of {operations} operations and {bytes} bytes is larger than etcd takes; \
+         start etcd with a larger --max-txn-ops and --max-request-bytes"
+    )]
+    TooLarge {
+        /// How many operations it has.
+        operations: usize,
+        /// How many bytes its keys and values have.
+        bytes: usize,
+    },
     /// The file was written by another, incompatible version.
     #[error("the store has format {found}, this version reads format {known}")]
     Format {

@@ -2,12 +2,13 @@
 //!
 //! [`Store`] has what etcd has and Coax uses: get, range by prefix, transactions (compares, then puts
 //! and deletes, all or nothing), one revision counter for the whole store, watching a prefix from a
-//! revision, and compaction of what watchers can still ask for. There are no leases: nothing needs
-//! one until several controllers share a store. There is no reading of old revisions either; history
-//! exists for watchers only.
+//! revision, and compaction of what watchers can still ask for. There are no leases: controllers that
+//! share a store agree by comparing what they have seen. There is no reading of old revisions either;
+//! history exists for watchers only.
 //!
-//! Two implementations: [`Embedded`] (one redb file, no server to run) and [`Memory`] (tests and
-//! simulations). `tests/conformance.rs` is what it means to be a [`Store`] and runs against both.
+//! Three implementations: [`Embedded`] (one redb file, no server to run), [`Etcd`] (several
+//! controllers share it) and [`Memory`] (tests and simulations). `tests/conformance.rs` is what it
+//! means to be a [`Store`] and runs against all.
 //!
 //! Invariants:
 //! - A transaction that returned is on disk. One that did not return happened whole or not at all.
@@ -17,6 +18,7 @@
 
 mod embedded;
 mod error;
+mod etcd;
 mod memory;
 mod record;
 mod transaction;
@@ -24,6 +26,7 @@ mod watch;
 
 pub use embedded::Embedded;
 pub use error::StoreError;
+pub use etcd::Etcd;
 pub use memory::Memory;
 pub use transaction::{Compare, Operation, Outcome, Transaction};
 pub use watch::{Event, Watch};

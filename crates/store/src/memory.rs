@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::transaction::{Decision, Outcome, Transaction, decide};
-use crate::watch::{Bell, Event, History, Watch};
+use crate::watch::{Bell, Event, History, Replay, Watch};
 use crate::{KeyValue, Range, Revision, Store, StoreError};
 
 /// A store in memory. Clones share it.
@@ -97,7 +97,7 @@ impl Store for Memory {
 
     fn watch(&self, prefix: &[u8], from: Revision) -> Result<Watch, StoreError> {
         self.shared.events(prefix, from)?;
-        Ok(Watch::new(self.shared.clone(), prefix, from))
+        Ok(Watch::new(Replay::new(self.shared.clone(), prefix, from)))
     }
 
     fn compact(&self, through: Revision) -> Result<(), StoreError> {

@@ -26,6 +26,23 @@ pub enum Compare {
     },
 }
 
+impl Compare {
+    /// The key that it is about.
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Self::Modified { key, .. } | Self::Value { key, .. } => key,
+        }
+    }
+
+    /// Whether it holds for what is found under its key.
+    pub(crate) fn holds(&self, found: Option<&KeyValue>) -> bool {
+        match self {
+            Self::Modified { revision, .. } => found.map_or(0, |found| found.modified) == *revision,
+            Self::Value { value, .. } => found.is_some_and(|found| found.value == *value),
+        }
+    }
+}
+
 /// Something that a transaction does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
@@ -121,13 +138,7 @@ pub(crate) fn decide(
 ) -> Result<Decision, StoreError> {
     check(&transaction.operations)?;
     for (compare, condition) in transaction.compares.iter().enumerate() {
-        let holds = match condition {
-            Compare::Modified { key, revision } => {
-                get(key)?.map_or(0, |found| found.modified) == *revision
-            }
-            Compare::Value { key, value } => get(key)?.is_some_and(|found| found.value == *value),
-        };
-        if !holds {
+        if !condition.holds(get(condition.key())?.as_ref()) {
             return Ok(Decision::Nothing(Outcome::Conflict { compare, revision }));
         }
     }
@@ -155,7 +166,8 @@ pub(crate) fn decide(
     Ok(Decision::Write(next, events))
 }
 
-fn check(operations: &[Operation]) -> Result<(), StoreError> {
+/// Refuses what no store can do.
+pub(crate) fn check(operations: &[Operation]) -> Result<(), StoreError> {
     let mut seen = BTreeSet::new();
     for operation in operations {
         if operation.key().is_empty() {

@@ -1,6 +1,6 @@
-//! Watching. A [`Watch`] holds no events: it remembers how far it has read and reads on from the
-//! store's history, so a slow watcher costs nothing and cannot be overrun. It can only be too late,
-//! and then it says so.
+//! Watching. A watch of a store in this process holds no events: it remembers how far it has read and
+//! reads on from the store's history, so a slow watcher costs nothing and cannot be overrun. It can
+//! only be too late, and then it says so.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -89,14 +89,44 @@ impl Bell {
     }
 }
 
+/// Where the events of a watch come from.
+pub(crate) trait Feed: Send {
+    /// The first revision that is still to be read.
+    fn next_revision(&self) -> Revision;
+
+    /// The events since the last call; see [`Watch::next`].
+    fn next(&mut self, timeout: Duration) -> Result<Vec<Event>, StoreError>;
+}
+
 /// Reads the events under a prefix, from a revision on.
-pub struct Watch {
+pub struct Watch(Box<dyn Feed>);
+
+impl Watch {
+    pub(crate) fn new(feed: impl Feed + 'static) -> Self {
+        Self(Box::new(feed))
+    }
+
+    /// The first revision that is still to be read, as far as that is known: no event of an earlier
+    /// one will come.
+    pub fn next_revision(&self) -> Revision {
+        self.0.next_revision()
+    }
+
+    /// The events since the last call, as soon as there are any; none when `timeout` has passed
+    /// without. All events of a revision come in one call.
+    pub fn next(&mut self, timeout: Duration) -> Result<Vec<Event>, StoreError> {
+        self.0.next(timeout)
+    }
+}
+
+/// The events of a store that keeps its history in this process.
+pub(crate) struct Replay {
     history: Arc<dyn History>,
     prefix: Vec<u8>,
     next: Revision,
 }
 
-impl Watch {
+impl Replay {
     pub(crate) fn new(history: Arc<dyn History>, prefix: &[u8], from: Revision) -> Self {
         Self {
             history,
@@ -104,15 +134,14 @@ impl Watch {
             next: from,
         }
     }
+}
 
-    /// The first revision that is still to be read.
-    pub fn next_revision(&self) -> Revision {
+impl Feed for Replay {
+    fn next_revision(&self) -> Revision {
         self.next
     }
 
-    /// The events since the last call, as soon as there are any; none when `timeout` has passed
-    /// without. All events of a revision come in one call.
-    pub fn next(&mut self, timeout: Duration) -> Result<Vec<Event>, StoreError> {
+    fn next(&mut self, timeout: Duration) -> Result<Vec<Event>, StoreError> {
         let end = Instant::now() + timeout;
         loop {
             let (events, newest) = self.history.events(&self.prefix, self.next)?;

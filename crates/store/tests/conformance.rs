@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod server;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,11 +14,18 @@ use coax_store::{
     Compare, Embedded, Event, Memory, Operation, Outcome, Store, StoreError, Transaction,
 };
 use proptest::prelude::*;
+use server::Server;
 
 /// Long enough for a machine under load; nothing waits that long unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn each_store(test: impl Fn(Arc<dyn Store>)) {
+    each_local_store(&test);
+    let server = Server::start();
+    test(Arc::new(server.open()));
+}
+
+fn each_local_store(test: impl Fn(Arc<dyn Store>)) {
     test(Arc::new(Memory::new()));
     let folder = tempfile::tempdir().unwrap();
     test(Arc::new(
@@ -305,7 +314,7 @@ proptest! {
         script in prop::collection::vec(prop::collection::vec(operation(), 1..4), 1..12)
     ) {
         let states = RefCell::new(Vec::new());
-        each_store(|store| {
+        let test = |store: Arc<dyn Store>| {
             for operations in &script {
                 let operations = operations.clone();
                 match store.transact(&Transaction { compares: Vec::new(), operations }) {
@@ -314,16 +323,25 @@ proptest! {
                 }
             }
             let mut replayed = BTreeMap::new();
-            for event in store.watch(b"", 1).unwrap().next(Duration::ZERO).unwrap() {
-                match event {
-                    Event::Put(item) => drop(replayed.insert(item.key.clone(), item)),
-                    Event::Delete { key, .. } => drop(replayed.remove(&key)),
+            let mut watch = store.watch(b"", 1).unwrap();
+            while watch.next_revision() <= store.revision().unwrap() {
+                for event in watch.next(PATIENCE).unwrap() {
+                    match event {
+                        Event::Put(item) => drop(replayed.insert(item.key.clone(), item)),
+                        Event::Delete { key, .. } => drop(replayed.remove(&key)),
+                    }
                 }
             }
             let range = store.range(b"").unwrap();
             assert_eq!(replayed.into_values().collect::<Vec<_>>(), range.items);
             states.borrow_mut().push(range);
-        });
+        };
+        // A server for each case takes its time: long scripts say most.
+        if script.len() > 9 {
+            each_store(test);
+        } else {
+            each_local_store(test);
+        }
         let states = states.into_inner();
         prop_assert!(states.windows(2).all(|pair| pair[0] == pair[1]));
     }

@@ -53,6 +53,7 @@ const PACKAGES: &[Package] = &[
     program("procps", "sysctl", Need::Run),
     program("nftables", "nft", Need::Test),
     program("tcpdump", "tcpdump", Need::Run),
+    program("etcd-server", "etcd", Need::Test),
     program("tshark", "tshark", Need::Test),
     file(
         "python3-scapy",

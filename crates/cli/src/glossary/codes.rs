@@ -344,7 +344,7 @@ pub(super) const CODES: &[Entry] = &[
     ),
     code(
         "store-failed",
-        "The controller could not store the change, so nothing was changed.",
+        "The controller could not store the change: its disk is full, or etcd does not answer.",
     ),
     code(
         "store-damaged",

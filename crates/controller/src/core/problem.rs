@@ -87,7 +87,8 @@ pub fn store(reason: &str) -> Problem {
         "store-failed",
         "The change could not be stored",
         reason,
-        "nothing was changed; see whether the controller's disk is full, and try again",
+        "see whether the controller's disk is full, or etcd away; `coax history` shows whether it was \
+         stored after all",
     )
 }
 

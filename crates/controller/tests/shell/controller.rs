@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 pub struct Controller {
     pub client: Client,
     pub addresses: Addresses,
+    options: Options,
     folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<Result<(), coax_controller::Error>>>,
@@ -20,6 +21,7 @@ impl Controller {
     pub fn options(folder: &Path) -> Options {
         Options {
             state: folder.join("state"),
+            store: None,
             api: Endpoint::Unix(folder.join("api.sock")),
             agents: "127.0.0.1:0".parse().unwrap(),
             underlay_mtu: 1600,
@@ -29,12 +31,20 @@ impl Controller {
     }
 
     pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// With other options than usual.
+    pub async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (addresses, stop, task) = launch(folder.path()).await;
+        let mut options = Self::options(folder.path());
+        change(&mut options);
+        let (addresses, stop, task) = launch(options.clone()).await;
         let client = Client::new(addresses.api.clone());
         Self {
             client,
             addresses,
+            options,
             folder,
             stop: Some(stop),
             task: Some(task),
@@ -48,7 +58,7 @@ impl Controller {
     pub async fn restart(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         self.task.take().unwrap().await.unwrap().unwrap();
-        let (addresses, stop, task) = launch(self.folder.path()).await;
+        let (addresses, stop, task) = launch(self.options.clone()).await;
         (self.addresses, self.stop, self.task) = (addresses, Some(stop), Some(task));
     }
 
@@ -72,10 +82,9 @@ type Launched = (
     JoinHandle<Result<(), coax_controller::Error>>,
 );
 
-async fn launch(folder: &Path) -> Launched {
+async fn launch(options: Options) -> Launched {
     let (ready, is_ready) = oneshot::channel();
     let (stop, stopped) = oneshot::channel();
-    let options = Controller::options(folder);
     let task = tokio::spawn(async move {
         let stop = async move { drop(stopped.await) };
         coax_controller::run_until(options, stop, |addresses| {

@@ -4,7 +4,10 @@
 
 mod agent;
 mod controller;
+mod etcd;
 mod history;
+#[path = "../../../store/tests/server/mod.rs"]
+mod server;
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,207 @@
+//! A watch on etcd. It is opened when it is first read, by a task that goes on with another member
+//! where one breaks off: it asks for everything from the first revision that has not come yet, so
+//! nothing is missed and nothing comes twice.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use tonic::Status;
+
+use super::link::PAUSE;
+use super::wire::event::EventType;
+use super::wire::watch_request::RequestUnion;
+use super::{OWN, Shared, bounds, item, ours, theirs, wire};
+use crate::watch::{Event, Feed};
+use crate::{Revision, StoreError};
+
+/// Batches that wait for a reader.
+const ROOM: usize = 64;
+/// How long a stream may take to be opened.
+const OPEN: Duration = Duration::from_secs(2);
+
+type Batch = Result<Vec<Event>, StoreError>;
+
+pub(super) struct Stream {
+    shared: Arc<Shared>,
+    prefix: Vec<u8>,
+    next: Revision,
+    /// What the task brings, once it runs.
+    batches: Option<Receiver<Batch>>,
+}
+
+impl Stream {
+    pub(super) fn new(shared: Arc<Shared>, prefix: &[u8], from: Revision) -> Self {
+        Self {
+            shared,
+            prefix: prefix.to_vec(),
+            next: from,
+            batches: None,
+        }
+    }
+
+    /// Whether history reaches back far enough. A watch begins one revision earlier than asked for:
+    /// etcd keeps what was put at the revision that it was compacted to, but not what was deleted.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let request = wire::RangeRequest {
+            key: OWN.to_vec(),
+            revision: theirs(self.next) - 1,
+            count_only: true,
+            ..wire::RangeRequest::default()
+        };
+        match self.shared.link.range(request) {
+            Err(StoreError::Refused { reason }) if reason.contains("compacted") => {
+                // Only a watch says how far.
+                let mut probe = Self::new(self.shared.clone(), &self.prefix, self.next);
+                probe.next(OPEN).map(drop)
+            }
+            // A revision that does not exist yet will have all its history.
+            Err(StoreError::Refused { reason }) if reason.contains("future") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    fn open(&self) -> Receiver<Batch> {
+        let (batches, inbox) = sync_channel(ROOM);
+        let follower = Follower {
+            shared: Arc::downgrade(&self.shared),
+            prefix: self.prefix.clone(),
+            next: self.next,
+            batches,
+        };
+        self.shared.link.spawn(follower.run());
+        inbox
+    }
+}
+
+impl Feed for Stream {
+    fn next_revision(&self) -> Revision {
+        self.next
+    }
+
+    fn next(&mut self, timeout: Duration) -> Result<Vec<Event>, StoreError> {
+        let end = Instant::now() + timeout;
+        let batches = match self.batches.take() {
+            Some(batches) => batches,
+            None => self.open(),
+        };
+        let left = end.saturating_duration_since(Instant::now());
+        let batch = match batches.recv_timeout(left) {
+            Ok(Ok(events)) => events,
+            // Asked again, it finds out again.
+            Ok(Err(error)) => return Err(error),
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => return Ok(Vec::new()),
+        };
+        self.batches = Some(batches);
+        if let Some(last) = batch.last() {
+            self.next = last.revision() + 1;
+        }
+        Ok(batch)
+    }
+}
+
+/// The task behind a stream.
+struct Follower {
+    /// A watch does not keep the store open.
+    shared: std::sync::Weak<Shared>,
+    prefix: Vec<u8>,
+    next: Revision,
+    batches: SyncSender<Batch>,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        loop {
+            let Some(shared) = self.shared.upgrade() else {
+                return;
+            };
+            let (at, client) = shared.link.watcher();
+            drop(shared);
+            match self.follow(client).await {
+                Ok(()) => return,
+                Err(_broken) => {
+                    if let Some(shared) = self.shared.upgrade() {
+                        shared.link.turn_away(at);
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Follows one stream until it breaks. `Ok`: nobody reads any more, or there is nothing to read.
+    async fn follow(
+        &mut self,
+        mut client: wire::watch_client::WatchClient<tonic::transport::Channel>,
+    ) -> Result<(), Status> {
+        let (key, range_end) = bounds(&self.prefix);
+        let create = wire::WatchCreateRequest {
+            key,
+            range_end,
+            start_revision: theirs(self.next) - 1,
+        };
+        let request = wire::WatchRequest {
+            request_union: Some(RequestUnion::CreateRequest(create)),
+        };
+        // The stream of requests stays open: its end would end the watch.
+        let (requests, outbox) = tokio::sync::mpsc::channel(1);
+        let requested = requests.send(request).await;
+        requested.map_err(|_| Status::cancelled("the stream ended"))?;
+        let outbox = tokio_stream::wrappers::ReceiverStream::new(outbox);
+        let opened = tokio::time::timeout(OPEN, client.watch(outbox)).await;
+        let opened = opened.map_err(|_| Status::deadline_exceeded("no answer in time"))?;
+        let mut answers = opened?.into_inner();
+        while let Some(answer) = answers.message().await? {
+            if answer.compact_revision > 0 {
+                let gone = StoreError::Compacted {
+                    asked: self.next,
+                    oldest: ours(answer.compact_revision) + 1,
+                };
+                self.deliver(Err(gone)).await;
+                return Ok(());
+            }
+            if answer.canceled {
+                return Err(Status::cancelled(answer.cancel_reason));
+            }
+            let next = self.next;
+            let events = answer.events.into_iter().filter_map(event);
+            let events: Vec<Event> = events.filter(|it| it.revision() >= next).collect();
+            let Some(last) = events.last() else {
+                continue;
+            };
+            self.next = last.revision() + 1;
+            if !self.deliver(Ok(events)).await {
+                return Ok(());
+            }
+        }
+        Err(Status::cancelled("the stream ended"))
+    }
+
+    /// Says whether somebody reads.
+    async fn deliver(&self, mut batch: Batch) -> bool {
+        loop {
+            match self.batches.try_send(batch) {
+                Ok(()) => return true,
+                Err(TrySendError::Disconnected(_)) => return false,
+                Err(TrySendError::Full(back)) => batch = back,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+fn event(event: wire::Event) -> Option<Event> {
+    let kind = event.r#type();
+    let found = event.kv?;
+    if found.key.starts_with(OWN) {
+        return None;
+    }
+    Some(match kind {
+        EventType::Put => Event::Put(item(found)),
+        EventType::Delete => Event::Delete {
+            revision: ours(found.mod_revision),
+            key: found.key,
+        },
+    })
+}

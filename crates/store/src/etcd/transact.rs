@@ -1,0 +1,209 @@
+//! Transactions that happen once, whatever becomes of the answer.
+//!
+//! When a connection breaks, nobody knows whether the transaction on it happened. So every
+//! transaction that puts something also puts a marker, a key of this client alone, and holds only
+//! if the marker is as this client left it. A repetition of one that happened finds another marker:
+//! its own, and thereby the revision at which it happened. One that is still under way somewhere
+//! when its repetition happens cannot happen any more.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::link::{Failure, Link, refused};
+use super::wire::compare::{CompareResult, CompareTarget, TargetUnion};
+use super::wire::request_op::Request;
+use super::wire::response_op::Response;
+use super::{OWN, header, item, ours, theirs, wire};
+use crate::transaction::{Compare, Operation, Outcome, Transaction, check};
+use crate::{KeyValue, StoreError};
+
+/// What etcd's answer is about when a transaction is too large for it.
+const TOO_LARGE: [&str; 3] = ["too many operations", "too large", "larger than max"];
+
+/// The key by which a client knows its own transactions again.
+pub(super) struct Marker {
+    key: Vec<u8>,
+    /// The revision of the last transaction that etcd acknowledged, by etcd's count; 0: none yet.
+    revision: i64,
+    count: u64,
+}
+
+impl Marker {
+    pub(super) fn new() -> Self {
+        // Unique among the clients of one etcd: no two processes are the same at the same time.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_nanos();
+        let unique = std::ptr::from_ref(&now) as usize;
+        let process = std::process::id();
+        let key = format!("transaction/{now:x}-{process:x}-{unique:x}");
+        Self {
+            key: [OWN, key.as_bytes()].concat(),
+            revision: 0,
+            count: 0,
+        }
+    }
+}
+
+/// What became of an attempt.
+enum Attempt {
+    Over(Outcome),
+    /// An earlier transaction happened after all; now that it is known, again.
+    Again,
+}
+
+/// Does a transaction once.
+pub(super) fn transact(
+    link: &Link,
+    marker: &mut Marker,
+    transaction: &Transaction,
+) -> Result<Outcome, StoreError> {
+    check(&transaction.operations)?;
+    let puts = transaction.operations.iter();
+    let marked = puts.clone().any(|it| matches!(it, Operation::Put { .. }));
+    marker.count += 1;
+    let value = marker.count.to_be_bytes().to_vec();
+    let patience = link.patience();
+    loop {
+        let request = request(transaction, marked.then_some((&*marker, value.as_slice())));
+        let answer = link.attempt(move |mut client| async move { client.txn(request).await })?;
+        match answer {
+            Ok(answer) => match read(answer, marker, marked.then_some(&value), transaction) {
+                Attempt::Over(outcome) => return Ok(outcome),
+                Attempt::Again => {}
+            },
+            Err(Failure::Refused(status)) => {
+                let large = TOO_LARGE.iter().any(|word| status.message().contains(word));
+                return Err(if large {
+                    too_large(transaction)
+                } else {
+                    refused(&status)
+                });
+            }
+            Err(Failure::Unknown(status)) => patience.wait(&status)?,
+        }
+    }
+}
+
+fn request(transaction: &Transaction, marker: Option<(&Marker, &[u8])>) -> wire::TxnRequest {
+    let compared = |key: &[u8], target, union| wire::Compare {
+        result: CompareResult::Equal.into(),
+        target: i32::from(target),
+        key: key.to_vec(),
+        target_union: Some(union),
+    };
+    let modified = |key: &[u8], revision| {
+        compared(key, CompareTarget::Mod, TargetUnion::ModRevision(revision))
+    };
+    let compares = transaction.compares.iter().map(|compare| match compare {
+        Compare::Modified { key, revision: 0 } => modified(key, 0),
+        Compare::Modified { key, revision } => modified(key, theirs(*revision)),
+        Compare::Value { key, value } => {
+            compared(key, CompareTarget::Value, TargetUnion::Value(value.clone()))
+        }
+    });
+    let put = |key: &[u8], value: &[u8]| wire::RequestOp {
+        request: Some(Request::RequestPut(wire::PutRequest {
+            key: key.to_vec(),
+            value: value.to_vec(),
+        })),
+    };
+    let operations = transaction
+        .operations
+        .iter()
+        .map(|operation| match operation {
+            Operation::Put { key, value } => put(key, value),
+            Operation::Delete { key } => wire::RequestOp {
+                request: Some(Request::RequestDeleteRange(wire::DeleteRangeRequest {
+                    key: key.clone(),
+                })),
+            },
+        });
+    let look = |key: &[u8]| wire::RequestOp {
+        request: Some(Request::RequestRange(wire::RangeRequest {
+            key: key.to_vec(),
+            ..wire::RangeRequest::default()
+        })),
+    };
+    let marked = marker.into_iter();
+    wire::TxnRequest {
+        compare: marked
+            .clone()
+            .map(|(marker, _)| modified(&marker.key, marker.revision))
+            .chain(compares)
+            .collect(),
+        success: operations
+            .chain(
+                marked
+                    .clone()
+                    .map(|(marker, value)| put(&marker.key, value)),
+            )
+            .collect(),
+        // If it fails: what the marker is, and what each compare saw.
+        failure: marked
+            .map(|(marker, _)| look(&marker.key))
+            .chain(
+                transaction
+                    .compares
+                    .iter()
+                    .map(|compare| look(compare.key())),
+            )
+            .collect(),
+    }
+}
+
+fn read(
+    answer: wire::TxnResponse,
+    marker: &mut Marker,
+    value: Option<&Vec<u8>>,
+    transaction: &Transaction,
+) -> Attempt {
+    let newest = header(answer.header);
+    if answer.succeeded {
+        if value.is_some() {
+            marker.revision = newest;
+        }
+        return Attempt::Over(Outcome::Done(ours(newest)));
+    }
+    let mut found = answer.responses.into_iter().map(seen);
+    if let Some(value) = value {
+        let mine = found.next().flatten();
+        let revision = mine.as_ref().map_or(0, |mine| theirs(mine.modified));
+        if revision != marker.revision {
+            marker.revision = revision;
+            // This very transaction, or one before it that was given up.
+            return match mine {
+                Some(mine) if mine.value == *value => Attempt::Over(Outcome::Done(mine.modified)),
+                _ => Attempt::Again,
+            };
+        }
+    }
+    let compares = transaction.compares.iter().zip(found);
+    let failed = compares
+        .enumerate()
+        .find(|(_, (compare, found))| !compare.holds(found.as_ref()));
+    match failed {
+        Some((compare, _)) => Attempt::Over(Outcome::Conflict {
+            compare,
+            revision: ours(newest),
+        }),
+        // Reads and compares of one transaction see the same: this is not reached.
+        None => Attempt::Again,
+    }
+}
+
+fn seen(operation: wire::ResponseOp) -> Option<KeyValue> {
+    match operation.response {
+        Some(Response::ResponseRange(range)) => range.kvs.into_iter().next().map(item),
+        _ => None,
+    }
+}
+
+fn too_large(transaction: &Transaction) -> StoreError {
+    let size = |operation: &Operation| match operation {
+        Operation::Put { key, value } => key.len() + value.len(),
+        Operation::Delete { key } => key.len(),
+    };
+    StoreError::TooLarge {
+        operations: transaction.operations.len(),
+        bytes: transaction.operations.iter().map(size).sum(),
+    }
+}

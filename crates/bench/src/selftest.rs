@@ -3,9 +3,10 @@
 use crate::Error;
 use crate::pair::{Datapath, Pair};
 use crate::vm::Vm;
-use coax_vswitch::DataPlane;
+use coax_vswitch::{Capacity, DataPlane, KernelDataPlane, KernelOptions};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -50,12 +51,16 @@ fn show_drops(pair: &mut Pair) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the programs cannot be loaded.
-pub async fn budget() -> Result<Vec<(&'static str, u32)>, Error> {
-    let mut pair = Pair::build(Datapath::Coax, "budget", false).await?;
-    let Some(plane) = pair.planes().first() else {
-        return Ok(Vec::new());
+pub fn budget() -> Result<Vec<(&'static str, u32)>, Error> {
+    let pins = PathBuf::from(format!("/sys/fs/bpf/coax-budget-{}", std::process::id()));
+    let options = KernelOptions {
+        pins: pins.clone(),
+        capacity: Capacity::default(),
+        take_over_layout: false,
     };
-    Ok(plane.verified_instructions())
+    let counted = KernelDataPlane::open(&options).map(|plane| plane.verified_instructions());
+    KernelDataPlane::remove(&pins)?;
+    Ok(counted?)
 }
 
 fn datagrams(pair: &Pair, ipv6: bool) -> Result<(), Error> {

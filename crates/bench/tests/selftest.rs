@@ -63,9 +63,9 @@ fn ping(pair: &Pair, to: IpAddr) -> String {
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
 }
 
-#[tokio::test]
-async fn the_verifier_counts() {
-    for (program, instructions) in coax_bench::selftest::budget().await.unwrap() {
+#[test]
+fn the_verifier_counts() {
+    for (program, instructions) in coax_bench::selftest::budget().unwrap() {
         assert!(
             (2..500_000).contains(&instructions),
             "{program}: {instructions}"

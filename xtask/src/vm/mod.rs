@@ -9,12 +9,14 @@ mod guest;
 mod initramfs;
 mod kernel;
 
+use std::thread;
+
 use anyhow::{Result, bail};
 
 use crate::setup::{self, Need};
 use crate::workspace::Workspace;
 use crate::{budget, ebpf};
-use kernel::{Kernel, Lookup};
+use kernel::{Image, Kernel, Lookup};
 
 /// Debian 12's own kernel. The budget is measured in it, so that the figures do not depend on the
 /// machine.
@@ -47,27 +49,41 @@ pub fn prepare(workspace: &Workspace) -> Result<()> {
     workspace.cargo(["build", "--package", "coax"]).run()
 }
 
-/// Runs the smoke test under the kernels named (all, if none is). The dev binary must be built.
-/// Returns as warnings which kernels could not be had.
+/// Runs the smoke test under the kernels named (all, if none is), at the same time: each keeps one CPU busy. The dev binary
+/// must be built. Returns as warnings which kernels could not be had.
 pub fn check(workspace: &Workspace, names: &[String]) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
+    let mut images = Vec::new();
     for kernel in choose(names)? {
-        let series = kernel.series;
         match kernel.find_or_download(workspace)? {
             Lookup::NotOffered(reason) => {
-                let warning = format!("NOT TESTED under kernel {series}: {reason}");
-                eprintln!("vm {series}: {warning}");
+                let warning = format!("NOT TESTED under kernel {}: {reason}", kernel.series);
+                eprintln!("vm {}: {warning}", kernel.series);
                 warnings.push(warning);
             }
-            Lookup::Found(image) => {
-                let console = guest::smoke_test(workspace, series, &image)?;
-                if series == OWN.series {
-                    budget::compare_printed(workspace, guest::budget(&console)?)?;
-                }
-            }
+            Lookup::Found(image) => images.push((kernel.series, image)),
         }
     }
+    thread::scope(|scope| {
+        let guests: Vec<_> = images
+            .iter()
+            .map(|(series, image)| scope.spawn(|| smoke_test(workspace, series, image)))
+            .collect();
+        guests.into_iter().try_for_each(|guest| match guest.join() {
+            Ok(result) => result,
+            Err(_) => bail!("a thread that watched a guest panicked"),
+        })
+    })?;
     Ok(warnings)
+}
+
+fn smoke_test(workspace: &Workspace, series: &str, image: &Image) -> Result<()> {
+    let own = series == OWN.series;
+    let console = guest::smoke_test(workspace, series, image, own)?;
+    if own {
+        budget::compare_printed(workspace, guest::budget(&console)?)?;
+    }
+    Ok(())
 }
 
 /// What `coax selftest budget` prints under the kernel that the budget is for.
@@ -75,7 +91,7 @@ pub fn measure_budget(workspace: &Workspace) -> Result<String> {
     match OWN.find_or_download(workspace)? {
         Lookup::NotOffered(reason) => bail!("no kernel {}: {reason}", OWN.series),
         Lookup::Found(image) => {
-            let console = guest::smoke_test(workspace, OWN.series, &image)?;
+            let console = guest::smoke_test(workspace, OWN.series, &image, true)?;
             guest::budget(&console).map(str::to_owned)
         }
     }

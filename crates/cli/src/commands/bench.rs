@@ -23,7 +23,7 @@ pub async fn selftest(command: SelftestCommand) -> Outcome {
             println!("SELFTEST PASS");
         }
         SelftestCommand::Budget => {
-            for (program, instructions) in selftest::budget().await? {
+            for (program, instructions) in selftest::budget()? {
                 println!("[{program}]\ninstructions = {instructions}\n");
             }
         }

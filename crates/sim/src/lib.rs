@@ -9,6 +9,7 @@
 //! - [`golden`] writes and reads scenarios with their outcome as files in tests/golden.
 //! - [`trace`] plays one frame and notes every row that decided, for `coax trace`.
 //! - [`noise`] makes a scenario out of any bytes, for property tests and fuzzers.
+//! - [`reference`] is a firewall written the slow way, which the pipeline's is compared with.
 
 pub mod craft;
 pub mod frame;
@@ -16,6 +17,7 @@ pub mod golden;
 pub mod host;
 pub mod network;
 pub mod noise;
+pub mod reference;
 pub mod rows;
 pub mod rules;
 pub mod scenario;

@@ -76,6 +76,16 @@ const fn word(high: u32, low: u32) -> u64 {
     (high as u64) << 32 | low as u64
 }
 
+/// The scale that a SYN offers. Larger ones count as the largest (RFC 7323 section 2.3).
+#[inline(always)]
+const fn offered_scale(segment: &Segment) -> u32 {
+    if segment.scale as u32 > LARGEST_SCALE {
+        LARGEST_SCALE
+    } else {
+        segment.scale as u32
+    }
+}
+
 impl Windows {
     /// Nothing is known.
     pub const NONE: Self = Self {
@@ -116,7 +126,10 @@ impl Windows {
         if self.has(Traits::SENT, from) && self.has(Traits::SENT, to) {
             let (end, _) = halves(self.reach[from as usize]);
             let (_, window) = halves(self.heard[to as usize]);
-            if before(segment.end, end.wrapping_sub(window).wrapping_sub(SLACK)) {
+            // Compared as distances: the largest windows on both sides of a number are more than half of all numbers.
+            if before(segment.end, end)
+                && end.wrapping_sub(segment.end) > window.wrapping_add(SLACK)
+            {
                 return false;
             }
         }
@@ -181,19 +194,18 @@ impl Windows {
         self.traits &= !((Traits::SENT | Traits::ACKNOWLEDGED | Traits::SCALES) << from
             | 15 << (Traits::SCALE_SHIFT + 4 * from));
         if segment.scale != Segment::NO_SCALE {
-            let scale = if segment.scale as u32 > LARGEST_SCALE {
-                LARGEST_SCALE
-            } else {
-                segment.scale as u32
-            };
+            let scale = offered_scale(segment);
             self.traits |= Traits::SCALES << from | scale << (Traits::SCALE_SHIFT + 4 * from);
         }
     }
 
     /// Makes this what is known when the segment of the end `from` begins a connection; gives the state
-    /// that it is in. What an end has not sent yet is not read, so it stays as it was.
+    /// that it is in. What stood here is of another connection.
     #[inline(always)]
     pub const fn begin(&mut self, segment: &Segment, from: u32) -> u8 {
+        let to = 1 - from as usize;
+        self.reach[to] = 0;
+        self.heard[to] = 0;
         self.traits = from * Traits::HIGH_ORIGINATES;
         self.pending = 0;
         if segment.has(flags::SYN) {

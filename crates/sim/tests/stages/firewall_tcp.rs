@@ -185,6 +185,35 @@ fn who_lost_his_memory_can_begin_anew() {
 }
 
 #[test]
+fn a_scale_that_is_too_large_counts_as_the_largest() {
+    let mut talk = Talk::new(false);
+    let mut frames = talk.open();
+    talk.next = [77_000_000, 88_000_000];
+    for mut opening in [
+        talk.segment(1, SYN, 0),
+        Segment {
+            acknowledgement: 77_000_001,
+            ..talk.segment(2, SYN | ACK, 0)
+        },
+    ] {
+        opening.scale = Some(16);
+        frames.push(opening.enters());
+    }
+    talk.next = [77_000_001, 88_000_001];
+    frames.push(talk.says(1, ACK, 0));
+    let mut far = talk.segment(2, ACK, 10);
+    // A window of 1000 with scale 14.
+    far.sequence += 16_000_000;
+    frames.push(far.enters());
+    let found = run(
+        "ipv4-tcp-anew-scale",
+        "Also when both begin anew without the firewall (RFC 7323 section 2.3).",
+        frames,
+    );
+    assert!(found.iter().all(|end| *end == PASSED), "{found:?}");
+}
+
+#[test]
 fn a_port_pair_is_used_again_after_the_end() {
     let mut talk = Talk::new(false);
     let mut frames = talk.open();
@@ -276,6 +305,28 @@ fn windows_are_kept_with_their_scale() {
         frames,
     );
     assert_eq!(found[3..], [PASSED, OUT, OUT]);
+}
+
+#[test]
+fn nothing_is_left_over_from_other_connections() {
+    // One with large windows, then one that is found in its midst, with small ones.
+    let mut large = Talk::new(false);
+    large.window = 0xffff;
+    let mut frames = large.open();
+    frames.push(large.says(1, ACK, 10));
+    let mut found_late = Talk::new(false);
+    found_late.ports.0 = 4001;
+    frames.push(found_late.segment(1, ACK, 0).enters());
+    let mut far = found_late.segment(1, ACK, 10);
+    far.sequence += 70_000;
+    frames.push(far.enters());
+    frames.push(found_late.segment(2, ACK, 0).enters());
+    let found = run(
+        "ipv4-tcp-nothing-left-over",
+        "How old an acknowledgement may be is told by its own connection's windows, not by those of another one.",
+        frames,
+    );
+    assert_eq!(found[4..], [PASSED, PASSED, OUT]);
 }
 
 #[test]

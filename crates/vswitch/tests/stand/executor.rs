@@ -88,18 +88,7 @@ impl Executor {
     /// Makes the maps what they are before the scenario's first frame: exactly its rows, all counters
     /// zero, nothing left for the agent.
     pub fn begin(&mut self, scenario: &Scenario) {
-        let wanted = rows_of(&scenario.rows);
-        let keys: std::collections::BTreeSet<_> = wanted.iter().map(|row| row.key()).collect();
-        // The programs write rows of their own, for addresses that are shared.
-        let there = self.plane.rows().unwrap();
-        let gone = there.iter().filter(|row| !keys.contains(&row.key()));
-        let operations: Vec<RowOperation> = gone
-            .map(|row| RowOperation::Delete(row.key()))
-            .chain(wanted.iter().map(RowOperation::Put))
-            .collect();
-        for operation in operations {
-            self.plane.apply(&operation).unwrap();
-        }
+        self.change(&scenario.rows);
         for slot in 0..=SLOTS {
             self.plane.reset_counters(slot).unwrap();
         }
@@ -112,6 +101,22 @@ impl Executor {
             self.plane.forget_rule(rule).unwrap();
         }
         self.plane.forget_connections();
+    }
+
+    /// Makes the rows these, and leaves all else as it is.
+    pub fn change(&mut self, rows: &SimRows) {
+        let wanted = rows_of(rows);
+        let keys: std::collections::BTreeSet<_> = wanted.iter().map(|row| row.key()).collect();
+        // The programs write rows of their own, for addresses that are shared.
+        let there = self.plane.rows().unwrap();
+        let gone = there.iter().filter(|row| !keys.contains(&row.key()));
+        let operations: Vec<RowOperation> = gone
+            .map(|row| RowOperation::Delete(row.key()))
+            .chain(wanted.iter().map(RowOperation::Put))
+            .collect();
+        for operation in operations {
+            self.plane.apply(&operation).unwrap();
+        }
     }
 
     /// What each firewall rule decided.

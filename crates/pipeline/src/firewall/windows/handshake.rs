@@ -1,6 +1,6 @@
 //! What a SYN does to its connection.
 
-use super::{Effect, Windows, halves};
+use super::{Effect, Windows, halves, offered_scale};
 use crate::firewall::tcp::{Segment, flags};
 use coax_tables::{ConnectionState as State, ConnectionTraits as Traits};
 
@@ -89,7 +89,7 @@ impl Windows {
         self.traits &= !(15 << Traits::PENDING_SHIFT | Traits::PENDING_SCALES);
         self.traits |= Traits::PENDING;
         if segment.scale != Segment::NO_SCALE {
-            let scale = (segment.scale as u32) & 15;
+            let scale = offered_scale(segment);
             self.traits |= Traits::PENDING_SCALES | scale << Traits::PENDING_SHIFT;
         }
     }

@@ -1,0 +1,32 @@
+//! A stateful firewall written the slow way, to compare the pipeline's with.
+//!
+//! It is made from docs/explanation/connections.md alone and shares nothing with the pipeline: rules are
+//! lists that are walked in written order, connections and datagrams are lists that are searched from the front, and
+//! what is known of a TCP connection is the list of all its segments. Packets are values, so nothing is
+//! parsed. Nobody would want to use it; everybody can read it.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | [`packet`] | packets as values, and their bytes |
+//! | [`policy`] | rails, rules, groups and address groups |
+//! | [`tcp`] | what is known of a TCP connection |
+//! | [`datagrams`] | datagrams in fragments |
+//! | [`firewall`] | the firewall of one host |
+//! | [`world`] | VMs on two hosts, their networks and projects, and the way of a packet between them |
+//! | [`script`] | worlds, packets and changes of policy out of any bytes |
+//! | [`stage`] | both in turn: the model, and the pipeline on two simulated hosts |
+
+pub mod datagrams;
+pub mod firewall;
+pub mod packet;
+pub mod policy;
+pub mod script;
+pub mod stage;
+pub mod tcp;
+pub mod world;
+
+pub use firewall::Firewall;
+pub use packet::Packet;
+pub use policy::Policy;
+pub use script::Script;
+pub use world::World;

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 const LEVELS: [&str; 4] = ["MUST", "SHOULD", "MAY", "described"];
 const STATUSES: [&str; 4] = ["met", "partly", "not yet", "not claimed"];
-const JUDGES: [&str; 13] = [
+const JUDGES: [&str; 14] = [
     "kernel vxlan",
     "kernel stack",
+    "netfilter",
     "tshark",
     "tcpdump",
     "etherparse",

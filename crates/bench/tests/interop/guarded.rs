@@ -11,9 +11,11 @@ use coax_bench::pair::Pair;
 use coax_bench::rows::key_address;
 use coax_bench::vm::Vm;
 use coax_netlink::{Namespace, ScopedNamespace, VethEnd};
+use coax_sim::SimRows;
+use coax_sim::rules::{Policy, Prefix, Rule, Service};
 use coax_tables::{
-    AddressKey, AddressRow, DropReason, HostRow, MacKey, MacRow, NetworkId, NetworkRow, PortKey,
-    PortRow, ReplicaKey, ReplicaRow, ShutRow,
+    AddressKey, AddressRow, DomainId, DomainRow, DropReason, HostRow, MacKey, MacRow, NetworkId,
+    NetworkRow, PolicyRow, PortKey, PortRow, ReplicaKey, ReplicaRow, ShutRow,
 };
 use coax_vswitch::{
     Attachment, Capacity, DataPlane, KernelDataPlane, KernelOptions, Row, RowOperation,
@@ -157,6 +159,76 @@ impl Guarded {
     /// Whether a guard has shut a VM's port.
     pub fn shut(&self, vm: u8) -> ShutRow {
         self.plane.shut(vm.into()).unwrap()
+    }
+
+    /// Puts a firewall on all ports: a VM may open TCP connections to a port, and datagrams pass.
+    pub fn allow_tcp(&mut self, vm: u8, port: u16) {
+        let rule = |source, protocol, port| Rule {
+            source,
+            destination: None,
+            service: Some(Service { protocol, port }),
+            action: PolicyRow::ALLOW,
+            flags: 0,
+        };
+        let mut rules = vec![rule(None, 17, None)];
+        for ipv6 in [false, true] {
+            let own = Prefix::whole(key_address(Vm::number(vm).address(ipv6)));
+            rules.push(rule(Some(own), 6, Some(port)));
+        }
+        let policy = Policy {
+            rules,
+            otherwise: PolicyRow::DENY,
+        };
+        let domain = DomainId(1);
+        let mut made = SimRows::default();
+        policy.put(&mut made, domain, 1, NETWORK.0);
+        let classes = made
+            .classes
+            .into_iter()
+            .map(|(key, row)| Row::Class(key, row));
+        let services = made
+            .services
+            .into_iter()
+            .map(|(key, row)| Row::Service(key, row));
+        let policies = made
+            .policies
+            .into_iter()
+            .map(|(key, row)| Row::Policy(key, row));
+        let domains = made.domains.into_iter().map(|(key, row)| {
+            let quota = 10_000;
+            Row::Domain(key, DomainRow { quota, ..row })
+        });
+        let mut rows: Vec<Row> = classes
+            .chain(services)
+            .chain(policies)
+            .chain(domains)
+            .collect();
+        let found = self.plane.rows().unwrap();
+        for (key, row) in found.macs {
+            let (policy, scope) = (domain, NETWORK.0);
+            rows.push(Row::Mac(
+                key,
+                MacRow {
+                    policy,
+                    scope,
+                    ..row
+                },
+            ));
+        }
+        for (key, row) in found.ports {
+            let (policy, scope) = (domain, NETWORK.0);
+            rows.push(Row::Port(
+                key,
+                PortRow {
+                    policy,
+                    scope,
+                    ..row
+                },
+            ));
+        }
+        for row in rows {
+            self.plane.apply(&RowOperation::Put(row)).unwrap();
+        }
     }
 
     /// Lets the ports of the hostile VM send with any MAC address, as a bridge in it would.

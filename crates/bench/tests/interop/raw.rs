@@ -10,6 +10,7 @@ use etherparse::{ArpOperation, Icmpv4Type, IpHeaders, IpNumber, Ipv4Header, Ipv6
 use etherparse::{Ipv6Header, LaxPacketHeaders, NetHeaders, PacketBuilder, TransportHeader};
 use smoltcp::phy::{Device, Medium, RawSocket, TxToken};
 use std::net::IpAddr;
+use std::sync::mpsc::{Sender, channel};
 
 /// Length of outer Ethernet, IPv4 and UDP headers.
 pub const IPV4_HEADERS: usize = 14 + 20 + 8;
@@ -28,6 +29,20 @@ pub fn send(namespace: &Namespace, device: &str, frames: &[Vec<u8>]) {
         }
     };
     namespace.run(work).unwrap();
+}
+
+/// A thread that sends what it is given out of the device `eth0` of a namespace, in order.
+pub fn sender(namespace: Namespace) -> Sender<Vec<Vec<u8>>> {
+    let (sender, given) = channel::<Vec<Vec<u8>>>();
+    let work = move || {
+        let mut socket = RawSocket::new("eth0", Medium::Ethernet).unwrap();
+        for frame in given.into_iter().flatten() {
+            let token = socket.transmit(smoltcp::time::Instant::ZERO).unwrap();
+            token.consume(frame.len(), |buffer| buffer.copy_from_slice(&frame));
+        }
+    };
+    std::thread::spawn(move || namespace.run(work).unwrap());
+    sender
 }
 
 /// An Ethernet frame with any payload.

@@ -282,7 +282,14 @@ impl Windows {
                 && self.has(Traits::SENT, to)
                 && self.acknowledges_exactly(segment, from);
             if !by_itself && !answers {
-                return Effect::Invalid;
+                // The originator resets a connection of the past, which the other end has told of
+                // (RFC 9293 section 3.5.2).
+                let by_originator = from == self.traits & Traits::HIGH_ORIGINATES;
+                return if kind == State::SYN_SENT && by_originator {
+                    Effect::Ignored
+                } else {
+                    Effect::Invalid
+                };
             }
             *state = State::CLOSED;
             return Effect::Belongs;

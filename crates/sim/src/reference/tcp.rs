@@ -338,7 +338,13 @@ impl Tcp {
         if matches!(self.state, State::SynSent | State::Simultaneous) {
             let answers = place.acknowledges.is_some() && place.acknowledges == other.end();
             if !next && !answers {
-                return Effect::Strange;
+                // The originator's may be about a connection of the past, which the other end has told of.
+                let past = self.state == State::SynSent && from == 0;
+                return if past {
+                    Effect::Belongs
+                } else {
+                    Effect::Strange
+                };
             }
             self.state = State::Closed;
             return Effect::Belongs;

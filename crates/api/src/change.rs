@@ -67,6 +67,16 @@ pub struct Plan {
     pub changes: Vec<PlannedChange>,
     /// The same for people.
     pub sentences: Vec<String>,
+    /// Of a dry run: the hosts that would be told something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Of a dry run: which connections could be opened that cannot now, in sentences:
+    /// `web-* may now reach db-* on tcp/5432`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gained: Vec<String>,
+    /// Of a dry run: which connections could no longer be opened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
     /// Whether it was only asked for, not done.
     pub dry_run: bool,
     /// The revision that holds the result; for a dry run the one that it was compared with.

@@ -20,6 +20,7 @@
 //! | `publish` | from stored changes to messages |
 //! | [`submission`] | who wants a change, why, and on which conditions |
 //! | `moves` | ports that go to another host |
+//! | `foresight` | what a plan would do to hosts and connectivity |
 //! | `history` | going back, and changes that are to be confirmed |
 //! | `revisions` | what the history says |
 //! | `refusals` | claims that are not granted |
@@ -36,6 +37,7 @@
 
 mod agents;
 pub mod binding;
+mod foresight;
 mod history;
 mod host;
 mod inquiries;

@@ -10,6 +10,7 @@
 pub mod allocate;
 pub mod blast_radius;
 pub mod change;
+pub mod connectivity;
 pub mod diagnostic;
 pub mod export;
 pub mod file;
@@ -35,6 +36,7 @@ mod written;
 
 pub use allocate::gateway;
 pub use blast_radius::{BlastRadius, HostReach};
+pub use connectivity::connectivity;
 pub use diagnostic::{Diagnostic, FieldPath, Place};
 pub use export::{export, export_rails, to_yaml};
 pub use file::{

@@ -11,6 +11,9 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::stack::Stack;
 
+/// The most hosts that are named.
+const MOST_HOSTS: usize = 8;
+
 /// Flags of `coax diff`.
 #[derive(Debug, clap::Args)]
 pub struct DiffArgs {
@@ -102,6 +105,37 @@ fn people(plan: &Plan, output: &Output) -> String {
         count(Action::Change),
         count(Action::Delete),
     ));
+    text.push_str(&effects(plan));
+    text
+}
+
+/// Which hosts are touched, and what becomes of connectivity.
+fn effects(plan: &Plan) -> String {
+    if !plan.dry_run {
+        return String::new();
+    }
+    let mut text = match plan.hosts.as_slice() {
+        [] => "no host is touched\n".to_owned(),
+        hosts if hosts.len() > MOST_HOSTS => {
+            let first = hosts.get(..MOST_HOSTS).unwrap_or_default().join(", ");
+            format!(
+                "hosts touched: {first} and {} more\n",
+                hosts.len() - MOST_HOSTS
+            )
+        }
+        hosts => format!("hosts touched: {}\n", hosts.join(", ")),
+    };
+    if plan.gained.is_empty() && plan.lost.is_empty() {
+        text.push_str("connectivity stays as it is\n");
+        return text;
+    }
+    text.push_str("connectivity:\n");
+    let signs = [("-", &plan.lost), ("+", &plan.gained)];
+    for (sign, sentences) in signs {
+        for sentence in sentences {
+            text.push_str(&format!("  {sign} {sentence}\n"));
+        }
+    }
     text
 }
 

@@ -151,7 +151,10 @@ impl Core {
         now: Instant,
         out: &mut Vec<Command>,
     ) {
-        let answer = described(plan, dry_run, self.revision);
+        let mut answer = described(plan, dry_run, self.revision);
+        if dry_run {
+            self.foresee(plan, &mut answer);
+        }
         // A plan without changes may still end a countdown.
         let idle = plan.is_empty() && !self.unconfirmed.contains_key(&plan.project);
         if dry_run || idle {
@@ -370,6 +373,9 @@ fn described(plan: &ModelPlan, dry_run: bool, revision: Revision) -> Plan {
         sentences: changes.iter().map(|it| it.sentence(&project)).collect(),
         project,
         changes,
+        hosts: Vec::new(),
+        gained: Vec::new(),
+        lost: Vec::new(),
         dry_run,
         revision,
         realisation: None,

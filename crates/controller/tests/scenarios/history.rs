@@ -338,3 +338,28 @@ fn the_history_is_as_long_as_it_may_be() {
     world.apply("{ version: 1, project: bank, networks: {} }");
     assert_eq!(world.core.revisions(None).count(), 3);
 }
+
+#[test]
+fn a_dry_run_says_whom_it_touches_and_who_may_do_what_then() {
+    let mut world = World::attached(3, 1);
+    world.apply(STACK);
+    world.plug(HV1, "shop/web-1");
+    world.settle();
+    let zones = STACK.to_owned()
+        + "groups: { web: { match: { vm: \"web-*\" } } }\n\
+           firewall: { default: deny, rules: [{ name: ssh, from: group/web, to: group/web, allow: [tcp/22] }] }\n";
+    let write = Write::Apply {
+        file: file(&zones),
+        dry_run: true,
+    };
+    let foreseen = plan(world.write(write)).unwrap();
+    assert_eq!(foreseen.hosts, ["hv1"]);
+    assert!(foreseen.gained.is_empty(), "{:?}", foreseen.gained);
+    assert_eq!(
+        foreseen.lost,
+        ["web-* may no longer reach each other on everything but tcp/22"]
+    );
+    // What is done says what was done.
+    let done = apply(&mut world, &zones, Submission::default()).unwrap();
+    assert!(done.hosts.is_empty() && done.lost.is_empty());
+}

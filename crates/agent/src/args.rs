@@ -41,9 +41,14 @@ pub struct RunArgs {
     /// Name of this host, as the controller and the users know it.
     #[arg(long, value_name = "NAME")]
     pub host: String,
-    /// Where the controller takes agents: http://ADDRESS:PORT.
-    #[arg(long, value_name = "URL")]
-    pub controller: String,
+    /// Where a controller takes agents. Give every one of them.
+    #[arg(
+        long = "controller",
+        value_name = "ADDRESS:PORT",
+        required = true,
+        value_delimiter = ','
+    )]
+    pub controllers: Vec<String>,
     /// A device that leads to the IP fabric. Give every one of them.
     #[arg(
         long = "uplink",
@@ -73,6 +78,9 @@ pub struct RunArgs {
     /// Replace tables of another layout or size by new ones, without a gap.
     #[arg(long)]
     pub take_over_layout: bool,
+    /// File with any of these flags [default: /etc/coax/agent.yaml, if nothing else is said].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// A family of the underlay.
@@ -113,10 +121,11 @@ mod tests {
     #[test]
     fn the_line_of_a_running_agent() {
         let args = parse(
-            "agent --host hv1 --controller http://10.0.0.1:7481 --uplink eth0 --uplink eth1 \
+            "agent --host hv1 --controller 10.0.0.1:7450 --uplink eth0 --uplink eth1 \
              --underlay ipv6 --capacity ports=10",
         );
         let run = args.unwrap().run.unwrap();
+        assert_eq!(run.controllers, ["10.0.0.1:7450"]);
         assert_eq!(run.uplinks, ["eth0", "eth1"]);
         assert_eq!(run.pins_folder(), PathBuf::from("/sys/fs/bpf/coax/hv1"));
         assert_eq!(run.capacity.ports, 10);
@@ -139,7 +148,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("--controller"), "{error}");
-        let error = parse("agent --host hv1 --controller http://x:1")
+        let error = parse("agent --host hv1 --controller x:1")
             .unwrap_err()
             .to_string();
         assert!(error.contains("--uplink"), "{error}");

@@ -4,6 +4,20 @@ use std::path::PathBuf;
 
 use coax_vswitch::DataPlaneError;
 
+/// Why a machine could not join a deployment.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// No controller answers, or none that the token is for.
+    #[error("no controller of the token's deployment answers: {0}")]
+    Unreachable(String),
+    /// The controller says no, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// The controller's answer is not what the token promises.
+    #[error("the controller that answered is not of the token's deployment")]
+    OtherDeployment,
+}
+
 /// Why an agent cannot start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -21,11 +35,31 @@ pub enum Error {
     )]
     NoVtep,
     /// The controller's address cannot be understood.
-    #[error("`{url}` is no address of a controller: write it like http://10.0.0.1:7481")]
-    ControllerUrl {
+    #[error("`{address}` is no address of a controller: write it like 10.0.0.1:7450")]
+    ControllerAddress {
         /// What was given.
-        url: String,
+        address: String,
     },
+    /// The host has no certificate.
+    #[error("this host has not joined a deployment: there is no certificate in {state}")]
+    NotJoined {
+        /// The state folder.
+        state: PathBuf,
+    },
+    /// The host has the certificate of another one.
+    #[error("this host is to be `{host}`, but its certificate is that of `{certificate}`")]
+    OtherHost {
+        /// The name that was given.
+        host: String,
+        /// The name in the certificate.
+        certificate: String,
+    },
+    /// Joining a deployment failed.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// Keys and certificates cannot be made, read or written.
+    #[error(transparent)]
+    Identity(#[from] coax_identity::Error),
     /// The state folder cannot be used.
     #[error("state folder {path}: {source}")]
     State {

@@ -9,6 +9,7 @@
 //! | `policies` | which domain each project's policy is in the tables, and the steps of its changes |
 //! | `services` | what DHCP, router advertisements and DNS are answered from |
 //! | `session` | the stream to the controller: numbers, pauses |
+//! | `membership` | joining a deployment, the host's certificate and its renewal |
 //! | `cache` | what survives a reboot |
 //! | [`trace`] | what would become of a frame here; `tracer` asks the kernel what that takes, `probe`, `inject`, `capture` and `packet_socket` send and watch |
 //! | `connections` | what the firewall follows, in users' words |
@@ -37,6 +38,7 @@ mod execute;
 mod inject;
 mod input;
 mod links;
+mod membership;
 mod mirror;
 mod packet_socket;
 mod plan;
@@ -57,9 +59,10 @@ mod tracer;
 pub use args::{AgentCommand, Args, RunArgs, Underlay};
 pub use cache::{Cache, CacheContents, CacheError, Damage};
 pub use core::{Core, Found};
-pub use error::Error;
+pub use error::{Error, JoinError};
 pub use execute::execute;
 pub use input::{
     Batch, Command, Config, Device, Failure, Input, Inquiry, Moment, ReportRequest, Step, StepError,
 };
+pub use membership::join;
 pub use run::{detach, run};

@@ -19,8 +19,10 @@ use crate::core::{Core, Found};
 use crate::desired;
 use crate::error::Error;
 use crate::input::Config;
+use crate::membership::Membership;
 use crate::plane::PlaneThread;
 use crate::punts::PuntThread;
+use crate::stream::Controllers;
 use crate::tasks::{Channels, DEVICES, PUNTS, RESULTS, run_core};
 use crate::tracer::Tracer;
 use crate::{links, stream};
@@ -43,11 +45,16 @@ pub fn detach(pins: &Path) -> Result<(), Error> {
 
 async fn run_agent(args: &RunArgs) -> Result<(), Error> {
     let stop = stop_signal()?;
-    let endpoint = stream::endpoint(&args.controller)?;
+    let endpoints = args.controllers.iter().map(|text| stream::endpoint(text));
+    let endpoints = endpoints.collect::<Result<_, _>>()?;
     std::fs::create_dir_all(&args.state).map_err(|source| Error::State {
         path: args.state.clone(),
         source,
     })?;
+    let controllers = Controllers {
+        endpoints,
+        membership: Membership::load(&args.state, &args.host)?,
+    };
     let mut config = config(args, &Netlink::open()?).await?;
     let options = KernelOptions {
         pins: args.pins_folder(),
@@ -88,7 +95,7 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
         tracer,
         canary: CanaryThread::start()?,
     };
-    let outcome = run_core(core, channels, endpoint, stop).await;
+    let outcome = run_core(core, channels, controllers, stop).await;
     tracing::info!("the agent stops; forwarding goes on");
     outcome
 }

@@ -1,5 +1,6 @@
 //! One task for each stream to the controller: opens it, carries messages both ways, tells when it ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use coax_api::agent::control_stream_client::ControlStreamClient;
@@ -11,6 +12,7 @@ use tonic::transport::Endpoint;
 
 use crate::error::Error;
 use crate::input::Input;
+use crate::membership::Membership;
 use crate::tasks::OUTGOING;
 
 /// A silent connection is checked this often, and given up after the same time again.
@@ -27,9 +29,26 @@ pub(crate) struct Outgoing {
     pub(crate) body: agent_message::Body,
 }
 
+/// Where controllers are, and what this host proves itself with to them.
+#[derive(Clone)]
+pub(crate) struct Controllers {
+    /// At least one; each attempt takes the next.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// What the host proves itself with.
+    pub(crate) membership: Arc<Membership>,
+}
+
+impl Controllers {
+    fn of_attempt(&self, number: u64) -> Option<&Endpoint> {
+        let count = u64::try_from(self.endpoints.len()).unwrap_or(u64::MAX);
+        let place = number.checked_rem(count)?;
+        self.endpoints.get(usize::try_from(place).unwrap_or(0))
+    }
+}
+
 /// The present stream, if there is one.
 pub(crate) struct StreamTasks {
-    endpoint: Endpoint,
+    controllers: Controllers,
     inputs: mpsc::Sender<Input>,
     present: Option<Present>,
 }
@@ -40,31 +59,31 @@ struct Present {
     task: JoinHandle<()>,
 }
 
-/// Reads the controller's address.
-pub(crate) fn endpoint(url: &str) -> Result<Endpoint, Error> {
-    let bad = || Error::ControllerUrl {
-        url: url.to_owned(),
+/// Reads a controller's address.
+pub(crate) fn endpoint(address: &str) -> Result<Endpoint, Error> {
+    let bad = || Error::ControllerAddress {
+        address: address.to_owned(),
     };
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| bad())?;
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| bad())?;
     let uri = endpoint.uri();
-    if uri.scheme_str() != Some("http") || uri.host().is_none() || uri.port_u16().is_none() {
+    let bare = uri.authority().is_some_and(|read| read.as_str() == address);
+    let bare = bare && !address.contains('@');
+    if !bare || uri.host().is_none_or(str::is_empty) || uri.port_u16().is_none() {
         return Err(bad());
     }
     Ok(endpoint
-        .connect_timeout(KEEP_ALIVE)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true)
-        .tcp_nodelay(true)
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20))
 }
 
 impl StreamTasks {
     /// No stream yet; what happens on later ones goes to `inputs`.
-    pub(crate) fn new(endpoint: Endpoint, inputs: mpsc::Sender<Input>) -> Self {
+    pub(crate) fn new(controllers: Controllers, inputs: mpsc::Sender<Input>) -> Self {
         Self {
-            endpoint,
+            controllers,
             inputs,
             present: None,
         }
@@ -74,9 +93,9 @@ impl StreamTasks {
     pub(crate) fn open(&mut self, number: u64) {
         self.end_present();
         let (outgoing, messages) = mpsc::channel(OUTGOING);
-        let (endpoint, inputs) = (self.endpoint.clone(), self.inputs.clone());
+        let (controllers, inputs) = (self.controllers.clone(), self.inputs.clone());
         let task = tokio::spawn(async move {
-            let reason = match carry(endpoint, number, messages, &inputs).await {
+            let reason = match carry(&controllers, number, messages, &inputs).await {
                 Ok(()) => "the controller closed the stream".to_owned(),
                 Err(error) => error,
             };
@@ -148,16 +167,16 @@ impl Drop for StreamTasks {
 }
 
 async fn carry(
-    endpoint: Endpoint,
+    controllers: &Controllers,
     stream: u64,
     messages: mpsc::Receiver<AgentMessage>,
     inputs: &mpsc::Sender<Input>,
 ) -> Result<(), String> {
-    let channel = endpoint
-        .connect()
-        .await
-        .map_err(|error| with_causes(&error))?;
-    let mut client = ControlStreamClient::new(channel)
+    let endpoint = controllers
+        .of_attempt(stream)
+        .ok_or("no controller is known")?;
+    let channel = controllers.membership.connect(endpoint).await?;
+    let mut client = ControlStreamClient::new(channel.clone())
         .max_decoding_message_size(LARGEST_MESSAGE)
         .max_encoding_message_size(LARGEST_MESSAGE);
     // Before the answer to the call: the controller may wait for the first message with it.
@@ -166,24 +185,24 @@ async fn carry(
     }
     let answer = client.attach(ReceiverStream::new(messages)).await;
     let mut incoming = answer.map_err(|status| with_causes(&status))?.into_inner();
-    while let Some(message) = incoming
-        .message()
-        .await
-        .map_err(|status| with_causes(&status))?
-    {
-        if inputs
-            .send(Input::Received { stream, message })
-            .await
-            .is_err()
-        {
-            return Ok(());
+    let receive = async {
+        while let Some(message) = incoming.message().await? {
+            let received = Input::Received { stream, message };
+            if inputs.send(received).await.is_err() {
+                break;
+            }
         }
+        Ok(())
+    };
+    tokio::select! {
+        ended = receive => ended.map_err(|status: tonic::Status| with_causes(&status)),
+        // Never ends.
+        () = controllers.membership.keep(channel) => Ok(()),
     }
-    Ok(())
 }
 
 /// Libraries put what happened into the causes: "transport error" alone helps nobody.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -44,7 +44,7 @@ use crate::core::Core;
 use crate::error::Error;
 use crate::input::{Command, Input};
 use crate::plane::{PlaneRequest, PlaneThread};
-use crate::stream::{Outgoing, StreamTasks};
+use crate::stream::{Controllers, Outgoing, StreamTasks};
 use crate::tracer::Tracer;
 
 /// Device events that wait for the core.
@@ -88,12 +88,12 @@ pub(crate) struct Channels {
 pub(crate) async fn run_core(
     mut core: Core,
     mut channels: Channels,
-    controller: tonic::transport::Endpoint,
+    controllers: Controllers,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let started = Instant::now();
     let (incoming_sender, mut incoming) = mpsc::channel(INCOMING);
-    let mut streams = StreamTasks::new(controller, incoming_sender);
+    let mut streams = StreamTasks::new(controllers, incoming_sender);
     let mut stop = std::pin::pin!(stop);
     let mut canary = tokio::time::interval(PERIOD);
     canary.set_missed_tick_behavior(MissedTickBehavior::Delay);

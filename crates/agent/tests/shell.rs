@@ -16,7 +16,7 @@ use support::{Controller, PATIENCE, inside, rows_with_ports, slice};
 fn an_uplink_that_is_not_there_is_named_with_those_that_are() {
     inside(async |place| {
         place.prepare().await;
-        let error = coax_agent::run(place.args("http://127.0.0.1:1", "eth7"))
+        let error = coax_agent::run(place.args("127.0.0.1:1", "eth7"))
             .await
             .unwrap_err();
         let text = error.to_string();
@@ -26,16 +26,20 @@ fn an_uplink_that_is_not_there_is_named_with_those_that_are() {
 }
 
 #[test]
-fn a_controller_url_that_is_none_is_refused_with_an_example() {
+fn an_address_of_a_controller_that_is_none_is_refused_with_an_example() {
     inside(async |place| {
-        for url in ["10.0.0.1:7481", "https://x:1", "http://x", "nonsense"] {
+        for url in [
+            "http://10.0.0.1:7481",
+            "https://x:1",
+            "x",
+            "nonsense",
+            ":1",
+            "a@b:1",
+        ] {
             let error = coax_agent::run(place.args(url, "uplink"))
                 .await
                 .unwrap_err();
-            assert!(
-                error.to_string().contains("http://10.0.0.1:7481"),
-                "{error}"
-            );
+            assert!(error.to_string().contains("10.0.0.1:7450"), "{error}");
         }
     });
 }
@@ -146,11 +150,7 @@ fn an_agent_finds_a_controller_that_was_away_within_seconds() {
     inside(async |place| {
         place.prepare().await;
         let mut controller = Controller::start(None).await;
-        let address = controller
-            .url
-            .trim_start_matches("http://")
-            .parse()
-            .unwrap();
+        let address = controller.url.parse().unwrap();
         let agent = place.start(&controller);
         controller.teach(&slice()).await;
         controller.server.abort();
@@ -212,5 +212,25 @@ fn a_device_of_a_known_port_has_its_rows_within_milliseconds() {
         assert!(waits[10] < Duration::from_millis(200));
         agent.abort();
         let _ = agent.await;
+    });
+}
+
+#[test]
+fn without_a_certificate_or_with_that_of_another_host_an_agent_does_not_run() {
+    inside(async |place| {
+        let args = || place.args("127.0.0.1:1", "uplink");
+        let error = coax_agent::run(args()).await.unwrap_err();
+        assert!(
+            matches!(error, coax_agent::Error::NotJoined { .. }),
+            "{error}"
+        );
+        place.join();
+        let mut other = args();
+        other.run.as_mut().unwrap().host = "hv2".into();
+        let error = coax_agent::run(other).await.unwrap_err();
+        assert!(
+            matches!(error, coax_agent::Error::OtherHost { .. }),
+            "{error}"
+        );
     });
 }

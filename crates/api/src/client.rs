@@ -3,6 +3,7 @@
 //! It opens one connection per request: a Unix or loopback connection costs some ten microseconds,
 //! and a client that keeps nothing cannot be left with a dead connection.
 
+mod identity;
 mod objects;
 mod stacks;
 
@@ -146,12 +147,6 @@ impl Client {
     /// `GET /v1/hosts`.
     pub async fn hosts(&self) -> Answer<Vec<Host>> {
         self.get("/v1/hosts").await
-    }
-
-    /// `DELETE /v1/hosts/{name}`: forgets a host that does not come back, and tells what was known of it.
-    pub async fn remove_host(&self, name: &str) -> Answer<Host> {
-        let path = format!("/v1/hosts/{name}");
-        self.send(Method::DELETE, &path, None::<&()>).await
     }
 
     /// `GET /v1/hosts/{name}`.

@@ -4,11 +4,14 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`agent`] | the gRPC stream between agents and the controller, generated from `proto/agent.proto` |
+//! | [`membership`] | joining and renewing, generated from `proto/identity.proto` |
+//! | [`stream`] | TLS around both: connecting and accepting |
 //! | [`sequence`] | the numbering of that stream's messages, for both ends |
 //! | [`object`] | networks, subnets, ports, vteps, hosts, projects as JSON |
 //! | [`blast_radius`] | how far one misbehaving member of a network gets |
 //! | [`policy`] | groups, address groups, firewalls, rules, routers as JSON |
 //! | [`change`] | plans, moves, waiting for hosts |
+//! | [`invitation`] | tokens by which machines become hosts |
 //! | [`connections`] | what the firewall follows |
 //! | [`revision`] | the history of changes |
 //! | [`report`] | counters, drops and table usage of one host, and what the controller makes of them |
@@ -27,6 +30,7 @@ pub mod change;
 pub mod client;
 pub mod connections;
 pub mod endpoint;
+pub mod invitation;
 pub mod object;
 pub mod policy;
 pub mod problem;
@@ -34,6 +38,7 @@ pub mod question;
 pub mod report;
 pub mod revision;
 pub mod sequence;
+pub mod stream;
 pub mod time;
 pub mod trace;
 
@@ -44,12 +49,20 @@ pub mod agent {
     tonic::include_proto!("coax.agent.v1");
 }
 
+/// How machines become hosts: [`identity_client`](membership::identity_client) and
+/// [`identity_server`](membership::identity_server).
+#[allow(missing_docs, clippy::all)]
+pub mod membership {
+    tonic::include_proto!("coax.identity.v1");
+}
+
 pub use blast_radius::{BlastRadius, ReachedGateway, ReachedHost, ReachedRouter};
 pub use change::{
     Action, Confirmation, HostWait, MoveRequest, Plan, PlannedChange, Realisation, StackOptions,
 };
 pub use client::{Client, ClientError};
 pub use endpoint::{Endpoint, EndpointError};
+pub use invitation::{Invitation, InvitationRequest};
 pub use object::{
     AllowedAddress, Condition, Dhcp, Dns, Host, HostTotals, Network, ObjectStatus, Port, PortState,
     PortTotals, Project, Status, StormControl, Subnet, TrunkVlan, Vtep,

@@ -48,6 +48,10 @@ pub struct Cli {
 /// Verbs for the work, nouns for the objects.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make this machine the first controller of a deployment, and its first host
+    Init(commands::init::InitArgs),
+    /// Make this machine a host, with a token of `host invite`
+    Join(commands::join::JoinArgs),
     /// Make a project what its file says, and wait until the hosts have it
     Apply(commands::apply::ApplyArgs),
     /// Show what `apply` would change; exit code 2 if anything

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | [`args`] | the tree of commands, and the environment variable of every flag |
 //! | [`commands`] | one module per verb or noun: its flags, and what it does |
+//! | [`config`] | configuration files of the daemons |
+//! | [`detect`] | what a machine has that becomes a controller or a host |
 //! | [`connection`] | which controller a command talks to |
 //! | [`output`] | `-o table|wide|json|yaml|name`; data on stdout, talk on stderr |
 //! | [`error`] | every error: what, why, the next command |
@@ -20,7 +22,9 @@
 
 pub mod args;
 pub mod commands;
+pub mod config;
 pub mod connection;
+pub mod detect;
 pub mod error;
 pub mod exit;
 pub mod glossary;
@@ -43,7 +47,15 @@ use output::{Output, complain};
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let no_color = arguments.iter().any(|argument| argument == "--no-color");
-    let parsed = args::command(no_color)
+    let command = args::command(no_color);
+    let arguments = match config::expand(arguments, &command) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            complain(error.render(false).trim_end());
+            return error.exit().into();
+        }
+    };
+    let parsed = command
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {

@@ -127,7 +127,7 @@ fn by_hand() {
     let directory = tempfile::tempdir().unwrap();
     let output = bash(&script(&page("how-to/by-hand.md")), directory.path());
     let mut logs = String::new();
-    for log in ["controller.log", "hv1.log", "hv2.log"] {
+    for log in ["hv1.log", "hv2.log"] {
         let content = std::fs::read_to_string(directory.path().join(log)).unwrap_or_default();
         write!(logs, "\n-- {log}\n{content}").unwrap();
     }

@@ -52,7 +52,7 @@ fn the_tests_that_hold_invariants_exist() {
 }
 
 /// Where errors get their codes.
-const CODES: [&str; 13] = [
+const CODES: [&str; 14] = [
     "crates/model/src/rule.rs",
     "crates/model/src/rule/policy.rs",
     "crates/model/src/rule/routing.rs",
@@ -63,6 +63,7 @@ const CODES: [&str; 13] = [
     "crates/controller/src/core/problem.rs",
     "crates/controller/src/rest/failure.rs",
     "crates/controller/src/rest/input.rs",
+    "crates/controller/src/rest/invitations.rs",
     "crates/controller/src/rest/stacks.rs",
     "crates/controller/src/rest/submission.rs",
     "crates/controller/src/trace/facts.rs",

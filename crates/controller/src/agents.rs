@@ -1,21 +1,29 @@
-//! Serves the agents' streams.
+//! Serves the agents' streams. Each is bound to the host that its certificate names.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use coax_api::agent::agent_message::Body as FromAgent;
 use coax_api::agent::control_stream_server::{ControlStream, ControlStreamServer};
-use coax_api::agent::{AgentMessage, ControllerMessage};
+use coax_api::agent::controller_message::Body as ToAgent;
+use coax_api::agent::{AgentMessage, ControllerMessage, Refused};
+use coax_api::membership::identity_server::IdentityServer;
+use coax_identity::HostIdentity;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::MissedTickBehavior;
 use tokio_stream::Stream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::core::message::SessionId;
+use crate::identity::{Identities, Membership, joined};
+use crate::metrics::{Metrics, OutcomeLabels};
 use crate::tasks::{Event, Handle, MESSAGES};
 
 /// A slice of a network with 50,000 ports is some 5 MiB.
@@ -24,24 +32,44 @@ const LARGEST_MESSAGE: usize = 256 << 20;
 /// machines before the core does.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
-/// Serves until `stop` says so.
+/// How often it is checked that an attached host still is one of this deployment.
+const RECHECK: Duration = Duration::from_secs(30);
+/// A certificate request is some 300 bytes.
+const LARGEST_REQUEST: usize = 64 << 10;
+
+/// Serves agents until `stop` says so.
 pub async fn serve(
     listener: TcpListener,
+    tls: rustls::ServerConfig,
+    identities: Arc<Identities>,
     handle: Handle,
+    metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
+    let membership = Membership::new(identities.clone(), metrics.clone());
+    let membership = IdentityServer::new(membership).max_decoding_message_size(LARGEST_REQUEST);
+    let counters = metrics.clone();
+    let incoming = coax_api::stream::accept(listener, tls, move |address, error| {
+        debug!(%address, %error, "a handshake failed");
+        let outcome = "handshake";
+        counters
+            .agents_refused
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc();
+    });
     let service = ControlStreamServer::new(Service {
         handle,
+        identities,
+        metrics,
         last_session: Arc::default(),
     })
     .max_decoding_message_size(LARGEST_MESSAGE)
     .max_encoding_message_size(LARGEST_MESSAGE);
-    // An accepted socket waits for nothing: small messages go out at once.
-    let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_service(service)
+        .add_service(membership)
         .serve_with_incoming_shutdown(incoming, async move {
             // An error means that nobody can say stop any more.
             let _ = stop.wait_for(|stop| *stop).await;
@@ -51,6 +79,8 @@ pub async fn serve(
 
 struct Service {
     handle: Handle,
+    identities: Arc<Identities>,
+    metrics: Arc<Metrics>,
     last_session: Arc<AtomicU64>,
 }
 
@@ -62,36 +92,135 @@ impl ControlStream for Service {
         &self,
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Messages>, Status> {
+        let identity = joined(&request, &self.identities, &self.metrics).await?;
         let session = SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1);
-        let peer = request.remote_addr();
-        info!(session = session.0, ?peer, "an agent attaches");
+        info!(session = session.0, host = %identity.host, "an agent attaches");
         let (messages, inbox) = mpsc::channel(MESSAGES);
+        let reader = Reader {
+            session,
+            identity,
+            identities: self.identities.clone(),
+            metrics: self.metrics.clone(),
+            handle: self.handle.clone(),
+            refusals: messages.downgrade(),
+        };
         let stopping = || Status::unavailable("the controller is stopping");
         if !self.handle.tell(Event::Opened { session, messages }).await {
             return Err(stopping());
         }
-        tokio::spawn(read(session, request.into_inner(), self.handle.clone()));
+        tokio::spawn(reader.run(request.into_inner()));
         Ok(Response::new(Messages(inbox)))
     }
 }
 
-async fn read(session: SessionId, mut stream: Streaming<AgentMessage>, handle: Handle) {
-    loop {
-        match stream.message().await {
-            Ok(Some(message)) => {
-                if !handle.tell(Event::Said { session, message }).await {
-                    return;
-                }
+/// Reads what one agent says.
+struct Reader {
+    session: SessionId,
+    /// Whose stream it is: the host of the certificate, whatever the agent says.
+    identity: HostIdentity,
+    identities: Arc<Identities>,
+    metrics: Arc<Metrics>,
+    handle: Handle,
+    /// Weak, so that the core can end the stream by dropping its own end.
+    refusals: mpsc::WeakSender<ControllerMessage>,
+}
+
+impl Reader {
+    async fn run(self, stream: Streaming<AgentMessage>) {
+        let session = self.session;
+        if let Some(reason) = self.read(stream).await {
+            warn!(session = session.0, host = %self.identity.host, reason, "an agent is sent away");
+            let refused = Refused {
+                port: String::new(),
+                reason,
+            };
+            // Numbers do not matter in the last message; an agent that does not read is gone anyway.
+            if let Some(messages) = self.refusals.upgrade() {
+                let _ = messages.try_send(ControllerMessage {
+                    sequence: 1,
+                    body: Some(ToAgent::Refused(refused)),
+                });
             }
-            Ok(None) => break,
-            Err(status) => {
-                debug!(session = session.0, %status, "an agent's stream broke");
-                break;
+        }
+        info!(session = session.0, "an agent's stream ended");
+        self.handle.tell(Event::Closed { session }).await;
+    }
+
+    /// Hands messages on until the stream ends; says why, if it is ended from here.
+    async fn read(&self, mut stream: Streaming<AgentMessage>) -> Option<String> {
+        let session = self.session;
+        let mut recheck = tokio::time::interval(RECHECK.min(self.time_left()));
+        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        recheck.tick().await;
+        loop {
+            let message = tokio::select! {
+                message = stream.message() => message,
+                _ = recheck.tick() => match self.still_admitted().await {
+                    Ok(()) => continue,
+                    Err(reason) => return Some(reason),
+                },
+            };
+            match message {
+                Ok(Some(message)) => {
+                    if let Err(reason) = self.check(&message) {
+                        return Some(reason);
+                    }
+                    if !self.handle.tell(Event::Said { session, message }).await {
+                        return None;
+                    }
+                }
+                Ok(None) => return None,
+                Err(status) => {
+                    debug!(session = session.0, %status, "an agent's stream broke");
+                    return None;
+                }
             }
         }
     }
-    info!(session = session.0, "an agent's stream ended");
-    handle.tell(Event::Closed { session }).await;
+
+    /// Until the certificate runs out.
+    fn time_left(&self) -> Duration {
+        let left = self
+            .identity
+            .validity
+            .not_after
+            .duration_since(SystemTime::now());
+        // An interval of no time at all is none.
+        left.unwrap_or_default().max(Duration::from_millis(100))
+    }
+
+    /// Who is removed on any controller, or whose certificate runs out, is sent away. A store that
+    /// cannot be asked sends nobody away.
+    async fn still_admitted(&self) -> Result<(), String> {
+        let (identities, identity) = (self.identities.clone(), self.identity.clone());
+        let asked = spawn_blocking(move || identities.admit(&identity, SystemTime::now()));
+        match asked.await {
+            Ok(Ok(Err(reason))) => {
+                self.refuse(reason.outcome());
+                Err(reason.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An agent says who it is in its first message: that must be what its certificate says.
+    fn check(&self, message: &AgentMessage) -> Result<(), String> {
+        match &message.body {
+            Some(FromAgent::Hello(hello)) if hello.host != self.identity.host.as_str() => {
+                self.refuse("other-host");
+                Err(format!(
+                    "this stream is that of {}, which cannot speak for {}",
+                    self.identity.host, hello.host
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse(&self, outcome: &'static str) {
+        let labels = OutcomeLabels { outcome };
+        self.metrics.agents_refused.get_or_create(&labels).inc();
+    }
 }
 
 /// What the core sends to one agent, as the stream of the answer.

@@ -73,7 +73,7 @@ use self::writes::Pending;
 use crate::history::{History, Limits};
 use crate::records::{Loaded, ObjectRevisions};
 
-pub use self::problem::{no_such, not_in_history};
+pub use self::problem::{host_attached, no_such, not_in_history};
 pub use self::view::Listing;
 
 /// How long a host that is not attached still counts as one that will be back at once.

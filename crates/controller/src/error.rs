@@ -2,24 +2,22 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use coax_api::Endpoint;
 use coax_store::StoreError;
 
+use crate::identity::DeploymentError;
 use crate::records::RecordError;
 
 /// Why a controller does not start, or stops.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder for its state cannot be made.
-    #[error("cannot create the state folder {path}: {source}")]
-    StateFolder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    /// There is no deployment, or its keys cannot be used.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    /// Certificates cannot be made.
+    #[error(transparent)]
+    Identity(#[from] coax_identity::Error),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),

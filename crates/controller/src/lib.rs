@@ -1,14 +1,17 @@
 //! The controller: keeps intent, tells agents what they need, answers users.
 //!
 //! [`core`] decides everything and does nothing; this shell does it: [`tasks`] runs the core and
-//! draws who talks to whom, `agents` serves the agents' streams, `rest` the users, [`records`] lays
-//! intent into the store, [`history`] what was asked for, `metrics` counts; [`trace`] follows packets from agent to agent,
+//! draws who talks to whom, `agents` serves the agents' streams, [`identity`] says whose they are, `rest` the
+//! users, [`records`] lays intent into the store, [`history`] what was asked for, `metrics` counts;
+//! [`trace`] follows packets from agent to agent,
 //! `pcapng` writes captures down.
 
 mod agents;
 pub mod core;
 mod error;
 pub mod history;
+pub mod identity;
+mod lifetime;
 mod metrics;
 mod pcapng;
 pub mod records;
@@ -18,5 +21,7 @@ pub mod tasks;
 pub mod trace;
 
 pub use error::Error;
+pub use identity::{Deployment, DeploymentError};
+pub use lifetime::{Lifetime, LifetimeError};
 pub use rest::openapi::document as openapi;
 pub use run::{Addresses, EtcdAddresses, Options, run, run_until};

@@ -27,6 +27,13 @@ pub struct RequestLabels {
     pub code: u16,
 }
 
+/// How something ended that may be refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabels {
+    /// In one word.
+    pub outcome: &'static str,
+}
+
 type MakeHistogram = fn() -> Histogram;
 
 /// What the controller counts while it runs.
@@ -36,6 +43,10 @@ pub struct Metrics {
     pub commit: Histogram,
     /// How long requests took, in seconds.
     pub requests: Family<RequestLabels, Histogram, MakeHistogram>,
+    /// Machines that wanted to become hosts.
+    pub joins: Family<OutcomeLabels, Counter>,
+    /// Connections and calls of agents that were refused.
+    pub agents_refused: Family<OutcomeLabels, Counter>,
 }
 
 fn durations() -> Histogram {
@@ -59,12 +70,26 @@ impl Metrics {
             "How long it took to answer a request",
             requests.clone(),
         );
+        let joins = Family::default();
+        registry.register(
+            "joins",
+            "Machines that wanted to become hosts",
+            joins.clone(),
+        );
+        let agents_refused = Family::default();
+        registry.register(
+            "agents_refused",
+            "Connections and calls of agents that were refused",
+            agents_refused.clone(),
+        );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The controller's version", build);
         Self {
             registry,
             commit,
             requests,
+            joins,
+            agents_refused,
         }
     }
 

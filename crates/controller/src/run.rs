@@ -5,26 +5,33 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use coax_api::Endpoint;
+use coax_identity::authority::HOST_LIFETIME;
+use coax_identity::tls::{self, PresentCertificate};
 use coax_model::DEFAULT_UNDERLAY_MTU;
 use coax_store::{Embedded, Etcd, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::core::Core;
 use crate::core::submission::Clock;
 use crate::history::Limits;
+use crate::identity::{Deployment, Identities, STORE};
+use crate::lifetime::Lifetime;
 use crate::metrics::Metrics;
+use crate::rest::App;
 use crate::rest::listen::Listener;
 use crate::tasks::Event;
 use crate::{Error, agents, records, rest, tasks};
 
 /// History that the store keeps for watchers.
 const KEPT_REVISIONS: u64 = 10_000;
+/// How often the controller's certificate, which counts for 30 days, is replaced.
+const RENEW_EVERY: Duration = Duration::from_secs(86_400);
 
 /// What a controller is told on its command line.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,9 +49,16 @@ pub struct Options {
         default_value = "unix:/run/coax/controller.sock"
     )]
     pub api: Endpoint,
-    /// Where agents reach the controller
+    /// Where to listen for agents
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:7450")]
     pub agents: SocketAddr,
+    /// Where hosts reach this controller; join tokens carry it. Give every one of them [default: what `--agents` says, if that is
+    /// one address]
+    #[arg(long = "address", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub addresses: Vec<String>,
+    /// How long certificates of hosts count; agents renew them after two thirds of it
+    #[arg(long, value_name = "TIME", default_value_t = Lifetime::from(HOST_LIFETIME))]
+    pub certificates: Lifetime,
     /// The largest IP packet that every path between hosts carries
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_UNDERLAY_MTU)]
     pub underlay_mtu: u32,
@@ -54,6 +68,9 @@ pub struct Options {
     /// How many bytes their differences may take
     #[arg(long, value_name = "MIB", default_value_t = Limits::default().bytes >> 20)]
     pub history_size: usize,
+    /// File with any of these flags [default: /etc/coax/controller.yaml, if nothing else is said]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// The members of an etcd cluster, `HOST:PORT` each.
@@ -77,17 +94,20 @@ fn etcd_addresses(text: &str) -> Result<EtcdAddresses, String> {
 }
 
 impl Options {
+    /// What join tokens carry, if `agents` is what is listened on.
+    fn addresses_for_hosts(&self, agents: SocketAddr) -> Vec<String> {
+        match self.addresses.as_slice() {
+            [] if agents.ip().is_unspecified() => Vec::new(),
+            [] => vec![agents.to_string()],
+            given => given.to_vec(),
+        }
+    }
+
     fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
         if let Some(EtcdAddresses(addresses)) = &self.store {
             return Ok(Arc::new(Etcd::open(addresses)?));
         }
-        let state_folder = |source| Error::StateFolder {
-            path: self.state.clone(),
-            source,
-        };
-        fs::create_dir_all(&self.state).map_err(state_folder)?;
-        let file = self.state.join("store.redb");
-        Ok(Arc::new(Embedded::open(&file)?))
+        Ok(Arc::new(Embedded::open(&self.state.join(STORE))?))
     }
 
     fn history(&self) -> Limits {
@@ -133,30 +153,40 @@ pub async fn run_until(
     stop: impl Future<Output = ()> + Send,
     ready: impl FnOnce(&Addresses),
 ) -> Result<(), Error> {
+    let authority = Deployment::open(&options.state)?.into_authority();
     let store = options.open_store()?;
     let core = start_core(&*store, options.underlay_mtu, options.history())?;
-
-    let api = Listener::bind(&options.api).await?;
-    let in_use = |source| Error::Agents {
-        address: options.agents,
-        source,
-    };
-    let agents = TcpListener::bind(options.agents).await.map_err(in_use)?;
-    let addresses = Addresses {
-        api: api.endpoint().clone(),
-        agents: agents.local_addr().map_err(in_use)?,
-    };
-
     let metrics = Arc::new(Metrics::new());
+    let lifetime = options.certificates.get();
+    let identities = Arc::new(Identities::new(store.clone(), authority, lifetime));
+    let sockets = Sockets::bind(&options, &identities).await?;
+
     let (handle, mut core_ended) =
         tasks::spawn(core, store, metrics.clone()).map_err(|source| Error::System {
             what: "start a thread",
             source,
         })?;
     let (stopping, stopped) = watch::channel(false);
-    let mut rest = tokio::spawn(rest::serve(api, handle.clone(), metrics, stopped.clone()));
-    let mut streams = tokio::spawn(agents::serve(agents, handle.clone(), stopped));
-    ready(&addresses);
+    let app = App {
+        handle: handle.clone(),
+        metrics: metrics.clone(),
+        identities: identities.clone(),
+        for_hosts: sockets.for_hosts.into(),
+    };
+    let renewal = keep_certificate(identities.clone(), sockets.present, sockets.names);
+    let renewal = tokio::spawn(renewal);
+    let mut rest = tokio::spawn(rest::serve(sockets.api, app, stopped.clone()));
+    let (own, told) = (identities.clone(), handle.clone());
+    let serve = agents::serve(
+        sockets.agents,
+        sockets.agents_tls,
+        own,
+        told,
+        metrics,
+        stopped,
+    );
+    let mut streams = tokio::spawn(serve);
+    ready(&sockets.addresses);
 
     let result = tokio::select! {
         () = stop => Ok(()),
@@ -173,14 +203,85 @@ pub async fn run_until(
     if result.is_ok() {
         let _ = core_ended.await;
     }
+    // Requests and streams that still end hold on to identities, and these to the store.
+    identities.close();
     let _ = stopping.send(true);
     rest.abort();
     streams.abort();
-    if let Endpoint::Unix(path) = &addresses.api {
+    renewal.abort();
+    if let Endpoint::Unix(path) = &sockets.addresses.api {
         // It may be gone with its folder.
         let _ = fs::remove_file(path);
     }
     result
+}
+
+/// What is listened on, and what is shown there.
+struct Sockets {
+    api: Listener,
+    agents: TcpListener,
+    agents_tls: rustls::ServerConfig,
+    addresses: Addresses,
+    /// What join tokens carry.
+    for_hosts: Vec<String>,
+    /// What the controller's certificate is for, beside its fixed name.
+    names: Vec<String>,
+    present: Arc<PresentCertificate>,
+}
+
+impl Sockets {
+    async fn bind(options: &Options, identities: &Identities) -> Result<Self, Error> {
+        let api = Listener::bind(&options.api).await?;
+        let in_use = |source| Error::Agents {
+            address: options.agents,
+            source,
+        };
+        let agents = TcpListener::bind(options.agents).await.map_err(in_use)?;
+        let addresses = Addresses {
+            api: api.endpoint().clone(),
+            agents: agents.local_addr().map_err(in_use)?,
+        };
+        let authority = identities.authority();
+        let for_hosts = options.addresses_for_hosts(addresses.agents);
+        let names = names(&for_hosts);
+        let present = PresentCertificate::new(authority.server(&names, SystemTime::now())?)?;
+        Ok(Self {
+            api,
+            agents,
+            agents_tls: tls::agents_server(authority.certificate(), present.clone())?,
+            addresses,
+            for_hosts,
+            names,
+            present,
+        })
+    }
+}
+
+/// The names and addresses in `ADDRESS:PORT`, for the controller's certificate.
+fn names(addresses: &[String]) -> Vec<String> {
+    let names = addresses.iter().filter_map(|address| {
+        let (host, _) = address.rsplit_once(':')?;
+        Some(host.trim_matches(['[', ']']).to_owned())
+    });
+    names.collect()
+}
+
+/// Shows a new certificate long before the present one runs out, for ever.
+async fn keep_certificate(
+    identities: Arc<Identities>,
+    present: Arc<PresentCertificate>,
+    names: Vec<String>,
+) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let renewed = identities
+            .authority()
+            .server(&names, SystemTime::now())
+            .and_then(|certificate| present.replace(certificate));
+        if let Err(error) = renewed {
+            warn!(%error, "the controller's certificate is not renewed");
+        }
+    }
 }
 
 fn start_core(store: &dyn Store, underlay_mtu: u32, limits: Limits) -> Result<Core, Error> {

@@ -457,9 +457,11 @@ fn a_host_that_never_comes_back_is_removed_and_not_waited_for() {
     world.plug(HV1, "shop/web-2");
     world.plug(HV3, "shop/db-1");
     world.settle();
-    let attached = world.write(Write::RemoveHost {
-        host: "hv1".parse().unwrap(),
-    });
+    let remove = |host: &str| Write::RemoveHost {
+        host: host.parse().unwrap(),
+        force: false,
+    };
+    let attached = world.write(remove("hv1"));
     assert_eq!(attached.unwrap_err().code, "host-attached");
     world.move_port("shop/web-2", "hv2").unwrap();
     world.settle();
@@ -474,8 +476,7 @@ fn a_host_that_never_comes_back_is_removed_and_not_waited_for() {
     );
     world.detach(HV3);
     for host in ["hv1", "hv3"] {
-        let host = host.parse().unwrap();
-        let Ok(Answer::Host(host)) = world.write(Write::RemoveHost { host }) else {
+        let Ok(Answer::Host(host)) = world.write(remove(host)) else {
             panic!("a host that is away is removed");
         };
         assert!(!host.connected);
@@ -484,9 +485,7 @@ fn a_host_that_never_comes_back_is_removed_and_not_waited_for() {
     assert_eq!(place(&world, "shop/web-2"), at("hv2"));
     assert_eq!(port(&world, "shop/db-1").state, PortState::Unbound);
     assert_eq!(world.core.status().hosts.total, 1);
-    let unknown = world.write(Write::RemoveHost {
-        host: "hv1".parse().unwrap(),
-    });
+    let unknown = world.write(remove("hv1"));
     assert_eq!(unknown.unwrap_err().code, "no-such-host");
     // It was only a cut cable: everything is as before.
     world.attach(HV3);

@@ -154,9 +154,10 @@ fn act(world: &mut World) {
             world.agents[agent].policies.clear();
         }
         15 if world.dice.one_in(3) => {
-            // Refused while its agent is attached; if not, it presents itself again some day.
+            // Refused while its agent is attached, unless by force; it presents itself again some day.
             let host = world.agents[agent].name.parse().unwrap();
-            let _ = world.write(Write::RemoveHost { host });
+            let force = world.dice.one_in(2);
+            let _ = world.write(Write::RemoveHost { host, force });
         }
         15 if world.dice.one_in(2) => {
             go_back(world);

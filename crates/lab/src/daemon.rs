@@ -2,11 +2,15 @@
 //! hypervisor's, one supervisor outside. All are this very binary.
 
 use std::fmt;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
+use coax_controller::{Deployment, DeploymentError};
 use coax_fabric::{NodeName, Tier};
+use coax_model::HostName;
 use coax_netlink::Namespace;
 use serde::{Deserialize, Serialize};
 
@@ -110,7 +114,7 @@ fn agent(record: &Record, host: &NodeName, command: &mut Command) -> Result<(), 
         })?;
     let vtep = plan.addressing.loopback(id);
     command.args(["agent", "--host", host.as_str()]);
-    let controller = format!("http://{}:{AGENT_PORT}", build::manager_address());
+    let controller = format!("{}:{AGENT_PORT}", build::manager_address());
     command.args(["--controller", &controller]);
     for link in plan.topology.links_of(id) {
         if let Some(device) = plan.topology.link(*link).device(id) {
@@ -124,6 +128,26 @@ fn agent(record: &Record, host: &NodeName, command: &mut Command) -> Result<(), 
         .arg("--state")
         .arg(lab.state(&format!("agent-{host}")));
     command.arg("--pins").arg(lab.pins(host));
+    Ok(())
+}
+
+/// Makes the lab's deployment: an authority, and a certificate for each hypervisor in the state folder
+/// of its agent.
+pub fn enrol(record: &Record) -> Result<(), Error> {
+    let now = SystemTime::now();
+    let deployment = Deployment::create(&record.name.state("controller"), now)?;
+    let hosts: Vec<HostName> = record
+        .file
+        .hosts
+        .keys()
+        .filter_map(|host| host.as_str().parse().ok())
+        .collect();
+    for credentials in deployment.enrol(&hosts, now)? {
+        let host = &credentials.identity().host;
+        let folder = record.name.state(&format!("agent-{host}"));
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        credentials.save(&folder).map_err(DeploymentError::from)?;
+    }
     Ok(())
 }
 

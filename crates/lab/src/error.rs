@@ -93,6 +93,9 @@ pub enum Error {
     /// The controller refused something or is not there.
     #[error(transparent)]
     Api(#[from] ClientError),
+    /// The lab's deployment could not be made.
+    #[error(transparent)]
+    Deployment(#[from] coax_controller::DeploymentError),
     /// A file or process operation failed.
     #[error("{action} {}: {source}", path.display())]
     Io {
@@ -163,6 +166,7 @@ impl Error {
             Self::TimedOut { .. } => "timed-out",
             Self::Netlink(_) => "kernel-refused",
             Self::Api(_) => "controller",
+            Self::Deployment(_) => "deployment",
             Self::Io { .. } => "system",
             Self::Damaged { .. } => "lab-damaged",
             Self::Output(_) => "output-failed",

@@ -78,6 +78,7 @@ async fn start_processes(
     for folder in ["state", "logs"].map(|folder| name.folder().join(folder)) {
         fs::create_dir_all(&folder).map_err(Error::io("create", folder))?;
     }
+    daemon::enrol(&record)?;
     daemon::start(&record, &Daemon::Controller, binary)?;
     let client = crate::client(name);
     until(options, "the controller's start", async || {

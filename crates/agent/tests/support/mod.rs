@@ -3,7 +3,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
 
 use coax_agent::{Args, Error, RunArgs, Underlay};
 use coax_api::agent::agent_message::Body as Said;
@@ -11,12 +12,15 @@ use coax_api::agent::control_stream_server::{ControlStream, ControlStreamServer}
 use coax_api::agent::controller_message::Body as Answer;
 use coax_api::agent::{AgentMessage, ControllerMessage, Current, Snapshot, Welcome};
 use coax_compile::{HostVtep, Member, NetworkParams, NetworkSlice};
+use coax_identity::authority::HOST_LIFETIME;
+use coax_identity::tls::{self, PresentCertificate};
+use coax_identity::{Authority, Credentials, Enrolment};
 use coax_netlink::{Namespace, Netlink, ScopedNamespace, VethEnd};
 use coax_vswitch::{Capacity, DataPlane, KernelDataPlane, KernelOptions, Rows};
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Nothing here takes longer unless it is broken.
@@ -64,6 +68,7 @@ pub struct Place {
 
 impl Place {
     pub async fn prepare(&self) -> Netlink {
+        self.join();
         let netlink = Netlink::open().unwrap();
         netlink.set_up(1).await.unwrap();
         let uplink = VethEnd::new("uplink").with_mtu(1600);
@@ -100,7 +105,7 @@ impl Place {
             command: None,
             run: Some(RunArgs {
                 host: "hv1".into(),
-                controller: controller.into(),
+                controllers: vec![controller.into()],
                 uplinks: vec![uplink.into()],
                 vtep_ipv4: None,
                 vtep_ipv6: None,
@@ -112,8 +117,21 @@ impl Place {
                     ..Capacity::default()
                 },
                 take_over_layout: false,
+                config: None,
             }),
         }
+    }
+
+    /// Has joined the deployment of the tests' controllers, as hv1.
+    pub fn join(&self) {
+        let state = self.state.path().join("not/yet/there");
+        std::fs::create_dir_all(&state).unwrap();
+        let (host, enrolment) = ("hv1".parse().unwrap(), Enrolment::random().unwrap());
+        let now = SystemTime::now();
+        Credentials::issue(authority(), &host, enrolment, now, HOST_LIFETIME)
+            .unwrap()
+            .save(&state)
+            .unwrap();
     }
 
     pub fn start(&self, controller: &Controller) -> JoinHandle<Result<(), Error>> {
@@ -140,6 +158,12 @@ impl Place {
         };
         KernelDataPlane::open(&options).unwrap()
     }
+}
+
+/// The authority of the tests' controllers.
+fn authority() -> &'static Authority {
+    static AUTHORITY: OnceLock<Authority> = OnceLock::new();
+    AUTHORITY.get_or_init(|| Authority::create(SystemTime::now()).unwrap())
 }
 
 /// Says what the test wants, hears everything.
@@ -185,8 +209,20 @@ impl ControlStream for Service {
 impl Controller {
     pub async fn start(address: Option<SocketAddr>) -> Self {
         let address = address.unwrap_or_else(|| "127.0.0.1:0".parse().unwrap());
-        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let listener = loop {
+            match tokio::net::TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                // The one before it on this address has not gone yet.
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let url = listener.local_addr().unwrap().to_string();
+        let certificate = authority().server(&[], SystemTime::now()).unwrap();
+        let certificate = PresentCertificate::new(certificate).unwrap();
+        let tls = tls::agents_server(authority().certificate(), certificate).unwrap();
         let (heard_sender, heard) = mpsc::channel(64);
         let (stream_sender, mut streams) = mpsc::channel::<mpsc::Sender<_>>(4);
         let (say, mut answers) = mpsc::channel(64);
@@ -197,7 +233,9 @@ impl Controller {
         let server = tokio::spawn(async move {
             let serve = tonic::transport::Server::builder()
                 .add_service(ControlStreamServer::new(service))
-                .serve_with_incoming(TcpListenerStream::new(listener));
+                .serve_with_incoming(coax_api::stream::accept(listener, tls, |_, error| {
+                    eprintln!("a handshake failed: {error}");
+                }));
             let talk = async move {
                 let mut present: Option<(mpsc::Sender<_>, u64)> = None;
                 loop {

@@ -18,6 +18,8 @@ pub mod firewall;
 pub mod group;
 pub mod history;
 pub mod host;
+pub mod init;
+pub mod join;
 pub mod lab;
 pub mod network;
 pub mod noun;
@@ -25,6 +27,7 @@ pub mod port;
 pub mod project;
 pub mod rollback;
 pub mod router;
+pub mod start;
 pub mod status;
 pub mod subnet;
 pub mod trace;
@@ -45,6 +48,8 @@ pub type Outcome = Result<Exit, CliError>;
 /// Runs one command.
 pub fn run(command: Command, output: &Output) -> Outcome {
     match command {
+        Command::Init(args) => serve(init::run(&args, output)),
+        Command::Join(args) => serve(join::run(&args, output)),
         Command::Apply(args) => wait_for(apply::run(&args, output)),
         Command::Diff(args) => wait_for(diff::run(&args, output)),
         Command::Validate(args) => validate::run(&args, output),

@@ -19,6 +19,11 @@ impl CliError {
             Self::Lab(error) => error.code(),
             Self::Controller(error) => controller_code(error),
             Self::Agent(error) => agent_code(error),
+            Self::BadConfig { .. } => "bad-config",
+            Self::NoAnswer { .. } => "no-answer",
+            Self::BadAnswer { .. } => "bad-answer",
+            Self::Token(_) => "bad-token",
+            Self::Netlink(_) => "kernel-refused",
             Self::Bench(_) => "bench-failed",
             Self::NoSuchObject { kind, .. } => match *kind {
                 "port" => "no-such-port",
@@ -54,7 +59,8 @@ impl CliError {
 fn controller_code(error: &coax_controller::Error) -> &'static str {
     use coax_controller::Error;
     match error {
-        Error::StateFolder { .. } => "state-folder",
+        Error::Deployment(error) => deployment_code(error),
+        Error::Identity(_) => "identity",
         Error::Store(_) => "store-failed",
         Error::Records(_) => "store-damaged",
         Error::Api { .. } | Error::ApiInUse { .. } => "api-address",
@@ -64,12 +70,28 @@ fn controller_code(error: &coax_controller::Error) -> &'static str {
     }
 }
 
+fn deployment_code(error: &coax_controller::DeploymentError) -> &'static str {
+    use coax_controller::DeploymentError;
+    match error {
+        DeploymentError::Missing { .. } => "no-deployment",
+        DeploymentError::Exists { .. } => "deployment-exists",
+        DeploymentError::Folder { .. } => "state-folder",
+        DeploymentError::Identity(_) => "identity",
+        DeploymentError::Store(_) => "store-failed",
+    }
+}
+
 fn agent_code(error: &coax_agent::Error) -> &'static str {
     use coax_agent::Error;
     match error {
         Error::NoUplink { .. } => "no-uplink",
         Error::NoVtep => "host-without-address",
-        Error::ControllerUrl { .. } => "controller-address",
+        Error::ControllerAddress { .. } => "controller-address",
+        Error::NotJoined { .. } => "not-joined",
+        Error::OtherHost { .. } => "other-host",
+        Error::Join(coax_agent::JoinError::Unreachable(_)) => "controller-unreachable",
+        Error::Join(_) => "join-refused",
+        Error::Identity(_) => "identity",
         Error::State { .. } => "state-folder",
         Error::Netlink(_) | Error::System { .. } => "kernel-refused",
         Error::DataPlane(_) => "data-plane",

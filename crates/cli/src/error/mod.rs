@@ -53,6 +53,38 @@ pub enum CliError {
     /// Two hypervisors could not be built or measured.
     #[error(transparent)]
     Bench(#[from] coax_bench::Error),
+    /// A configuration file has mistakes.
+    #[error("{} cannot be used: {reason}", path.display())]
+    BadConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A question has no answer: nothing was found, nothing was said.
+    #[error("not known: {question}")]
+    NoAnswer {
+        /// What is missing.
+        question: &'static str,
+        /// The flag that says it.
+        flag: &'static str,
+    },
+    /// An answer is none.
+    #[error("`{answer}` does not do as {question}: {reason}")]
+    BadAnswer {
+        /// What was asked.
+        question: &'static str,
+        /// What was said.
+        answer: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A join token is none.
+    #[error(transparent)]
+    Token(#[from] coax_identity::TokenError),
+    /// The kernel does not tell what this machine has.
+    #[error(transparent)]
+    Netlink(#[from] coax_netlink::Error),
     /// No object has that name.
     #[error("there is no {kind} `{name}`{}", in_project(project))]
     NoSuchObject {

@@ -52,6 +52,16 @@ impl CliError {
             Self::Controller(coax_controller::Error::Agents { .. }) => {
                 "`--agents` names the address; is another controller running?".into()
             }
+            Self::NoAnswer { flag, .. } => format!("say it with `{flag}`"),
+            Self::Token(_) => "copy the whole line that `coax host invite` printed".into(),
+            Self::Controller(coax_controller::Error::Deployment(
+                coax_controller::DeploymentError::Missing { .. },
+            )) => "`coax init` makes one".into(),
+            Self::Agent(
+                coax_agent::Error::NotJoined { .. } | coax_agent::Error::Join(_),
+            ) => "`coax host invite NAME` on the controller prints a token, `coax join TOKEN` here \
+                 uses it"
+                .into(),
             Self::SeveralProjects { names } => {
                 format!("`coax export {}`", names.first().map_or("PROJECT", String::as_str))
             }

@@ -203,8 +203,8 @@ pub(super) const CODES: &[Entry] = &[
     code_with("no-such-host", "No host has that name.", "coax host list"),
     code_with(
         "host-attached",
-        "The host is to be forgotten, but its agent is attached and would present it again.",
-        "coax host show NAME",
+        "The host is to be removed, but its agent is attached: its VMs may be in use.",
+        "coax host remove NAME --force",
     ),
     code(
         "ambiguous-name",
@@ -317,7 +317,7 @@ pub(super) const CODES: &[Entry] = &[
     ),
     code(
         "controller-address",
-        "The address of the controller is written like http://10.0.0.1:7481.",
+        "The address of the controller is written like 10.0.0.1:7450.",
     ),
     code(
         "state-folder",

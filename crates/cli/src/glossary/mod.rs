@@ -7,6 +7,7 @@
 mod causes;
 mod codes;
 mod history_codes;
+mod identity_codes;
 mod words;
 mod zone_codes;
 
@@ -74,6 +75,7 @@ pub fn entries() -> impl Iterator<Item = Entry> {
         .chain(codes::CODES.iter().copied())
         .chain(history_codes::CODES.iter().copied())
         .chain(zone_codes::CODES.iter().copied())
+        .chain(identity_codes::CODES.iter().copied())
 }
 
 /// The entry of that name; case and the difference between blank, `_` and `-` do not count, and the

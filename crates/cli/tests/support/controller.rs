@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::time::SystemTime;
 
 use crate::support::{Run, coax, run};
 
@@ -30,6 +31,8 @@ pub struct Controller {
 impl Controller {
     pub fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state");
+        coax_controller::Deployment::create(&state, SystemTime::now()).unwrap();
         let process = start_in(directory.path());
         Self { process, directory }
     }

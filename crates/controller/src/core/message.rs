@@ -111,6 +111,8 @@ pub enum Write {
     RemoveHost {
         /// The host.
         host: HostName,
+        /// Also while its agent is attached: its stream ends.
+        force: bool,
     },
     /// Make a project what it was right after a revision.
     Rollback {

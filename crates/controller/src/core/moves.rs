@@ -63,7 +63,7 @@ impl Core {
     pub(super) fn start_remove_host(
         &mut self,
         id: RequestId,
-        host: &HostName,
+        (host, force): (&HostName, bool),
         submission: Submission,
         now: Instant,
         out: &mut Vec<Command>,
@@ -72,9 +72,12 @@ impl Core {
             let answer = Err(Box::new(problem::no_such("host", host.as_str())));
             return out.push(Command::Reply { id, answer });
         };
-        if view.connected {
+        if view.connected && !force {
             let answer = Err(Box::new(problem::host_attached(host)));
             return out.push(Command::Reply { id, answer });
+        }
+        if view.connected {
+            self.turn_away(host, format!("{host} was removed"), now, out);
         }
         let ports: BTreeSet<&PortName> = self.reach().ports(host).collect();
         let mut changes: Vec<Change> = ports

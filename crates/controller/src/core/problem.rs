@@ -62,10 +62,10 @@ pub fn host_attached(host: &HostName) -> Problem {
         409,
         "host-attached",
         "The host is attached",
+        format!("the agent of {host} is attached to the controller: its VMs may be in use"),
         format!(
-            "the agent of {host} is attached to the controller and would present the host again"
+            "`coax host remove {host} --force` removes it all the same: its certificate is revoked, its ports are nowhere"
         ),
-        format!("stop the agent on {host} first, or let it be"),
     )
 }
 

@@ -71,7 +71,7 @@ impl Core {
                 let exists = self.intent.ports.contains_key(port);
                 exists.then(|| self.revisions.of("port", port))
             }
-            Write::RemoveHost { host } => {
+            Write::RemoveHost { host, .. } => {
                 let exists = self.intent.hosts.contains_key(host);
                 exists.then(|| self.revisions.of("host", host))
             }

@@ -98,8 +98,8 @@ impl Core {
                 self.start_destroy(id, dry_run, note, now, out);
             }
             Write::Move { port, host } => self.start_move(id, port, host, submission, now, out),
-            Write::RemoveHost { host } => {
-                self.start_remove_host(id, &host, submission, now, out);
+            Write::RemoveHost { host, force } => {
+                self.start_remove_host(id, (&host, force), submission, now, out);
             }
             Write::Rollback {
                 revision, project, ..

@@ -12,6 +12,8 @@
 //! | `traces` | why can't A reach B |
 //! | `captures` | what passes by a port |
 //! | `connections` | what the firewalls of hosts follow |
+//! | `invitations` | tokens by which machines become hosts |
+//! | `removal` | removing hosts |
 //! | `service` | health, metrics, the specification |
 //! | [`openapi`] | the router and the specification, made from each other |
 //! | `failure` | errors as problem details, `input` what requests carry |
@@ -27,7 +29,9 @@ mod captures;
 mod connections;
 mod failure;
 mod input;
+mod invitations;
 mod objects;
+mod removal;
 mod reports;
 mod revisions;
 mod service;
@@ -45,24 +49,29 @@ use tokio::sync::watch;
 
 use self::listen::Listener;
 use self::submission::Peer;
+use crate::identity::Identities;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::tasks::Handle;
 
 /// What handlers need.
 #[derive(Clone)]
 pub struct App {
-    handle: Handle,
-    metrics: Arc<Metrics>,
+    /// The core.
+    pub handle: Handle,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Who may speak for which host.
+    pub identities: Arc<Identities>,
+    /// Where hosts reach this controller, as far as it knows.
+    pub for_hosts: Arc<[String]>,
 }
 
 /// Serves until `stop` says so.
 pub async fn serve(
     listener: Listener,
-    handle: Handle,
-    metrics: Arc<Metrics>,
+    app: App,
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let app = App { handle, metrics };
     let router = openapi::router(app.clone()).layer(from_fn_with_state(app, measure));
     let stopped = async move {
         // An error means that nobody can say stop any more.

@@ -7,8 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    App, blast_radius, captures, connections, failure, objects, reports, revisions, service,
-    stacks, traces,
+    App, blast_radius, captures, connections, failure, invitations, objects, removal, reports,
+    revisions, service, stacks, traces,
 };
 
 /// A stack file of 50,000 ports is some 10 MiB.
@@ -68,7 +68,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(objects::firewall_rules))
         .routes(routes!(objects::firewall_rule))
         .routes(routes!(objects::hosts))
-        .routes(routes!(objects::host, stacks::remove_host))
+        .routes(routes!(objects::host, removal::remove_host))
+        .routes(routes!(invitations::invite))
         .routes(routes!(objects::status))
         .routes(routes!(reports::drops))
         .routes(routes!(reports::counters))

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use coax_api::{Host, MoveRequest, Plan, Port, Problem, Realisation};
+use coax_api::{MoveRequest, Plan, Port, Problem, Realisation};
 use coax_model::{File, HostName, Name, RailsFile, StackFile};
 
 use super::App;
@@ -179,30 +179,6 @@ pub async fn move_port(
     };
     match app.ask(request).await? {
         Answer::Port(port) => Ok(Json(*port)),
-        _ => Err(mismatch()),
-    }
-}
-
-/// Forget a host that does not come back
-///
-/// Its ports are nowhere then, and moves to and from it end. A host that is attached is refused.
-#[utoipa::path(
-    delete, path = "/v1/hosts/{name}", tag = "hosts",
-    params(("name" = String, Path, description = "The host"), SubmissionHeaders),
-    responses((status = 200, body = Host, description = "What was known of it"), (status = "4XX", body = Problem, content_type = "application/problem+json"))
-)]
-pub async fn remove_host(
-    State(app): State<App>,
-    Path(host): Path<String>,
-    submitted: Submitted,
-) -> Result<Json<Host>, Failure> {
-    let host: HostName = name("name", &host)?;
-    let request = Request::Write {
-        write: Write::RemoveHost { host },
-        submission: submitted.with(&[]),
-    };
-    match app.ask(request).await? {
-        Answer::Host(host) => Ok(Json(*host)),
         _ => Err(mismatch()),
     }
 }

@@ -1,5 +1,6 @@
 //! An agent that speaks the protocol over a real stream.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use coax_api::agent::agent_message::Body as FromAgent;
@@ -8,10 +9,12 @@ use coax_api::agent::controller_message::Body;
 use coax_api::agent::{AgentMessage, Claims, ControllerMessage, Hello, Plugged, Realised, Report};
 use coax_api::sequence::Sender;
 use coax_api::{DropCount, HostReport, PortReport, RequestCount};
+use coax_identity::{Credentials, tls};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
 
 use super::PATIENCE;
 use super::controller::Controller;
@@ -24,8 +27,21 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// A machine that joins and attaches.
     pub async fn attach(controller: &Controller, host: &str, number: u8, ports: &[&str]) -> Self {
-        let address = format!("http://{}", controller.addresses.agents);
+        let credentials = controller.join(host).await;
+        let attached = Self::attach_with(controller, &credentials, host, number, ports).await;
+        attached.unwrap()
+    }
+
+    /// Attaches and says to be `host`, whatever the credentials say.
+    pub async fn attach_with(
+        controller: &Controller,
+        credentials: &Credentials,
+        host: &str,
+        number: u8,
+        ports: &[&str],
+    ) -> Result<Self, tonic::Status> {
         let (messages, outgoing) = mpsc::channel(100);
         let mut sender = Sender::default();
         let hello = Hello {
@@ -52,18 +68,32 @@ impl Agent {
             };
             messages.send(message).await.unwrap();
         }
-        let mut client = ControlStreamClient::connect(address).await.unwrap();
-        let stream = client
-            .attach(ReceiverStream::new(outgoing))
-            .await
-            .unwrap()
-            .into_inner();
-        Self {
+        let mut client = ControlStreamClient::new(connect(controller, credentials).await);
+        let outgoing = ReceiverStream::new(outgoing);
+        let stream = client.attach(outgoing).await?.into_inner();
+        Ok(Self {
             messages,
             stream,
             sender,
             generation: 0,
+        })
+    }
+
+    /// Why the stream was ended from the other side.
+    pub async fn until_refused(&mut self) -> String {
+        loop {
+            if let Body::Refused(refused) = self.next().await
+                && refused.port.is_empty()
+            {
+                return refused.reason;
+            }
         }
+    }
+
+    /// The stream ends.
+    pub async fn until_ended(&mut self) {
+        let ended = async { while let Ok(Some(_)) = self.stream.message().await {} };
+        timeout(PATIENCE, ended).await.expect("the stream ends");
     }
 
     async fn next(&mut self) -> Body {
@@ -138,6 +168,15 @@ impl Agent {
             }
         }
     }
+}
+
+/// A connection that proves itself with these.
+pub async fn connect(controller: &Controller, credentials: &Credentials) -> Channel {
+    let address = format!("http://{}", controller.addresses.agents);
+    let endpoint = Endpoint::from_shared(address).unwrap();
+    let config = tls::host_client(credentials).unwrap();
+    let connected = coax_api::stream::connect(&endpoint, Arc::new(config)).await;
+    connected.unwrap()
 }
 
 fn report() -> HostReport {

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use coax_api::{Client, Endpoint, Status};
-use coax_controller::{Addresses, Options};
+use coax_api::{Client, Endpoint, InvitationRequest, Status};
+use coax_controller::{Addresses, Deployment, Lifetime, Options};
+use coax_identity::{Credentials, JoinToken};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -24,9 +25,12 @@ impl Controller {
             store: None,
             api: Endpoint::Unix(folder.join("api.sock")),
             agents: "127.0.0.1:0".parse().unwrap(),
+            addresses: Vec::new(),
+            certificates: Lifetime::from_secs(3600),
             underlay_mtu: 1600,
             history: 1000,
             history_size: 64,
+            config: None,
         }
     }
 
@@ -39,6 +43,7 @@ impl Controller {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Self::options(folder.path());
         change(&mut options);
+        Deployment::create(&options.state, std::time::SystemTime::now()).unwrap();
         let (addresses, stop, task) = launch(options.clone()).await;
         let client = Client::new(addresses.api.clone());
         Self {
@@ -49,6 +54,27 @@ impl Controller {
             stop: Some(stop),
             task: Some(task),
         }
+    }
+
+    /// A token with which one machine joins.
+    pub async fn invite(&self, host: Option<&str>) -> JoinToken {
+        let request = InvitationRequest {
+            host: host.map(str::to_owned),
+            expires_in: None,
+        };
+        let invitation = self.client.invite(&request).await.unwrap();
+        invitation.token.parse().unwrap()
+    }
+
+    /// What a host proves itself with that joined just now, as an agent does it.
+    pub async fn join(&self, host: &str) -> Credentials {
+        let token = self.invite(Some(host)).await;
+        let folder = tempfile::tempdir().unwrap();
+        let name = host.parse().unwrap();
+        coax_agent::join(&token, &name, folder.path())
+            .await
+            .unwrap();
+        Credentials::load(folder.path()).unwrap()
     }
 
     pub fn folder(&self) -> &Path {

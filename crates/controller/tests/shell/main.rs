@@ -6,6 +6,7 @@ mod agent;
 mod controller;
 mod etcd;
 mod history;
+mod identity;
 #[path = "../../../store/tests/server/mod.rs"]
 mod server;
 
@@ -259,6 +260,7 @@ async fn one_socket_one_controller() {
     let controller = Controller::start().await;
     let second = Controller::options(controller.folder());
     let state = tempfile::tempdir().unwrap();
+    coax_controller::Deployment::create(state.path(), std::time::SystemTime::now()).unwrap();
     let second = coax_controller::Options {
         state: state.path().into(),
         ..second

@@ -43,7 +43,8 @@ pub struct Agent {
     pub(super) session: Option<SessionId>,
     sender: Sender,
     receiver: Receiver,
-    welcome: bool,
+    /// Whether the controller has said who it is.
+    pub welcome: bool,
 }
 
 impl Agent {

@@ -339,6 +339,10 @@ impl World {
         // Long enough for lost messages to be noticed and for lost hosts to be given up.
         for _ in 0..120 {
             for agent in 0..self.agents.len() {
+                // An agent whose first words were lost runs out of patience.
+                if self.agents[agent].is_attached() && !self.agents[agent].welcome {
+                    self.detach(agent);
+                }
                 if !self.agents[agent].is_attached() {
                     self.attach(agent);
                 }

@@ -1,0 +1,30 @@
+//! Tokens by which machines become hosts.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What a token is to be good for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InvitationRequest {
+    /// The name of the host. Without one, the machine brings its own, which no host may have yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// How long the token may be used: `24h` (the default), `30m`, `7d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<String>,
+}
+
+/// A token with which one machine may join, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Invitation {
+    /// What `coax join` takes. A secret until it is used or expires.
+    pub token: String,
+    /// The only name that it may be used for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// How long it may be used.
+    pub expires_in: String,
+    /// Where the machine will look for a controller.
+    pub controllers: Vec<String>,
+}

@@ -1,0 +1,188 @@
+//! `coax init`: makes this machine the first controller of a deployment, and its first host.
+//!
+//! Three things are asked, with what was found as default: which devices lead to the other hosts, where
+//! tunnels end, where hosts reach the controller. Each has a flag; `--from FILE` answers all of them;
+//! `--yes`, or an input that is no terminal, takes what was found.
+
+mod answers;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use coax_controller::{Deployment, DeploymentError};
+use coax_identity::file::{self, Readers};
+use coax_identity::{Authority, credentials};
+use coax_model::HostName;
+use serde::Serialize;
+
+use self::answers::{Answers, decide};
+use crate::commands::Outcome;
+use crate::commands::start::{self, Places};
+use crate::detect::Machine;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// Flags of `coax init`.
+#[derive(Debug, clap::Args)]
+pub struct InitArgs {
+    /// Devices that lead to the other hosts [default: those of the default route]
+    #[arg(long = "uplink", value_name = "DEVICE", value_delimiter = ',')]
+    pub uplinks: Vec<String>,
+    /// Where tunnels to this machine end [default: a global address of `lo` or of an uplink]
+    #[arg(long = "vtep", value_name = "ADDRESS", value_delimiter = ',')]
+    pub vteps: Vec<IpAddr>,
+    /// Where hosts reach this controller [default: the first tunnel endpoint, port 7450]
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    pub address: Option<String>,
+    /// Name of this machine [default: its host name]
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<HostName>,
+    /// Make this machine a controller only, without a vSwitch
+    #[arg(long)]
+    pub no_host: bool,
+    /// The largest IP packet that every path between hosts carries [default: the smallest MTU of the uplinks]
+    #[arg(long, value_name = "BYTES")]
+    pub underlay_mtu: Option<u32>,
+    /// Take the answers from a file that an earlier `coax init` printed
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Ask nothing: take what was found
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Then run controller and agent here until told to stop
+    #[arg(long)]
+    pub run: bool,
+    /// Keep configuration, state and socket in this folder instead of below /etc, /var/lib and /run
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
+/// The controller's configuration file.
+#[derive(Serialize)]
+struct ControllerFile<'a> {
+    state: String,
+    api: String,
+    agents: String,
+    address: [&'a str; 1],
+    #[serde(rename = "underlay-mtu", skip_serializing_if = "Option::is_none")]
+    underlay_mtu: Option<u32>,
+}
+
+/// Runs it.
+pub async fn run(args: &InitArgs, output: &Output) -> Outcome {
+    let places = Places::new(args.folder.as_deref());
+    if Authority::is_in(&places.controller_state()) {
+        say_what_is_there(&places, output)?;
+    } else {
+        make(args, &places, output).await?;
+    }
+    if args.run {
+        return start::run_daemons(&places).await;
+    }
+    Ok(Exit::Done)
+}
+
+fn say_what_is_there(places: &Places, output: &Output) -> Result<(), CliError> {
+    let state = places.controller_state();
+    let deployment = Deployment::open(&state).map_err(coax_controller::Error::from)?;
+    output.say(&format!(
+        "there is a deployment in {} already, nothing is changed\n\
+         authority: {}\nconfiguration: {}",
+        state.display(),
+        deployment.authority().pin(),
+        places.controller_config().display(),
+    ));
+    output.say("next: `coax status` shows how it is, `coax host invite NAME` adds a host");
+    Ok(())
+}
+
+async fn make(args: &InitArgs, places: &Places, output: &Output) -> Result<(), CliError> {
+    let machine = Machine::detect().await?;
+    let answers = decide(args, &machine)?;
+    let now = SystemTime::now();
+    places.create()?;
+    let deployment = Deployment::create(&places.controller_state(), now)
+        .map_err(coax_controller::Error::from)?;
+    let address = answers.address.as_deref().unwrap_or_default();
+    let port = address.rsplit(':').next().unwrap_or_default();
+    let any = match address.starts_with('[') {
+        true => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        false => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+    };
+    let any = match any {
+        IpAddr::V4(any) => any.to_string(),
+        IpAddr::V6(any) => format!("[{any}]"),
+    };
+    let config = ControllerFile {
+        state: places.controller_state().display().to_string(),
+        api: format!("unix:{}", places.socket().display()),
+        agents: format!("{any}:{port}"),
+        address: [address],
+        underlay_mtu: answers.underlay_mtu,
+    };
+    start::write_config(&places.controller_config(), "controller", &config)?;
+    if let Some(host) = &answers.host {
+        let host: HostName = host.parse().map_err(|error| CliError::BadAnswer {
+            question: "host",
+            answer: host.clone(),
+            reason: format!("{error}"),
+        })?;
+        enrol(&deployment, &host, places, now)?;
+        let controllers = [address.to_owned()];
+        let (uplinks, vteps) = (&answers.uplinks, &answers.vteps);
+        start::write_agent_config(places, &host, &controllers, uplinks, vteps)?;
+    }
+    report(&answers, places, output)
+}
+
+/// Whoever made the authority's key needs no token.
+fn enrol(
+    deployment: &Deployment,
+    host: &HostName,
+    places: &Places,
+    now: SystemTime,
+) -> Result<(), CliError> {
+    let failed = |error: DeploymentError| CliError::from(coax_controller::Error::from(error));
+    let enrolled = deployment
+        .enrol(std::slice::from_ref(host), now)
+        .map_err(failed)?;
+    for credentials in enrolled {
+        let saved = credentials.save(&places.agent_state());
+        saved.map_err(DeploymentError::from).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn report(answers: &Answers, places: &Places, output: &Output) -> Result<(), CliError> {
+    output.say(&format!(
+        "the deployment is made: its keys are in {}, its configuration is {}",
+        places.controller_state().display(),
+        places.controller_config().display(),
+    ));
+    if let Some(host) = &answers.host {
+        output.say(&format!(
+            "this machine is its host {host}: {}, {}",
+            places.agent_config().display(),
+            places.agent_state().join(credentials::FILE).display(),
+        ));
+    }
+    output.say("the same again, for `--from`:");
+    output.value(
+        answers,
+        |_| Vec::new(),
+        |answers| serde_saphyr::to_string(answers).unwrap_or_default(),
+    )?;
+    output.say(&format!(
+        "next: {}, then `coax host invite NAME`",
+        start::how_to_start(places, "coax-controller coax-agent", "coax init --run")
+    ));
+    Ok(())
+}
+
+/// Writes a file that only its owner reads.
+pub(super) fn write_private(path: &std::path::Path, text: &str) -> Result<(), CliError> {
+    file::write(path, text.as_bytes(), Readers::Owner)
+        .map_err(|error| CliError::from(coax_controller::Error::from(error)))
+}

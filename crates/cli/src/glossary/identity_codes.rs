@@ -1,0 +1,63 @@
+//! Errors of who is who: deployments, joining, certificates.
+
+use super::Entry;
+use super::codes::{code, code_with};
+
+/// All of them.
+pub(super) const CODES: &[Entry] = &[
+    code_with(
+        "no-deployment",
+        "The state folder holds no authority: no deployment was made here, or it lies elsewhere.",
+        "coax init",
+    ),
+    code(
+        "deployment-exists",
+        "A deployment was made in this folder before. Making another would lock all its hosts out.",
+    ),
+    code(
+        "deployment",
+        "The keys and certificates of a lab could not be made.",
+    ),
+    code(
+        "identity",
+        "A key or certificate cannot be made, read or written; the message says which.",
+    ),
+    code_with(
+        "not-joined",
+        "The machine has no certificate, and without one no controller listens to it.",
+        "coax join TOKEN",
+    ),
+    code(
+        "other-host",
+        "The certificate in the state folder is that of another host than the one that is to run.",
+    ),
+    code_with(
+        "join-refused",
+        "The controller does not take the machine in: the token is used, expired, for another name, \
+         or of another deployment.",
+        "coax host invite NAME",
+    ),
+    code_with(
+        "bad-token",
+        "The text is no join token, or a part of it is missing.",
+        "coax host invite NAME",
+    ),
+    code_with(
+        "no-address",
+        "Join tokens carry an address of the controller, and it does not know which of the machine's \
+         addresses hosts reach.",
+        "coax controller --address ADDRESS:PORT",
+    ),
+    code(
+        "bad-config",
+        "A configuration file cannot be read, or has a setting that the daemon does not know.",
+    ),
+    code(
+        "no-answer",
+        "Something that `coax init` or `coax join` has to know was neither said nor found.",
+    ),
+    code(
+        "bad-answer",
+        "An answer cannot be used; the message says why.",
+    ),
+];

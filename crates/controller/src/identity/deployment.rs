@@ -1,0 +1,130 @@
+//! Making a deployment on a machine, and what a controller finds of it when it starts.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use coax_identity::authority::HOST_LIFETIME;
+use coax_identity::{Authority, Credentials, Enrolment};
+use coax_model::HostName;
+use coax_store::{Embedded, Store, StoreError, Transaction};
+
+use super::{HostRecord, host_key, put};
+
+/// File of the embedded store, in the controller's state folder.
+pub(crate) const STORE: &str = "store.redb";
+
+/// Why a deployment cannot be made or found.
+#[derive(Debug, thiserror::Error)]
+pub enum DeploymentError {
+    /// There is none.
+    #[error("there is no deployment in {}", folder.display())]
+    Missing {
+        /// The state folder.
+        folder: PathBuf,
+    },
+    /// There is one already.
+    #[error("there is a deployment in {} already", folder.display())]
+    Exists {
+        /// The state folder.
+        folder: PathBuf,
+    },
+    /// The state folder cannot be made.
+    #[error("cannot create the state folder {}: {source}", folder.display())]
+    Folder {
+        /// The state folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Keys and certificates cannot be made, read or written.
+    #[error(transparent)]
+    Identity(#[from] coax_identity::Error),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A deployment's files on its controller's machine.
+pub struct Deployment {
+    folder: PathBuf,
+    authority: Authority,
+}
+
+impl Deployment {
+    /// Makes a new authority in a controller's state folder.
+    pub fn create(folder: &Path, now: SystemTime) -> Result<Self, DeploymentError> {
+        if Authority::is_in(folder) {
+            return Err(DeploymentError::Exists {
+                folder: folder.to_owned(),
+            });
+        }
+        let failed = |source| DeploymentError::Folder {
+            folder: folder.to_owned(),
+            source,
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed)?;
+        // It may have been there: keys and intent are nobody else's business.
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        let authority = Authority::create(now)?;
+        authority.save(folder)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            authority,
+        })
+    }
+
+    /// The one in a controller's state folder.
+    pub fn open(folder: &Path) -> Result<Self, DeploymentError> {
+        if !Authority::is_in(folder) {
+            return Err(DeploymentError::Missing {
+                folder: folder.to_owned(),
+            });
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            authority: Authority::load(folder)?,
+        })
+    }
+
+    /// Its authority.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Its authority, to keep.
+    pub fn into_authority(self) -> Authority {
+        self.authority
+    }
+
+    /// Takes hosts in whose state folders are on this machine, while no controller runs on the embedded
+    /// store. Whoever can read the authority's key needs no token.
+    pub fn enrol(
+        &self,
+        hosts: &[HostName],
+        now: SystemTime,
+    ) -> Result<Vec<Credentials>, DeploymentError> {
+        let store = Embedded::open(&self.folder.join(STORE))?;
+        let mut transaction = Transaction::new();
+        let mut enrolled = Vec::new();
+        for host in hosts {
+            let enrolment = Enrolment::random()?;
+            let operation = put(&host_key(host), &HostRecord::new(enrolment));
+            transaction.operations.push(operation);
+            enrolled.push(Credentials::issue(
+                &self.authority,
+                host,
+                enrolment,
+                now,
+                HOST_LIFETIME,
+            )?);
+        }
+        store.transact(&transaction)?;
+        Ok(enrolled)
+    }
+}

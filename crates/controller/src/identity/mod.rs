@@ -1,0 +1,262 @@
+//! Who may speak for which host: invitations, joining, renewing, revoking.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `record` | what is stored, and what it decides; no input or output |
+//! | `deployment` | making a deployment, and reading it when a controller starts |
+//! | `service` | the calls of machines that join and of hosts that renew |
+//!
+//! ```text
+//! /coax/identity/v1/host/hv1          the enrolment that hv1's certificates carry
+//! /coax/identity/v1/invitation/HASH   a join token, by the SHA-256 of its secret
+//! ```
+//!
+//! Nothing is kept in memory. Each question reads its one record from the store, so what one controller
+//! revokes holds at all of them at once; each change compares the records that it was decided on.
+
+mod deployment;
+pub mod record;
+mod service;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use coax_identity::{Authority, Certificate, Enrolment, HostIdentity, JoinToken, Secret};
+use coax_model::HostName;
+use coax_store::{Compare, KeyValue, Operation, Outcome, Store, StoreError, Transaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) use self::deployment::STORE;
+pub use self::deployment::{Deployment, DeploymentError};
+pub use self::record::{HostRecord, Invitation, NotAdmitted, NotJoined};
+pub(crate) use self::service::{Membership, joined};
+
+const HOSTS: &str = "/coax/identity/v1/host/";
+const INVITATIONS: &str = "/coax/identity/v1/invitation/";
+/// How often a decision is taken anew because another controller changed what it was based on.
+const ATTEMPTS: usize = 8;
+
+/// Why the answer to a question is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record that this version does not understand.
+    #[error("the record {key} is not understood: {reason}")]
+    Unreadable {
+        /// Its key.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The controller is stopping.
+    #[error("the controller is stopping")]
+    Stopping,
+    /// Others changed the same records again and again.
+    #[error("other controllers keep changing the same records")]
+    Contended,
+    /// A certificate could not be made.
+    #[error(transparent)]
+    Certificate(#[from] coax_identity::Error),
+}
+
+/// Why a machine does not become a host.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// It may not.
+    #[error(transparent)]
+    Refused(#[from] NotJoined),
+    /// It cannot be told.
+    #[error(transparent)]
+    Failed(#[from] IdentityError),
+}
+
+/// The deployment's identities, over its store.
+pub struct Identities {
+    /// None once the controller stops: then the store is closed, whoever still asks.
+    store: RwLock<Option<Arc<dyn Store>>>,
+    authority: Authority,
+    lifetime: Duration,
+}
+
+impl Identities {
+    /// Those of this store. Certificates of hosts count for `lifetime`.
+    pub fn new(store: Arc<dyn Store>, authority: Authority, lifetime: Duration) -> Self {
+        Self {
+            store: RwLock::new(Some(store)),
+            authority,
+            lifetime,
+        }
+    }
+
+    /// The authority.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Makes a token with which one machine may join once, until `expires`.
+    pub fn invite(
+        &self,
+        host: Option<HostName>,
+        controllers: Vec<String>,
+        expires: SystemTime,
+        now: SystemTime,
+    ) -> Result<JoinToken, IdentityError> {
+        let secret = Secret::random()?;
+        let invitation = Invitation::new(host.clone(), expires);
+        let mut operations = self.outdated_invitations(now)?;
+        operations.push(put(&invitation_key(&secret), &invitation));
+        let transaction = Transaction {
+            compares: Vec::new(),
+            operations,
+        };
+        self.transact(&transaction)?;
+        Ok(JoinToken {
+            secret,
+            pin: self.authority.pin(),
+            host,
+            controllers,
+        })
+    }
+
+    /// Invitations that nobody can learn anything from any more.
+    fn outdated_invitations(&self, now: SystemTime) -> Result<Vec<Operation>, IdentityError> {
+        let mut operations = Vec::new();
+        for item in self.range(INVITATIONS)? {
+            if read::<Invitation>(&item)?.is_outdated(now) {
+                operations.push(Operation::Delete { key: item.key });
+            }
+        }
+        Ok(operations)
+    }
+
+    /// Takes a machine with a join token in: uses the token up, and signs the machine's key.
+    pub fn join(
+        &self,
+        secret: &Secret,
+        host: &HostName,
+        request: &[u8],
+        now: SystemTime,
+    ) -> Result<Certificate, JoinError> {
+        let enrolment = Enrolment::random().map_err(IdentityError::from)?;
+        // Before the token is used up: a request that cannot be signed costs nothing.
+        let certificate = self
+            .authority
+            .sign_host(request, host, enrolment, now, self.lifetime)
+            .map_err(|_| NotJoined::BadRequest)?;
+        let (invitation_key, host_key) = (invitation_key(secret), host_key(host));
+        for _ in 0..ATTEMPTS {
+            let invited = self.get(&invitation_key)?;
+            let enrolled = self.get(&host_key)?;
+            let invitation = invited.as_ref().map(read::<Invitation>).transpose()?;
+            let used = record::accept(invitation.as_ref(), host, enrolled.is_some(), now)?;
+            let transaction = Transaction {
+                compares: vec![
+                    unchanged(&invitation_key, invited.as_ref()),
+                    unchanged(&host_key, enrolled.as_ref()),
+                ],
+                operations: vec![
+                    put(&invitation_key, &used),
+                    put(&host_key, &HostRecord::new(enrolment)),
+                ],
+            };
+            if let Outcome::Done(_) = self.transact(&transaction)? {
+                return Ok(certificate);
+            }
+        }
+        Err(IdentityError::Contended.into())
+    }
+
+    /// Whether the bearer of a certificate may speak for its host now.
+    pub fn admit(
+        &self,
+        identity: &HostIdentity,
+        now: SystemTime,
+    ) -> Result<Result<(), NotAdmitted>, IdentityError> {
+        let found = self.get(&host_key(&identity.host))?;
+        let record = found.as_ref().map(read::<HostRecord>).transpose()?;
+        Ok(record::admit(record.as_ref(), identity, now))
+    }
+
+    /// Signs a new key of a host that was admitted.
+    pub fn renew(
+        &self,
+        identity: &HostIdentity,
+        request: &[u8],
+        now: SystemTime,
+    ) -> Result<Certificate, coax_identity::Error> {
+        let HostIdentity {
+            host, enrolment, ..
+        } = identity;
+        self.authority
+            .sign_host(request, host, *enrolment, now, self.lifetime)
+    }
+
+    /// From now on no certificate of this host is accepted. Says whether there was one.
+    pub fn revoke(&self, host: &HostName) -> Result<bool, IdentityError> {
+        let key = host_key(host);
+        let known = self.get(&key)?.is_some();
+        if known {
+            self.transact(&Transaction::new().delete(key))?;
+        }
+        Ok(known)
+    }
+
+    /// Lets the store go, after what is being asked of it now. Questions that come later fail.
+    pub fn close(&self) {
+        *self.store.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn with_store<T>(
+        &self,
+        ask: impl FnOnce(&dyn Store) -> Result<T, StoreError>,
+    ) -> Result<T, IdentityError> {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        let store = store.as_ref().ok_or(IdentityError::Stopping)?;
+        Ok(ask(&**store)?)
+    }
+
+    fn get(&self, key: &str) -> Result<Option<KeyValue>, IdentityError> {
+        self.with_store(|store| store.get(key.as_bytes()))
+    }
+
+    fn range(&self, prefix: &str) -> Result<Vec<KeyValue>, IdentityError> {
+        self.with_store(|store| store.range(prefix.as_bytes()).map(|range| range.items))
+    }
+
+    fn transact(&self, transaction: &Transaction) -> Result<Outcome, IdentityError> {
+        self.with_store(|store| store.transact(transaction))
+    }
+}
+
+fn host_key(host: &HostName) -> String {
+    format!("{HOSTS}{host}")
+}
+
+fn invitation_key(secret: &Secret) -> String {
+    format!("{INVITATIONS}{}", secret.hash())
+}
+
+fn put(key: &str, value: &impl Serialize) -> Operation {
+    Operation::Put {
+        key: key.into(),
+        // Plain values always encode; an empty record would be noticed when it is read.
+        value: serde_json::to_vec(value).unwrap_or_default(),
+    }
+}
+
+fn read<T: DeserializeOwned>(item: &KeyValue) -> Result<T, IdentityError> {
+    serde_json::from_slice(&item.value).map_err(|error| IdentityError::Unreadable {
+        key: String::from_utf8_lossy(&item.key).into_owned(),
+        reason: error.to_string(),
+    })
+}
+
+fn unchanged(key: &str, found: Option<&KeyValue>) -> Compare {
+    Compare::Modified {
+        key: key.into(),
+        revision: found.map_or(0, |item| item.modified),
+    }
+}

@@ -1,0 +1,81 @@
+//! Tokens by which machines become hosts.
+
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use coax_api::{Invitation, InvitationRequest, Problem};
+use coax_model::HostName;
+use tokio::task::spawn_blocking;
+
+use super::App;
+use super::failure::Failure;
+use super::input::{body, name};
+use crate::Lifetime;
+use crate::identity::IdentityError;
+
+/// How long a token may be used, unless the request says otherwise.
+const USUAL: Lifetime = Lifetime::from_secs(86_400);
+
+/// Make a token with which one machine may become a host, once.
+///
+/// The token pins the deployment's authority and carries the controllers' addresses. Whoever has it may
+/// join, so it is a secret until it is used or expires.
+#[utoipa::path(
+    post, path = "/v1/invitations", tag = "hosts",
+    request_body = InvitationRequest,
+    responses((status = 200, body = Invitation), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn invite(State(app): State<App>, bytes: Bytes) -> Result<Json<Invitation>, Failure> {
+    let request: InvitationRequest = body(&bytes)?;
+    let host: Option<HostName> = match &request.host {
+        Some(host) => Some(name("host", host)?),
+        None => None,
+    };
+    let lifetime = match &request.expires_in {
+        None => USUAL,
+        Some(text) => text.parse().map_err(|error: crate::LifetimeError| {
+            Failure::bad_request("bad-timeout", error.to_string(), "write it like 24h or 30m")
+        })?,
+    };
+    if app.for_hosts.is_empty() {
+        return Err(no_address());
+    }
+    let (now, controllers) = (SystemTime::now(), app.for_hosts.to_vec());
+    let expires = now + lifetime.get();
+    let (identities, invited) = (app.identities.clone(), host.clone());
+    let token = spawn_blocking(move || identities.invite(invited, controllers, expires, now))
+        .await
+        .map_err(|_| Failure::stopping())?
+        .map_err(identity_failure)?;
+    Ok(Json(Invitation {
+        token: token.to_string(),
+        host: host.map(|host| host.to_string()),
+        expires_in: lifetime.to_string(),
+        controllers: token.controllers,
+    }))
+}
+
+fn no_address() -> Failure {
+    Problem::new(
+        409,
+        "no-address",
+        "The controller does not know its address",
+        "the controller listens on all addresses and was not told which of them hosts reach",
+        "start it with `--address ADDRESS:PORT`, or write `address` into its configuration file",
+    )
+    .into()
+}
+
+/// What users are told when identities cannot be read or written.
+pub(super) fn identity_failure(error: IdentityError) -> Failure {
+    Problem::new(
+        503,
+        "store-failed",
+        "The change could not be stored",
+        error.to_string(),
+        "nothing was changed; see whether the controller's disk is full, and try again",
+    )
+    .into()
+}

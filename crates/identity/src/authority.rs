@@ -1,0 +1,260 @@
+//! The deployment's certification authority: one key on the controller's disk that signs who hosts
+//! and controllers are.
+//!
+//! What is asked for in a certificate request does not count, except for the key: what a certificate
+//! says is decided here.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use coax_model::HostName;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
+    SanType, SerialNumber, date_time_ymd,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateSigningRequestDer, PrivateKeyDer};
+
+use crate::certificate::{Enrolment, HostIdentity, Validity};
+use crate::file::{self, Readers};
+use crate::secret::random;
+use crate::token::Pin;
+use crate::{Certificate, Error};
+
+/// The name by which every controller of a deployment is verified, wherever it is reached.
+pub const CONTROLLER_NAME: &str = "controller.coax";
+/// How long a host's certificate counts, unless the controller is told otherwise.
+pub const HOST_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
+
+/// How long a controller's certificate counts; it makes a new one when it starts, and in time.
+const CONTROLLER_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+/// How long the authority counts: replacing it means that every host joins again.
+const AUTHORITY_LIFETIME: Duration = Duration::from_secs(20 * 365 * 86_400);
+/// Clocks of hosts may be wrong by this much.
+const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+
+/// File of the authority's key.
+const KEY_FILE: &str = "authority.key";
+/// File of the authority's certificate.
+const CERTIFICATE_FILE: &str = "authority.pem";
+
+/// A key with its certificates, as a TLS server needs them.
+#[derive(Debug)]
+pub struct ServerCertificate {
+    /// The server's certificate, then the authority's: a client with a pin needs to see that.
+    pub chain: Vec<Certificate>,
+    /// The key.
+    pub key: PrivateKeyDer<'static>,
+    /// When it counts.
+    pub validity: Validity,
+}
+
+/// The authority.
+pub struct Authority {
+    certificate: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Makes a new authority, in memory.
+    pub fn create(now: SystemTime) -> Result<Self, Error> {
+        let key = KeyPair::generate()?;
+        let mut params = params("Coax deployment", now, AUTHORITY_LIFETIME)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key)?.der().clone();
+        let issuer = Issuer::new(params, key);
+        Ok(Self {
+            certificate,
+            issuer,
+        })
+    }
+
+    /// Writes key and certificate into a folder.
+    pub fn save(&self, folder: &Path) -> Result<(), Error> {
+        let key = self.issuer.key().serialize_pem();
+        file::write(&folder.join(KEY_FILE), key.as_bytes(), Readers::Owner)?;
+        let certificate = self.certificate_pem();
+        file::write(
+            &folder.join(CERTIFICATE_FILE),
+            certificate.as_bytes(),
+            Readers::Everybody,
+        )
+    }
+
+    /// Whether a folder holds an authority.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(KEY_FILE).exists() && folder.join(CERTIFICATE_FILE).exists()
+    }
+
+    /// Reads it from the folder that [`Authority::save`] wrote.
+    pub fn load(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(KEY_FILE);
+        let content = file::read(&path)?;
+        let key = std::str::from_utf8(&content)
+            .ok()
+            .and_then(|text| KeyPair::from_pem(text).ok())
+            .ok_or(Error::Content {
+                path,
+                wanted: "a private key in PEM",
+            })?;
+        let path = folder.join(CERTIFICATE_FILE);
+        let certificate =
+            Certificate::from_pem_slice(&file::read(&path)?).map_err(|_| Error::Content {
+                path,
+                wanted: "a certificate in PEM",
+            })?;
+        let issuer = Issuer::from_ca_cert_der(&certificate, key)?;
+        Ok(Self {
+            certificate,
+            issuer,
+        })
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Its certificate as text.
+    pub fn certificate_pem(&self) -> String {
+        crate::credentials::pem("CERTIFICATE", &self.certificate)
+    }
+
+    /// What join tokens carry of it.
+    pub fn pin(&self) -> Pin {
+        Pin::of(&self.certificate)
+    }
+
+    /// Signs a host's key. The request proves that its sender has the key; what else it says is
+    /// ignored.
+    pub fn sign_host(
+        &self,
+        request: &[u8],
+        host: &HostName,
+        enrolment: Enrolment,
+        now: SystemTime,
+        lifetime: Duration,
+    ) -> Result<Certificate, Error> {
+        let request = CertificateSigningRequestDer::from(request.to_vec());
+        let request = CertificateSigningRequestParams::from_der(&request)?;
+        self.sign_key(&request.public_key, host, enrolment, now, lifetime)
+    }
+
+    /// Signs a key that its owner holds in this very process.
+    pub(crate) fn sign_key(
+        &self,
+        key: &impl PublicKeyData,
+        host: &HostName,
+        enrolment: Enrolment,
+        now: SystemTime,
+        lifetime: Duration,
+    ) -> Result<Certificate, Error> {
+        let mut params = params(&format!("Coax host {host}"), now, lifetime)?;
+        let uri = HostIdentity::uri(host, enrolment);
+        params.subject_alt_names = vec![SanType::URI(uri.as_str().try_into()?)];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        // A host cannot pass for a controller.
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        Ok(params.signed_by(key, &self.issuer)?.der().clone())
+    }
+
+    /// Makes a key and a certificate for a controller that is reached at these names and addresses.
+    pub fn server(&self, names: &[String], now: SystemTime) -> Result<ServerCertificate, Error> {
+        let key = KeyPair::generate()?;
+        let mut params = params("Coax controller", now, CONTROLLER_LIFETIME)?;
+        let known = [CONTROLLER_NAME.to_owned()];
+        let names = known
+            .iter()
+            .chain(names.iter().filter(|name| *name != CONTROLLER_NAME));
+        params.subject_alt_names = names
+            .map(|name| match name.parse::<IpAddr>() {
+                Ok(address) => Ok(SanType::IpAddress(address)),
+                Err(_) => Ok(SanType::DnsName(name.as_str().try_into()?)),
+            })
+            .collect::<Result<_, rcgen::Error>>()?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer)?.der().clone();
+        let validity = Validity::of(&certificate)?;
+        Ok(ServerCertificate {
+            chain: vec![certificate, self.certificate.clone()],
+            key: PrivateKeyDer::try_from(key.serialize_der())
+                .map_err(|_| Error::Certificate("its key is not in PKCS #8"))?,
+            validity,
+        })
+    }
+}
+
+/// What all certificates have.
+fn params(name: &str, now: SystemTime, lifetime: Duration) -> Result<CertificateParams, Error> {
+    let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let epoch = date_time_ymd(1970, 1, 1);
+    let mut params = CertificateParams::default();
+    params.not_before = epoch + since_epoch.saturating_sub(CLOCK_SKEW);
+    params.not_after = epoch + since_epoch + lifetime;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    // Positive, as RFC 5280 section 4.1.2.2 wants it.
+    let mut serial = random::<16>()?;
+    serial[0] = serial[0] & 0x7f | 0x40;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    Ok(params)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::credentials::CertificateRequest;
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    #[test]
+    fn a_certificate_says_what_the_authority_decided() {
+        let authority = Authority::create(now()).unwrap();
+        let request = CertificateRequest::new().unwrap();
+        let (host, enrolment) = ("hv1.rack2".parse().unwrap(), Enrolment::random().unwrap());
+        let lifetime = Duration::from_secs(3600);
+        let certificate = authority
+            .sign_host(request.der(), &host, enrolment, now(), lifetime)
+            .unwrap();
+        let identity = HostIdentity::of(&certificate).unwrap();
+        assert_eq!((identity.host, identity.enrolment), (host, enrolment));
+        assert_eq!(identity.validity.not_after, now() + lifetime);
+        assert_eq!(identity.validity.not_before, now() - CLOCK_SKEW);
+    }
+
+    #[test]
+    fn a_request_for_a_key_that_its_sender_does_not_have_is_refused() {
+        let authority = Authority::create(now()).unwrap();
+        let request = CertificateRequest::new().unwrap();
+        let mut forged = request.der().to_vec();
+        // The signature is what the request ends with.
+        *forged.last_mut().unwrap() ^= 1;
+        let host = "hv1".parse().unwrap();
+        let enrolment = Enrolment::random().unwrap();
+        for bytes in [forged.as_slice(), b"", b"no request"] {
+            authority
+                .sign_host(bytes, &host, enrolment, now(), HOST_LIFETIME)
+                .unwrap_err();
+        }
+    }
+
+    #[test]
+    fn an_authority_comes_back_from_its_folder_as_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!Authority::is_in(folder.path()));
+        let authority = Authority::create(now()).unwrap();
+        authority.save(folder.path()).unwrap();
+        let loaded = Authority::load(folder.path()).unwrap();
+        assert_eq!(loaded.pin(), authority.pin());
+        assert!(HostIdentity::of(&loaded.server(&[], now()).unwrap().chain[0]).is_err());
+    }
+}

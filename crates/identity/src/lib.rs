@@ -1,0 +1,44 @@
+//! Who is who: the certificates of a deployment, the tokens by which machines join it, and the TLS
+//! that every stream between machines is wrapped in.
+//!
+//! ```text
+//!   authority.key ── signs ──► controller's certificate   (names: controller.coax, its addresses)
+//!                    signs ──► a host's certificate       (name: coax://host/hv1/ENROLMENT)
+//!   join token  ── pins ────► the authority's certificate, carries a secret that works once
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`authority`] | the deployment's certification authority: what it signs, and for how long |
+//! | [`certificate`] | what a certificate says: a host, an enrolment, a time |
+//! | [`credentials`] | key, certificate and authority of a host, in memory and in one file |
+//! | [`token`] | join tokens as text |
+//! | [`secret`] | random secrets, and the hashes that are kept of them |
+//! | [`tls`] | configurations for both ends of a stream |
+//! | [`file`] | files that only their owner reads, replaced whole |
+//!
+//! Invariants:
+//!
+//! - There is no configuration without verification. A client knows the authority, or its hash from
+//!   a token; nothing else makes a client.
+//! - Times are arguments. Nothing here reads a clock.
+//! - Keys are ECDSA P-256, made where they are used, and never leave that machine.
+
+pub mod authority;
+pub mod certificate;
+pub mod credentials;
+mod error;
+pub mod file;
+pub mod secret;
+pub mod tls;
+pub mod token;
+
+pub use authority::Authority;
+pub use certificate::{Enrolment, HostIdentity, Validity};
+pub use credentials::{CertificateRequest, Credentials};
+pub use error::Error;
+pub use secret::{Secret, SecretHash};
+pub use token::{JoinToken, Pin, TokenError};
+
+/// DER of a certificate.
+pub type Certificate = rustls::pki_types::CertificateDer<'static>;

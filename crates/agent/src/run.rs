@@ -85,6 +85,8 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
     let tracer = Tracer::new(plane.copies(), Netlink::open()?, result_sender);
     let cache = CacheThread::start(cache)?;
     let core = Core::new(config, found, Duration::ZERO);
+    // What forwards is in place; the controller may come later.
+    coax_api::service_manager::ready();
     let channels = Channels {
         devices,
         results,

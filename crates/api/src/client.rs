@@ -6,18 +6,17 @@
 mod identity;
 mod objects;
 mod stacks;
+mod transport;
 
 use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use coax_identity::UserToken;
+use hyper::header::HeaderName;
+use hyper::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::blast_radius::BlastRadius;
 use crate::change::{MoveRequest, Realisation};
@@ -37,6 +36,12 @@ pub enum ClientError {
         endpoint: Endpoint,
         /// What the connection said.
         source: io::Error,
+    },
+    /// There is no token, and without one nobody knows which controller is the right one.
+    #[error("{endpoint} is on another machine, and no token says who asks and whom to trust")]
+    NoToken {
+        /// Where it is.
+        endpoint: Endpoint,
     },
     /// The connection broke, or what came over it was not HTTP.
     #[error("the connection to the controller at {endpoint} failed: {source}")]
@@ -83,6 +88,7 @@ impl ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     endpoint: Endpoint,
+    token: Option<UserToken>,
 }
 
 type Answer<T> = Result<T, ClientError>;
@@ -90,7 +96,19 @@ type Answer<T> = Result<T, ClientError>;
 impl Client {
     /// A client of the controller at `endpoint`. Connects when a method is called.
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint }
+        Self {
+            endpoint,
+            token: None,
+        }
+    }
+
+    /// The same client, for the bearer of a token.
+    #[must_use]
+    pub fn with_token(self, token: UserToken) -> Self {
+        Self {
+            token: Some(token),
+            ..self
+        }
     }
 
     /// Where the controller is.
@@ -302,86 +320,6 @@ impl Client {
         } else {
             Err(self.refusal(path, status, &refused))
         }
-    }
-
-    /// Sends a request and hands on each piece of the answer until `take` says that it is enough.
-    async fn receive(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(HeaderName, String)],
-        body: Option<Vec<u8>>,
-        take: impl FnMut(StatusCode, &[u8]) -> bool,
-    ) -> Answer<StatusCode> {
-        let unreachable = |source| ClientError::Unreachable {
-            endpoint: self.endpoint.clone(),
-            source,
-        };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, "coax")
-            .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, "application/json");
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        let request = request
-            .body(Full::new(Bytes::from(body.unwrap_or_default())))
-            .map_err(|_| ClientError::BadPath {
-                path: path.to_owned(),
-            })?;
-        match &self.endpoint {
-            Endpoint::Unix(socket) => {
-                let stream = tokio::net::UnixStream::connect(socket)
-                    .await
-                    .map_err(unreachable)?;
-                self.over(stream, request, take).await
-            }
-            Endpoint::Loopback(address) => {
-                let stream = tokio::net::TcpStream::connect(address)
-                    .await
-                    .map_err(unreachable)?;
-                stream.set_nodelay(true).map_err(unreachable)?;
-                self.over(stream, request, take).await
-            }
-        }
-    }
-
-    async fn over<S>(
-        &self,
-        stream: S,
-        request: Request<Full<Bytes>>,
-        mut take: impl FnMut(StatusCode, &[u8]) -> bool,
-    ) -> Answer<StatusCode>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let broken = |source| ClientError::Transport {
-            endpoint: self.endpoint.clone(),
-            source,
-        };
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(broken)?;
-        let exchange = async {
-            let response = sender.send_request(request).await?;
-            let (status, mut body) = (response.status(), response.into_body());
-            while let Some(frame) = body.frame().await {
-                if let Some(piece) = frame?.data_ref()
-                    && !take(status, piece)
-                {
-                    break;
-                }
-            }
-            Ok(status)
-        };
-        // The connection only moves while it is polled. It ends by itself once the sender is gone,
-        // and its error, if any, is also the exchange's.
-        let driver = tokio::spawn(connection);
-        let answer = exchange.await.map_err(broken);
-        driver.abort();
-        answer
     }
 }
 

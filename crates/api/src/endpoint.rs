@@ -1,7 +1,7 @@
-//! Where the controller's REST interface is: a Unix socket, or TCP on the loopback address.
+//! Where the controller's REST interface is: a Unix socket, TLS, or plain TCP on the loopback address.
 //!
-//! Invariant: an [`Endpoint`] is never reachable from another machine. Until requests carry an
-//! identity, whoever reaches the interface may do everything, so no other address can be expressed.
+//! Invariant: what leaves the machine is encrypted. An address of another machine without TLS cannot be
+//! expressed.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,18 +15,21 @@ pub enum Endpoint {
     Unix(PathBuf),
     /// TCP on a loopback address.
     Loopback(SocketAddr),
+    /// TLS, `ADDRESS:PORT` or `NAME:PORT`.
+    Tls(String),
 }
 
 /// Why a string is not an [`Endpoint`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Neither a path nor an address.
-    #[error("`{0}` is neither unix:PATH nor an address like 127.0.0.1:7480")]
+    #[error(
+        "`{0}` is neither unix:PATH nor https://ADDRESS:PORT nor an address like 127.0.0.1:7480"
+    )]
     Malformed(String),
     /// An address that others can reach.
     #[error(
-        "{0} is not a loopback address: the API has no authentication yet, so it listens only on \
-         unix:PATH, 127.0.0.1:PORT or [::1]:PORT"
+        "{0} is not a loopback address: what leaves the machine is encrypted, so write https://{0}"
     )]
     NotLoopback(SocketAddr),
 }
@@ -43,6 +46,17 @@ impl FromStr for Endpoint {
         }
         if text.starts_with('/') {
             return Ok(Self::Unix(PathBuf::from(text)));
+        }
+        if let Some(address) = text.strip_prefix("https://") {
+            let address = address.trim_end_matches('/');
+            let port = address.rsplit_once(':').and_then(|(host, port)| {
+                let named = !host.is_empty() && !host.contains(['/', '@']);
+                named.then(|| port.parse::<u16>().ok()).flatten()
+            });
+            return match port {
+                Some(_) => Ok(Self::Tls(address.to_owned())),
+                None => Err(EndpointError::Malformed(text.to_owned())),
+            };
         }
         let address = text
             .strip_prefix("http://")
@@ -66,6 +80,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Unix(path) => write!(out, "unix:{}", path.display()),
             Self::Loopback(address) => write!(out, "http://{address}"),
+            Self::Tls(address) => write!(out, "https://{address}"),
         }
     }
 }
@@ -76,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sockets_and_loopback_are_accepted() {
+    fn sockets_loopback_and_tls_are_accepted() {
         for (text, shown) in [
             (
                 "unix:/run/coax/controller.sock",
@@ -90,6 +105,12 @@ mod tests {
             ("http://127.8.9.1:7480/", "http://127.8.9.1:7480"),
             ("http://localhost:1", "http://127.0.0.1:1"),
             ("[::1]:7480", "http://[::1]:7480"),
+            ("https://192.0.2.1:7480/", "https://192.0.2.1:7480"),
+            ("https://[2001:db8::1]:1", "https://[2001:db8::1]:1"),
+            (
+                "https://coax.example.org:7480",
+                "https://coax.example.org:7480",
+            ),
         ] {
             let endpoint: Endpoint = text.parse().unwrap();
             assert_eq!(endpoint.to_string(), shown);
@@ -98,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn what_would_leave_the_machine_in_the_clear_is_refused() {
         for text in [
             "0.0.0.0:7480",
             "[::]:7480",
@@ -116,7 +137,9 @@ mod tests {
             "localhost",
             "example.org:80",
             "127.0.0.1",
-            "https://127.0.0.1:1",
+            "https://127.0.0.1",
+            "https://:1",
+            "https://a/b:1",
         ] {
             assert!(
                 matches!(text.parse::<Endpoint>(), Err(EndpointError::Malformed(_))),

@@ -5,9 +5,11 @@
 //! | --- | --- |
 //! | [`agent`] | the gRPC stream between agents and the controller, generated from `proto/agent.proto` |
 //! | [`membership`] | joining and renewing, generated from `proto/identity.proto` |
+//! | [`service_manager`] | telling systemd that a daemon serves |
 //! | [`stream`] | TLS around both: connecting and accepting |
 //! | [`sequence`] | the numbering of that stream's messages, for both ends |
 //! | [`object`] | networks, subnets, ports, vteps, hosts, projects as JSON |
+//! | [`audit`] | who changed what |
 //! | [`blast_radius`] | how far one misbehaving member of a network gets |
 //! | [`policy`] | groups, address groups, firewalls, rules, routers as JSON |
 //! | [`change`] | plans, moves, waiting for hosts |
@@ -15,6 +17,7 @@
 //! | [`connections`] | what the firewall follows |
 //! | [`revision`] | the history of changes |
 //! | [`report`] | counters, drops and table usage of one host, and what the controller makes of them |
+//! | [`token`] | roles and users' tokens |
 //! | [`trace`] | why can't A reach B: question and answer |
 //! | [`question`] | what the controller asks one agent to find out |
 //! | [`time`] | moments as text |
@@ -25,6 +28,7 @@
 //! Invariant: nothing but types and encoding lives here; what a request *does* is decided in the
 //! controller. The OpenAPI document is made from these types (docs/reference/openapi.json).
 
+pub mod audit;
 pub mod blast_radius;
 pub mod change;
 pub mod client;
@@ -38,8 +42,10 @@ pub mod question;
 pub mod report;
 pub mod revision;
 pub mod sequence;
+pub mod service_manager;
 pub mod stream;
 pub mod time;
+pub mod token;
 pub mod trace;
 
 /// The agents' stream: messages, [`control_stream_client`](agent::control_stream_client) and
@@ -56,6 +62,7 @@ pub mod membership {
     tonic::include_proto!("coax.identity.v1");
 }
 
+pub use audit::{AuditEntry, AuditVerdict};
 pub use blast_radius::{BlastRadius, ReachedGateway, ReachedHost, ReachedRouter};
 pub use change::{
     Action, Confirmation, HostWait, MoveRequest, Plan, PlannedChange, Realisation, StackOptions,
@@ -76,6 +83,7 @@ pub use report::{
     MissingHost, PortReport, ReportedProblem, RequestCount, RuleHits, TableUsage,
 };
 pub use revision::{HistoryOptions, Revision, RollbackOptions};
+pub use token::{IssuedToken, Role, Token, TokenRequest};
 pub use trace::{
     Injected, Trace, TraceHop, TraceLeg, TracePath, TraceRequest, TraceRow, TraceStage,
     TraceVerdict, Traffic,

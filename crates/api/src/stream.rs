@@ -41,7 +41,8 @@ pub async fn connect(
     let open = tower::service_fn(move |uri: Uri| {
         let connector = connector.clone();
         async move {
-            match timeout(HANDSHAKE, dial(&uri, connector)).await {
+            let address = uri.authority().map_or("", |authority| authority.as_str());
+            match timeout(HANDSHAKE, dial(address, connector)).await {
                 Ok(stream) => stream.map(TokioIo::new),
                 Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
             }
@@ -50,12 +51,23 @@ pub async fn connect(
     endpoint.connect_with_connector(open).await
 }
 
+/// Opens TLS to `ADDRESS:PORT`, in time.
+pub(crate) async fn open(
+    address: &str,
+    tls: Arc<ClientConfig>,
+) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let dialled = dial(address, TlsConnector::from(tls));
+    match timeout(HANDSHAKE, dialled).await {
+        Ok(stream) => stream,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
 async fn dial(
-    uri: &Uri,
+    address: &str,
     connector: TlsConnector,
 ) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let stream = TcpStream::connect(authority).await?;
+    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     connector.connect(tls::controller_name(), stream).await
 }
@@ -73,6 +85,13 @@ pub struct Peer {
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+}
+
+impl Connection {
+    /// The other end's address.
+    pub fn address(&self) -> SocketAddr {
+        self.peer.address
+    }
 }
 
 impl Connected for Connection {

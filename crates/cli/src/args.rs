@@ -112,6 +112,12 @@ pub enum Command {
     /// Hosts: machines that run the vSwitch
     #[command(subcommand)]
     Host(commands::host::HostCommand),
+    /// Tokens: who may use the API, and for what
+    #[command(subcommand)]
+    Token(commands::token::TokenCommand),
+    /// The audit log: who changed what, from where
+    #[command(subcommand)]
+    Audit(commands::audit::AuditCommand),
     /// VTEPs: tunnel endpoints that are not Coax hosts
     #[command(subcommand)]
     Vtep(commands::vtep::VtepCommand),

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use coax_api::{Client, Endpoint};
+use coax_identity::UserToken;
 
 use crate::error::CliError;
 use coax_model::nearest;
@@ -16,7 +17,7 @@ pub const RUNTIME_DIRECTORY: &str = "/run/coax";
 /// The flags of every command that talks to a controller.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ConnectionArgs {
-    /// The controller's API: unix:PATH or a loopback ADDRESS:PORT
+    /// The controller's API: unix:PATH, https://ADDRESS:PORT, or a loopback ADDRESS:PORT
     #[arg(
         long,
         env = "COAX_API",
@@ -28,12 +29,25 @@ pub struct ConnectionArgs {
     /// Talk to the controller of this lab
     #[arg(long, env = "COAX_LAB", value_name = "NAME", hide_env = true)]
     pub lab: Option<String>,
+    /// Who asks: a token of `token create`
+    #[arg(
+        long,
+        env = "COAX_TOKEN",
+        value_name = "TOKEN",
+        hide_env = true,
+        hide_env_values = true
+    )]
+    pub token: Option<UserToken>,
 }
 
 impl ConnectionArgs {
     /// A client of the chosen controller.
     pub fn client(&self) -> Result<Client, CliError> {
-        self.endpoint(Path::new(RUNTIME_DIRECTORY)).map(Client::new)
+        let client = Client::new(self.endpoint(Path::new(RUNTIME_DIRECTORY))?);
+        Ok(match &self.token {
+            Some(token) => client.with_token(token.clone()),
+            None => client,
+        })
     }
 
     /// The endpoint of the chosen controller, with sockets below `runtime`.
@@ -120,15 +134,15 @@ mod tests {
     fn what_is_said_comes_first() {
         let args = ConnectionArgs {
             api: "127.0.0.1:7480".parse().ok(),
-            lab: None,
+            ..ConnectionArgs::default()
         };
         assert_eq!(
             chosen(&["controller.sock"], &args).unwrap(),
             "http://127.0.0.1:7480"
         );
         let args = ConnectionArgs {
-            api: None,
             lab: Some("two".into()),
+            ..ConnectionArgs::default()
         };
         let sockets = ["controller.sock", "lab/one/api.sock", "lab/two/api.sock"];
         assert_eq!(chosen(&sockets, &args).unwrap(), "lab/two/api.sock");
@@ -163,8 +177,8 @@ mod tests {
     #[test]
     fn a_mistyped_lab_is_suggested() {
         let args = ConnectionArgs {
-            api: None,
             lab: Some("dmeo".into()),
+            ..ConnectionArgs::default()
         };
         let refused = chosen(&["lab/demo/api.sock"], &args);
         assert!(

@@ -1,7 +1,10 @@
 //! Reference pages made from the program itself, so that they cannot say anything else: the commands
-//! from clap, the words from the glossary. A test compares them with docs/reference.
+//! from clap, the words from the glossary, the rights of roles from the
+//! controller's table. A test compares them with docs/reference.
 
 use clap::{Arg, ArgAction, Command};
+use coax_api::Role;
+use coax_controller::{Caller, Scope, TABLE};
 
 use crate::args;
 use crate::glossary::{self, Subject};
@@ -53,6 +56,40 @@ pub fn words() -> String {
                 None => format!("| `{}` | {meaning} |\n", entry.name),
             });
         }
+    }
+    page
+}
+
+/// docs/reference/roles.md.
+pub fn roles() -> String {
+    let mut page = String::from(
+        "# What each role may do\n\nGenerated from the table that the controller asks before anything else: do not \
+         edit.\n\n\
+         A token has a role, for one project or for all of them. `own`: the caller's project, or all; the answer \
+         holds no other.\n`project`: the one in the path (the operator's rails: see `network`). `network`: hosts and \
+         rails, for tokens of\nall projects only. `deployment`: everything, for tokens of all projects only.\n\n\
+         | route | about |",
+    );
+    for role in Role::ALL {
+        page.push_str(&format!(" {} |", role.name()));
+    }
+    page.push_str("\n| --- | --- |");
+    page.push_str(&" --- |".repeat(Role::ALL.len()));
+    page.push('\n');
+    for rule in TABLE {
+        let about = match rule.scope {
+            Scope::Public => "public",
+            Scope::Own => "own",
+            Scope::Project => "project",
+            Scope::Network => "network",
+            Scope::Deployment => "deployment",
+        };
+        page.push_str(&format!("| `{} {}` | {about} |", rule.method, rule.path));
+        for role in Role::ALL {
+            let may = Caller::everywhere("", role).is_allowed(rule, "shop".parse().ok().as_ref());
+            page.push_str(if may { " yes |" } else { " |" });
+        }
+        page.push('\n');
     }
     page
 }

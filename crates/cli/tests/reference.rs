@@ -52,7 +52,7 @@ fn the_tests_that_hold_invariants_exist() {
 }
 
 /// Where errors get their codes.
-const CODES: [&str; 14] = [
+const CODES: [&str; 16] = [
     "crates/model/src/rule.rs",
     "crates/model/src/rule/policy.rs",
     "crates/model/src/rule/routing.rs",
@@ -64,6 +64,8 @@ const CODES: [&str; 14] = [
     "crates/controller/src/rest/failure.rs",
     "crates/controller/src/rest/input.rs",
     "crates/controller/src/rest/invitations.rs",
+    "crates/controller/src/rest/authorise.rs",
+    "crates/controller/src/rest/tokens.rs",
     "crates/controller/src/rest/stacks.rs",
     "crates/controller/src/rest/submission.rs",
     "crates/controller/src/trace/facts.rs",
@@ -150,4 +152,9 @@ fn commands() {
 #[test]
 fn words() {
     compare("glossary.md", &coax_cli::reference::words());
+}
+
+#[test]
+fn roles() {
+    compare("roles.md", &coax_cli::reference::roles());
 }

@@ -40,6 +40,20 @@ pub enum Error {
         /// Where.
         endpoint: Endpoint,
     },
+    /// The API cannot listen there: it is an address of clients.
+    #[error("the local API cannot be at {endpoint}; `--users` is for TLS")]
+    ApiElsewhere {
+        /// Where.
+        endpoint: Endpoint,
+    },
+    /// The address for users cannot be used.
+    #[error("cannot listen for users at {address}: {source}")]
+    Users {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The agents' address cannot be used.
     #[error("cannot listen for agents at {address}: {source}")]
     Agents {

@@ -47,6 +47,8 @@ pub struct Metrics {
     pub joins: Family<OutcomeLabels, Counter>,
     /// Connections and calls of agents that were refused.
     pub agents_refused: Family<OutcomeLabels, Counter>,
+    /// Requests and connections of users that were refused.
+    pub api_refused: Family<OutcomeLabels, Counter>,
 }
 
 fn durations() -> Histogram {
@@ -82,6 +84,12 @@ impl Metrics {
             "Connections and calls of agents that were refused",
             agents_refused.clone(),
         );
+        let api_refused = Family::default();
+        registry.register(
+            "api_refused",
+            "Requests and connections of users that were refused",
+            api_refused.clone(),
+        );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The controller's version", build);
         Self {
@@ -90,6 +98,7 @@ impl Metrics {
             requests,
             joins,
             agents_refused,
+            api_refused,
         }
     }
 

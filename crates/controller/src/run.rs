@@ -15,16 +15,16 @@ use coax_store::{Embedded, Etcd, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::core::Core;
 use crate::core::submission::Clock;
 use crate::history::Limits;
 use crate::identity::{Deployment, Identities, STORE};
 use crate::lifetime::Lifetime;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, OutcomeLabels};
 use crate::rest::App;
-use crate::rest::listen::Listener;
+use crate::rest::listen::{Listener, TlsListener};
 use crate::tasks::Event;
 use crate::{Error, agents, records, rest, tasks};
 
@@ -49,6 +49,9 @@ pub struct Options {
         default_value = "unix:/run/coax/controller.sock"
     )]
     pub api: Endpoint,
+    /// Where to listen for users of other machines, who come over TLS and with a token [default: nowhere]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub users: Option<SocketAddr>,
     /// Where to listen for agents
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:7450")]
     pub agents: SocketAddr,
@@ -125,6 +128,8 @@ pub struct Addresses {
     pub api: Endpoint,
     /// The agents' side.
     pub agents: SocketAddr,
+    /// Users of other machines.
+    pub users: Option<SocketAddr>,
 }
 
 /// Runs a controller until it is told to stop by SIGTERM or SIGINT.
@@ -143,6 +148,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     };
     run_until(options, stop, |addresses| {
         info!(api = %addresses.api, agents = %addresses.agents, "ready");
+        coax_api::service_manager::ready();
     })
     .await
 }
@@ -159,7 +165,7 @@ pub async fn run_until(
     let metrics = Arc::new(Metrics::new());
     let lifetime = options.certificates.get();
     let identities = Arc::new(Identities::new(store.clone(), authority, lifetime));
-    let sockets = Sockets::bind(&options, &identities).await?;
+    let sockets = Sockets::bind(&options, &identities, &metrics).await?;
 
     let (handle, mut core_ended) =
         tasks::spawn(core, store, metrics.clone()).map_err(|source| Error::System {
@@ -171,11 +177,13 @@ pub async fn run_until(
         handle: handle.clone(),
         metrics: metrics.clone(),
         identities: identities.clone(),
+        owners: [0, nix::unistd::geteuid().as_raw()].into(),
         for_hosts: sockets.for_hosts.into(),
     };
     let renewal = keep_certificate(identities.clone(), sockets.present, sockets.names);
     let renewal = tokio::spawn(renewal);
-    let mut rest = tokio::spawn(rest::serve(sockets.api, app, stopped.clone()));
+    let serve = rest::serve(sockets.api, sockets.users, app, stopped.clone());
+    let mut rest = tokio::spawn(serve);
     let (own, told) = (identities.clone(), handle.clone());
     let serve = agents::serve(
         sockets.agents,
@@ -219,6 +227,7 @@ pub async fn run_until(
 /// What is listened on, and what is shown there.
 struct Sockets {
     api: Listener,
+    users: Option<TlsListener>,
     agents: TcpListener,
     agents_tls: rustls::ServerConfig,
     addresses: Addresses,
@@ -230,23 +239,31 @@ struct Sockets {
 }
 
 impl Sockets {
-    async fn bind(options: &Options, identities: &Identities) -> Result<Self, Error> {
+    async fn bind(
+        options: &Options,
+        identities: &Identities,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Error> {
         let api = Listener::bind(&options.api).await?;
         let in_use = |source| Error::Agents {
             address: options.agents,
             source,
         };
         let agents = TcpListener::bind(options.agents).await.map_err(in_use)?;
-        let addresses = Addresses {
-            api: api.endpoint().clone(),
-            agents: agents.local_addr().map_err(in_use)?,
-        };
+        let at = agents.local_addr().map_err(in_use)?;
         let authority = identities.authority();
-        let for_hosts = options.addresses_for_hosts(addresses.agents);
+        let for_hosts = options.addresses_for_hosts(at);
         let names = names(&for_hosts);
         let present = PresentCertificate::new(authority.server(&names, SystemTime::now())?)?;
+        let users = listen_for_users(options, present.clone(), metrics).await?;
+        let addresses = Addresses {
+            api: api.endpoint().clone(),
+            agents: at,
+            users: users.as_ref().map(TlsListener::address),
+        };
         Ok(Self {
             api,
+            users,
             agents,
             agents_tls: tls::agents_server(authority.certificate(), present.clone())?,
             addresses,
@@ -255,6 +272,28 @@ impl Sockets {
             present,
         })
     }
+}
+
+async fn listen_for_users(
+    options: &Options,
+    present: Arc<PresentCertificate>,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<TlsListener>, Error> {
+    let Some(address) = options.users else {
+        return Ok(None);
+    };
+    let tls = tls::users_server(present)?;
+    let counters = metrics.clone();
+    let failed = move |address, error: &std::io::Error| {
+        debug!(%address, %error, "a user's handshake failed");
+        let outcome = "handshake";
+        let refused = &counters.api_refused;
+        refused.get_or_create(&OutcomeLabels { outcome }).inc();
+    };
+    let bound = TlsListener::bind(address, tls, failed).await;
+    bound
+        .map(Some)
+        .map_err(|source| Error::Users { address, source })
 }
 
 /// The names and addresses in `ADDRESS:PORT`, for the controller's certificate.

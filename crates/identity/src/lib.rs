@@ -13,6 +13,7 @@
 //! | [`certificate`] | what a certificate says: a host, an enrolment, a time |
 //! | [`credentials`] | key, certificate and authority of a host, in memory and in one file |
 //! | [`token`] | join tokens as text |
+//! | [`user_token`] | users' tokens as text |
 //! | [`secret`] | random secrets, and the hashes that are kept of them |
 //! | [`tls`] | configurations for both ends of a stream |
 //! | [`file`] | files that only their owner reads, replaced whole |
@@ -32,6 +33,7 @@ pub mod file;
 pub mod secret;
 pub mod tls;
 pub mod token;
+pub mod user_token;
 
 pub use authority::Authority;
 pub use certificate::{Enrolment, HostIdentity, Validity};
@@ -39,6 +41,7 @@ pub use credentials::{CertificateRequest, Credentials};
 pub use error::Error;
 pub use secret::{Secret, SecretHash};
 pub use token::{JoinToken, Pin, TokenError};
+pub use user_token::{UserToken, UserTokenError};
 
 /// DER of a certificate.
 pub type Certificate = rustls::pki_types::CertificateDer<'static>;

@@ -1,12 +1,40 @@
-//! Who may take part: hosts that come and go.
+//! Who may take part: hosts that come and go, users with tokens.
 
 use hyper::Method;
 
 use super::{Answer, Client};
+use crate::audit::{AuditEntry, AuditVerdict};
 use crate::invitation::{Invitation, InvitationRequest};
 use crate::object::Host;
+use crate::token::{IssuedToken, Token, TokenRequest};
 
 impl Client {
+    /// `GET /v1/audit-log`: the last entries, oldest first.
+    pub async fn audit_log(&self, last: usize) -> Answer<Vec<AuditEntry>> {
+        self.get(&format!("/v1/audit-log?last={last}")).await
+    }
+
+    /// `GET /v1/audit-log/verify`.
+    pub async fn verify_audit_log(&self) -> Answer<AuditVerdict> {
+        self.get("/v1/audit-log/verify").await
+    }
+
+    /// `GET /v1/tokens`.
+    pub async fn tokens(&self) -> Answer<Vec<Token>> {
+        self.get("/v1/tokens").await
+    }
+
+    /// `POST /v1/tokens`: makes a token, whose secret is in the answer and nowhere else.
+    pub async fn create_token(&self, request: &TokenRequest) -> Answer<IssuedToken> {
+        self.send(Method::POST, "/v1/tokens", Some(request)).await
+    }
+
+    /// `DELETE /v1/tokens/{name}`.
+    pub async fn delete_token(&self, name: &str) -> Answer<Token> {
+        let path = format!("/v1/tokens/{name}");
+        self.send(Method::DELETE, &path, None::<&()>).await
+    }
+
     /// `POST /v1/invitations`: makes a token with which one machine may become a host.
     pub async fn invite(&self, request: &InvitationRequest) -> Answer<Invitation> {
         self.send(Method::POST, "/v1/invitations", Some(request))

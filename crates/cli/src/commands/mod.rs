@@ -3,6 +3,7 @@
 pub mod address_group;
 pub mod agent;
 pub mod apply;
+pub mod audit;
 pub mod bench;
 pub mod capture;
 pub mod completion;
@@ -30,6 +31,7 @@ pub mod router;
 pub mod start;
 pub mod status;
 pub mod subnet;
+pub mod token;
 pub mod trace;
 pub mod validate;
 pub mod version;
@@ -81,6 +83,8 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::AddressGroup(command) => wait_for(address_group::run(&command, output)),
         Command::Firewall(command) => wait_for(firewall::run(&command, output)),
         Command::Host(command) => wait_for(host::run(&command, output)),
+        Command::Token(command) => wait_for(token::run(&command, output)),
+        Command::Audit(command) => wait_for(audit::run(&command, output)),
         Command::Vtep(command) => wait_for(vtep::run(&command, output)),
         Command::Version(args) => version::run(&args, output),
         Command::Completion(args) => completion::run(&args, output),

@@ -13,6 +13,7 @@ impl CliError {
             Self::NoSuchLab { .. } => "no-such-lab",
             Self::Api(ClientError::Refused(problem)) => &problem.code,
             Self::Api(ClientError::Unreachable { .. }) => "controller-unreachable",
+            Self::Api(ClientError::NoToken { .. }) => "no-token",
             Self::Api(ClientError::Transport { .. }) => "connection-lost",
             Self::Api(ClientError::BadPath { .. }) => "bad-name",
             Self::Api(ClientError::Unexpected { .. }) => "unknown-answer",
@@ -63,7 +64,10 @@ fn controller_code(error: &coax_controller::Error) -> &'static str {
         Error::Identity(_) => "identity",
         Error::Store(_) => "store-failed",
         Error::Records(_) => "store-damaged",
-        Error::Api { .. } | Error::ApiInUse { .. } => "api-address",
+        Error::Api { .. }
+        | Error::ApiInUse { .. }
+        | Error::ApiElsewhere { .. }
+        | Error::Users { .. } => "api-address",
         Error::Agents { .. } | Error::Transport(_) => "agents-address",
         Error::System { .. } => "kernel-refused",
         Error::CoreStopped => "task-ended",

@@ -91,6 +91,9 @@ fn next_after(error: &ClientError) -> Option<String> {
         ClientError::Unreachable { .. } => {
             Some("is it running? `coax lab list` shows labs, `coax controller` starts one".into())
         }
+        ClientError::NoToken { .. } => {
+            Some("an admin makes one with `coax token create`; set COAX_TOKEN to it".into())
+        }
         ClientError::Transport { .. } => {
             Some("try again; if it stays, read the controller's log".into())
         }

@@ -48,6 +48,35 @@ pub(super) const CODES: &[Entry] = &[
          addresses hosts reach.",
         "coax controller --address ADDRESS:PORT",
     ),
+    code_with(
+        "no-token",
+        "A controller on another machine is asked without a token, which says who asks and which \
+         controller is the right one.",
+        "coax token create NAME --role ROLE",
+    ),
+    code_with(
+        "not-identified",
+        "The request carries no token, or one that was deleted, has expired, or is of another deployment.",
+        "coax token create NAME --role ROLE",
+    ),
+    code(
+        "forbidden",
+        "The role of whoever asks does not allow this, or not in this project.",
+    ),
+    code(
+        "bad-scope",
+        "A role of the network team cannot be limited to a project.",
+    ),
+    code_with(
+        "token-exists",
+        "A token has this name; names are what lists and logs show, so each is used once.",
+        "coax token list",
+    ),
+    code_with(
+        "no-such-token",
+        "No token has that name, as far as you may know.",
+        "coax token list",
+    ),
     code(
         "bad-config",
         "A configuration file cannot be read, or has a setting that the daemon does not know.",

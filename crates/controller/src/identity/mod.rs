@@ -2,21 +2,26 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | `audit` | the log of changes, each entry with the hash of the one before |
 //! | `record` | what is stored, and what it decides; no input or output |
 //! | `deployment` | making a deployment, and reading it when a controller starts |
+//! | `user` | users' tokens, and who a request comes from |
 //! | `service` | the calls of machines that join and of hosts that renew |
 //!
 //! ```text
 //! /coax/identity/v1/host/hv1          the enrolment that hv1's certificates carry
+//! /coax/identity/v1/token/HASH        a user's token, by the SHA-256 of its secret
 //! /coax/identity/v1/invitation/HASH   a join token, by the SHA-256 of its secret
 //! ```
 //!
 //! Nothing is kept in memory. Each question reads its one record from the store, so what one controller
 //! revokes holds at all of them at once; each change compares the records that it was decided on.
 
+mod audit;
 mod deployment;
 pub mod record;
 mod service;
+mod user;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -29,8 +34,10 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use self::deployment::STORE;
 pub use self::deployment::{Deployment, DeploymentError};
+pub(crate) use self::record::seconds;
 pub use self::record::{HostRecord, Invitation, NotAdmitted, NotJoined};
 pub(crate) use self::service::{Membership, joined};
+pub use self::user::{Caller, NewToken, NotKnown};
 
 const HOSTS: &str = "/coax/identity/v1/host/";
 const INVITATIONS: &str = "/coax/identity/v1/invitation/";

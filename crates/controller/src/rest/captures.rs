@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use coax_api::Problem;
 use coax_api::question::{HostAnswer, HostQuestion};
+use coax_model::Name;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -15,9 +17,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use utoipa::IntoParams;
 
 use super::App;
+use super::authorise::outside;
 use super::failure::Failure;
 use super::input::{Params, name, timeout};
 use crate::core::Listing;
+use crate::identity::Caller;
 use crate::pcapng;
 use crate::trace::Hosts;
 
@@ -44,8 +48,16 @@ pub struct CaptureParams {
 )]
 pub async fn capture(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Params(params): Params<CaptureParams>,
 ) -> Result<Response, Failure> {
+    let own = |project: &Name| {
+        let port = params.port.strip_prefix(project.as_str());
+        port.is_some_and(|rest| rest.starts_with('/'))
+    };
+    if !caller.project.as_ref().is_none_or(own) {
+        return Err(outside(&caller));
+    }
     let port = name("port", &params.port)?;
     let found = Listing::single(&app.handle.read()).port_named(&port);
     let found = found.ok_or_else(|| Failure::no_such("port", &params.port))?;

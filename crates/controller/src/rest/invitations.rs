@@ -33,12 +33,7 @@ pub async fn invite(State(app): State<App>, bytes: Bytes) -> Result<Json<Invitat
         Some(host) => Some(name("host", host)?),
         None => None,
     };
-    let lifetime = match &request.expires_in {
-        None => USUAL,
-        Some(text) => text.parse().map_err(|error: crate::LifetimeError| {
-            Failure::bad_request("bad-timeout", error.to_string(), "write it like 24h or 30m")
-        })?,
-    };
+    let lifetime = lifetime(request.expires_in.as_deref(), USUAL)?;
     if app.for_hosts.is_empty() {
         return Err(no_address());
     }
@@ -55,6 +50,14 @@ pub async fn invite(State(app): State<App>, bytes: Bytes) -> Result<Json<Invitat
         expires_in: lifetime.to_string(),
         controllers: token.controllers,
     }))
+}
+
+/// How long something is to count.
+pub(super) fn lifetime(text: Option<&str>, usual: Lifetime) -> Result<Lifetime, Failure> {
+    let read = text.map_or(Ok(usual), str::parse);
+    read.map_err(|error: crate::LifetimeError| {
+        Failure::bad_request("bad-timeout", error.to_string(), "write it like 24h or 30m")
+    })
 }
 
 fn no_address() -> Failure {

@@ -1,14 +1,103 @@
-//! The socket that users connect to.
+//! The sockets that users connect to, and where a request comes from.
 
+use std::convert::Infallible;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
 use coax_api::Endpoint;
+use coax_api::stream::{Connection, accept};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::Error;
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The local socket: the kernel says who opened it.
+    Local {
+        /// The user; none that exists if the kernel does not say.
+        uid: u32,
+    },
+    /// An address. That says nothing about who it is.
+    Remote(SocketAddr),
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Origin {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let uid = stream.io().peer_cred().map(|peer| peer.uid());
+        Self::Local {
+            uid: uid.unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl Connected<IncomingStream<'_, TcpListener>> for Origin {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self::Remote(*stream.remote_addr())
+    }
+}
+
+impl Connected<IncomingStream<'_, TlsListener>> for Origin {
+    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+        Self::Remote(*stream.remote_addr())
+    }
+}
+
+/// A TCP socket whose connections are TLS from their first byte.
+pub struct TlsListener {
+    address: SocketAddr,
+    connections: ReceiverStream<io::Result<Connection>>,
+}
+
+impl TlsListener {
+    /// Binds. `failed` hears of handshakes that did not succeed.
+    pub async fn bind(
+        address: SocketAddr,
+        tls: rustls::ServerConfig,
+        failed: impl Fn(SocketAddr, &io::Error) + Clone + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            connections: accept(listener, tls, failed),
+        })
+    }
+
+    /// Where it is, with the port that it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            match self.connections.next().await {
+                Some(Ok(connection)) => {
+                    let address = connection.address();
+                    return (connection, address);
+                }
+                Some(Err(_)) => {}
+                // Whoever accepted is gone with the runtime, and so is whoever asks soon.
+                None => match std::future::pending::<Infallible>().await {},
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
 
 /// A bound socket.
 pub enum Listener {
@@ -54,6 +143,9 @@ impl Listener {
                 let endpoint = Endpoint::Loopback(listener.local_addr().map_err(failed)?);
                 Ok(Self::Loopback { listener, endpoint })
             }
+            Endpoint::Tls(_) => Err(Error::ApiElsewhere {
+                endpoint: endpoint.clone(),
+            }),
         }
     }
 

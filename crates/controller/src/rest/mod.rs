@@ -1,8 +1,9 @@
-//! The users' side: HTTP on a Unix socket or a loopback address.
+//! The users' side: HTTP on a Unix socket, a loopback address, and TLS.
 //!
 //! | module | serves |
 //! | --- | --- |
-//! | [`listen`] | the socket |
+//! | [`listen`] | the sockets |
+//! | [`authorise`] | who may do what, asked before anything else |
 //! | `stacks` | whole projects, moves, waiting |
 //! | `revisions` | the history, going back, confirming |
 //! | `submission` | who asks, on which conditions; entity tags |
@@ -14,6 +15,9 @@
 //! | `connections` | what the firewalls of hosts follow |
 //! | `invitations` | tokens by which machines become hosts |
 //! | `removal` | removing hosts |
+//! | `audit` | the log of changes |
+//! | `tokens` | users' tokens |
+//! | `own` | answers about the whole system, for those who may see a part |
 //! | `service` | health, metrics, the specification |
 //! | [`openapi`] | the router and the specification, made from each other |
 //! | `failure` | errors as problem details, `input` what requests carry |
@@ -21,6 +25,8 @@
 //! Reading takes the core's state as it is; everything else is asked from the core and answered when
 //! it is done.
 
+mod audit;
+pub mod authorise;
 pub mod listen;
 pub mod openapi;
 
@@ -31,12 +37,14 @@ mod failure;
 mod input;
 mod invitations;
 mod objects;
+mod own;
 mod removal;
 mod reports;
 mod revisions;
 mod service;
 mod stacks;
 mod submission;
+mod tokens;
 mod traces;
 
 use std::sync::Arc;
@@ -47,8 +55,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use tokio::sync::watch;
 
-use self::listen::Listener;
-use self::submission::Peer;
+use self::listen::{Listener, Origin, TlsListener};
 use crate::identity::Identities;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::tasks::Handle;
@@ -62,35 +69,52 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Who may speak for which host.
     pub identities: Arc<Identities>,
+    /// Users of this machine who may do everything over the local socket.
+    pub owners: Arc<[u32]>,
     /// Where hosts reach this controller, as far as it knows.
     pub for_hosts: Arc<[String]>,
 }
 
-/// Serves until `stop` says so.
+/// Serves until `stop` says so: the local socket, and users of other machines if they are listened for.
 pub async fn serve(
-    listener: Listener,
+    local: Listener,
+    remote: Option<TlsListener>,
     app: App,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let router = openapi::router(app.clone()).layer(from_fn_with_state(app, measure));
-    let stopped = async move {
-        // An error means that nobody can say stop any more.
-        let _ = stop.wait_for(|stop| *stop).await;
+    let router = openapi::router(app.clone())
+        .layer(from_fn_with_state(app.clone(), authorise::authorise))
+        .layer(from_fn_with_state(app, measure))
+        .into_make_service_with_connect_info::<Origin>();
+    let stopped = || {
+        let mut stop = stop.clone();
+        async move {
+            // An error means that nobody can say stop any more.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
     };
-    match listener {
-        Listener::Unix { listener, .. } => {
-            let service = router.into_make_service_with_connect_info::<Peer>();
-            axum::serve(listener, service)
-                .with_graceful_shutdown(stopped)
-                .await
+    let remote = async {
+        match remote {
+            Some(listener) => {
+                let serve = axum::serve(listener, router.clone());
+                serve.with_graceful_shutdown(stopped()).await
+            }
+            None => Ok(()),
         }
-        Listener::Loopback { listener, .. } => {
-            let service = router.into_make_service_with_connect_info::<Peer>();
-            axum::serve(listener, service)
-                .with_graceful_shutdown(stopped)
-                .await
+    };
+    let local = async {
+        match local {
+            Listener::Unix { listener, .. } => {
+                let serve = axum::serve(listener, router.clone());
+                serve.with_graceful_shutdown(stopped()).await
+            }
+            Listener::Loopback { listener, .. } => {
+                let serve = axum::serve(listener, router.clone());
+                serve.with_graceful_shutdown(stopped()).await
+            }
         }
-    }
+    };
+    tokio::try_join!(local, remote).map(|_| ())
 }
 
 async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {

@@ -1,7 +1,7 @@
 //! What there is: lists and single objects, read from the core's state.
 
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use coax_api::{
     AddressGroup, Firewall, FirewallRule, Group, Host, Network, Port, Problem, Project, Router,
     Status, Subnet, Vtep,
@@ -13,11 +13,15 @@ use super::failure::Failure;
 use super::input::{ListParams, Params, full_name, name};
 use super::submission::Tagged;
 use crate::core::Listing;
+use crate::identity::Caller;
 
 /// Projects that own something
 #[utoipa::path(get, path = "/v1/projects", tag = "projects", responses((status = 200, body = Vec<Project>)))]
-pub async fn projects(State(app): State<App>) -> Json<Vec<Project>> {
-    Json(Listing::single(&app.handle.read()).projects())
+pub async fn projects(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Json<Vec<Project>> {
+    Json(caller.own_projects(Listing::single(&app.handle.read()).projects()))
 }
 
 macro_rules! list {
@@ -158,8 +162,11 @@ single!(
 
 /// What judges the connections of each project that is judged at all
 #[utoipa::path(get, path = "/v1/firewalls", tag = "firewall", responses((status = 200, body = Vec<Firewall>)))]
-pub async fn firewalls(State(app): State<App>) -> Json<Vec<Firewall>> {
-    Json(Listing::single(&app.handle.read()).firewalls())
+pub async fn firewalls(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Json<Vec<Firewall>> {
+    Json(caller.own_firewalls(Listing::single(&app.handle.read()).firewalls()))
 }
 
 /// What judges the connections of one project
@@ -204,6 +211,6 @@ pub async fn host(
 
 /// The whole system at a glance
 #[utoipa::path(get, path = "/v1/status", tag = "system", responses((status = 200, body = Status)))]
-pub async fn status(State(app): State<App>) -> Json<Status> {
-    Json(app.handle.read().status())
+pub async fn status(State(app): State<App>, Extension(caller): Extension<Caller>) -> Json<Status> {
+    Json(caller.own_status(&app.handle.read()))
 }

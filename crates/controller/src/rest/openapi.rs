@@ -7,8 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    App, blast_radius, captures, connections, failure, invitations, objects, removal, reports,
-    revisions, service, stacks, traces,
+    App, audit, blast_radius, captures, connections, failure, invitations, objects, removal,
+    reports, revisions, service, stacks, tokens, traces,
 };
 
 /// A stack file of 50,000 ports is some 10 MiB.
@@ -34,6 +34,7 @@ const LARGEST_BODY: usize = 64 << 20;
         (name = "routers", description = "What joins networks"),
         (name = "firewall", description = "Who may open which connections to whom"),
         (name = "hosts", description = "Machines that run the vSwitch"),
+        (name = "users", description = "Who may use this interface"),
         (name = "traces", description = "Why can't A reach B; what passes by a port"),
         (name = "system", description = "The controller and the system as a whole")
     )
@@ -70,6 +71,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(objects::hosts))
         .routes(routes!(objects::host, removal::remove_host))
         .routes(routes!(invitations::invite))
+        .routes(routes!(tokens::tokens, tokens::create_token))
+        .routes(routes!(tokens::delete_token))
+        .routes(routes!(audit::audit_log))
+        .routes(routes!(audit::verify_audit_log))
         .routes(routes!(objects::status))
         .routes(routes!(reports::drops))
         .routes(routes!(reports::counters))

@@ -1,8 +1,8 @@
 //! Counters and drops of all hosts. Each request asks every attached agent; who does not answer is
 //! in `missing`.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use coax_api::{
     Counters, Drops, HostDrop, HostPortCounters, HostReport, HostRule, HostTable, MissingHost,
     PortReport, Problem,
@@ -13,6 +13,7 @@ use super::App;
 use super::failure::Failure;
 use super::stacks::mismatch;
 use crate::core::message::{Answer, Request};
+use crate::identity::Caller;
 
 impl App {
     pub(super) async fn reports(&self) -> Result<(Vec<HostReport>, Vec<MissingHost>), Failure> {
@@ -41,7 +42,10 @@ fn hint(reason: &str) -> &'static str {
     get, path = "/v1/drops", tag = "system",
     responses((status = 200, body = Drops), (status = "5XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub async fn drops(State(app): State<App>) -> Result<Json<Drops>, Failure> {
+pub async fn drops(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Drops>, Failure> {
     let (reports, missing) = app.reports().await?;
     let mut drops = Vec::new();
     for report in reports {
@@ -57,7 +61,7 @@ pub async fn drops(State(app): State<App>) -> Result<Json<Drops>, Failure> {
             }));
         }
     }
-    Ok(Json(Drops { drops, missing }))
+    Ok(Json(caller.own_drops(Drops { drops, missing })))
 }
 
 /// Counters by host and port, and how full the tables are
@@ -65,7 +69,10 @@ pub async fn drops(State(app): State<App>) -> Result<Json<Drops>, Failure> {
     get, path = "/v1/counters", tag = "system",
     responses((status = 200, body = Counters), (status = "5XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub async fn counters(State(app): State<App>) -> Result<Json<Counters>, Failure> {
+pub async fn counters(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Counters>, Failure> {
     let (reports, missing) = app.reports().await?;
     let mut counters = Counters {
         missing,
@@ -91,5 +98,5 @@ pub async fn counters(State(app): State<App>) -> Result<Json<Counters>, Failure>
                 counters: side,
             }));
     }
-    Ok(Json(counters))
+    Ok(Json(caller.own_counters(counters)))
 }

@@ -1,10 +1,12 @@
 //! The history: who changed what, going back, confirming.
 
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use coax_api::{Plan, Problem, Revision};
+use coax_model::Name;
 
 use super::App;
+use super::authorise::{Right, outside};
 use super::failure::Failure;
 use super::input::{ListParams, Params, RollbackParams, name, revision_number};
 use super::stacks::mismatch;
@@ -12,6 +14,7 @@ use super::submission::{SubmissionHeaders, Submitted, Tagged};
 use crate::core::message::{Answer, Request, Write};
 use crate::core::not_in_history;
 use crate::core::submission::Submission;
+use crate::identity::Caller;
 
 /// The history, the newest change first
 ///
@@ -43,13 +46,31 @@ pub async fn revisions(
 )]
 pub async fn revision(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Path(revision): Path<String>,
 ) -> Result<Json<Revision>, Failure> {
     let revision = revision_number(&revision)?;
+    seen(&app, &caller, revision).map(Json)
+}
+
+/// A change, as far as the caller may know of it.
+fn seen(app: &App, caller: &Caller, revision: u64) -> Result<Revision, Failure> {
     let found = app.handle.read().revision_named(revision);
+    let own = |found: &Revision| {
+        let project = caller.project.as_ref().map(Name::as_str);
+        project.is_none_or(|project| found.project.as_deref() == Some(project))
+    };
     found
-        .map(Json)
+        .filter(own)
         .ok_or_else(|| not_in_history(revision).into())
+}
+
+/// Whether the caller may change what a change was about.
+fn may_change(caller: &Caller, project: Option<&str>) -> bool {
+    match project.and_then(|project| project.parse::<Name>().ok()) {
+        Some(project) => caller.may(Right::Edit, &project),
+        None => caller.project.is_none(),
+    }
 }
 
 /// Make a project what it was right after a revision
@@ -65,9 +86,17 @@ pub async fn rollback(
     State(app): State<App>,
     Path(revision): Path<String>,
     Params(params): Params<RollbackParams>,
+    Extension(caller): Extension<Caller>,
     submitted: Submitted,
 ) -> Result<Tagged<Plan>, Failure> {
     let project = params.project.as_deref();
+    let meant = match project {
+        Some(project) => Some(project.to_owned()),
+        None => seen(&app, &caller, revision_number(&revision)?)?.project,
+    };
+    if !may_change(&caller, meant.as_deref()) {
+        return Err(outside(&caller));
+    }
     let write = Write::Rollback {
         revision: revision_number(&revision)?,
         project: project.map(|text| name("project", text)).transpose()?,
@@ -92,9 +121,14 @@ pub async fn rollback(
 pub async fn confirm(
     State(app): State<App>,
     Path(revision): Path<String>,
+    Extension(caller): Extension<Caller>,
     submitted: Submitted,
 ) -> Result<Json<Revision>, Failure> {
     let revision = revision_number(&revision)?;
+    let about = seen(&app, &caller, revision)?.project;
+    if !may_change(&caller, about.as_deref()) {
+        return Err(outside(&caller));
+    }
     let write = Write::Confirm { revision };
     let submission = submitted.with(&[]);
     match app.ask(Request::Write { write, submission }).await? {

@@ -3,45 +3,22 @@
 //! file the revision of the project's last change: `"42"`.
 
 use axum::Json;
-use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
 use coax_store::Revision;
 use serde::Serialize;
-use tokio::net::{TcpListener, UnixListener};
 use utoipa::IntoParams;
 
 use super::failure::Failure;
 use crate::core::submission::{Condition, Submission};
 use crate::history::RepeatKey;
+use crate::identity::Caller;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The longest name of a request.
 const LONGEST_KEY: usize = 128;
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
-pub struct Peer(String);
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let peer = stream.io().peer_cred();
-        Self(match peer.map(|peer| peer.uid()) {
-            Ok(0) => "root".to_owned(),
-            Ok(uid) => format!("uid {uid}"),
-            Err(_) => "local".to_owned(),
-        })
-    }
-}
-
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Self {
-        Self("local".to_owned())
-    }
-}
 
 /// Headers of requests that change something.
 #[derive(IntoParams)]
@@ -73,8 +50,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Submitted {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let peer = parts.extensions.get::<ConnectInfo<Peer>>();
-        let author = peer.map_or("local".to_owned(), |ConnectInfo(Peer(name))| name.clone());
+        let caller = parts.extensions.get::<Caller>();
+        let author = caller.map_or("local".to_owned(), |caller| caller.name.clone());
         Ok(Self {
             submission: Submission {
                 author,

@@ -3,16 +3,19 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::{Extension, Json};
 use coax_api::question::{HostAnswer, HostQuestion};
 use coax_api::{Problem, Trace, TraceRequest};
+use coax_model::Name;
 
 use super::App;
+use super::authorise::outside;
 use super::failure::Failure;
 use super::input::body;
 use crate::core::message::{Answer, Request};
+use crate::identity::Caller;
 use crate::trace::{self, Facts, Hosts};
 
 /// Packets on their way have arrived after this time.
@@ -27,10 +30,30 @@ const ARRIVAL: Duration = Duration::from_millis(300);
         (status = "5XX", body = Problem, content_type = "application/problem+json")
     )
 )]
-pub async fn trace_packet(State(app): State<App>, bytes: Bytes) -> Result<Json<Trace>, Failure> {
-    let request: TraceRequest = body(&bytes)?;
+pub async fn trace_packet(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    bytes: Bytes,
+) -> Result<Json<Trace>, Failure> {
+    let mut request: TraceRequest = body(&bytes)?;
+    if let Some(project) = &caller.project {
+        if !is_named(&request.from, project) || !is_named(&request.to, project) {
+            return Err(outside(&caller));
+        }
+        request.project = Some(project.to_string());
+    }
     let facts = Facts::gather(&app.handle.read(), &request)?;
     Ok(Json(trace::trace(&facts, &app).await))
+}
+
+/// Whether a text can only mean a port of this project: an address may be anybody's.
+fn is_named(text: &str, project: &Name) -> bool {
+    let name = match text.split_once('/') {
+        Some((owner, name)) if owner == project.as_str() => name,
+        Some(_) => return false,
+        None => text,
+    };
+    name.parse::<Name>().is_ok()
 }
 
 impl Hosts for App {

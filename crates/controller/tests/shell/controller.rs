@@ -25,6 +25,7 @@ impl Controller {
             store: None,
             api: Endpoint::Unix(folder.join("api.sock")),
             agents: "127.0.0.1:0".parse().unwrap(),
+            users: "127.0.0.1:0".parse().ok(),
             addresses: Vec::new(),
             certificates: Lifetime::from_secs(3600),
             underlay_mtu: 1600,

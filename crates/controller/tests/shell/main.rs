@@ -7,6 +7,7 @@ mod controller;
 mod etcd;
 mod history;
 mod identity;
+mod roles;
 #[path = "../../../store/tests/server/mod.rs"]
 mod server;
 

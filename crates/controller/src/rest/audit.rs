@@ -1,0 +1,187 @@
+//! The audit log: what becomes an entry, and looking at it.
+
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::request::Parts;
+use axum::http::{Extensions, Uri};
+use axum::middleware::Next;
+use axum::response::Response;
+use coax_api::{AuditEntry, AuditVerdict, Problem};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+use tracing::{error, info};
+use utoipa::IntoParams;
+
+use super::App;
+use super::authorise::Rule;
+use super::failure::Failure;
+use super::input::Params;
+use super::invitations::identity_failure;
+use super::listen::Origin;
+use crate::identity::{Caller, seconds};
+
+/// Sentences of one entry; a plan of a large project has more.
+const SENTENCES: usize = 100;
+/// The largest answer that is looked into for what changed.
+const LARGEST_ANSWER: usize = 64 << 20;
+/// Entries that are shown without being asked for more.
+const USUAL: usize = 100;
+
+/// Which entries.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AuditParams {
+    /// So many of the last entries.
+    pub last: Option<usize>,
+}
+
+/// The last entries of the audit log, oldest first
+#[utoipa::path(
+    get, path = "/v1/audit-log", tag = "users", params(AuditParams),
+    responses((status = 200, body = Vec<AuditEntry>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn audit_log(
+    State(app): State<App>,
+    Params(params): Params<AuditParams>,
+) -> Result<Json<Vec<AuditEntry>>, Failure> {
+    let last = params.last.unwrap_or(USUAL);
+    let entries = spawn_blocking(move || app.identities.entries(last)).await;
+    let entries = entries.map_err(|_| Failure::stopping())?;
+    entries.map(Json).map_err(identity_failure)
+}
+
+/// Check that no entry of the audit log was changed or removed
+#[utoipa::path(
+    get, path = "/v1/audit-log/verify", tag = "users",
+    responses((status = 200, body = AuditVerdict), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn verify_audit_log(State(app): State<App>) -> Result<Json<AuditVerdict>, Failure> {
+    let verdict = spawn_blocking(move || app.identities.verify()).await;
+    let verdict = verdict.map_err(|_| Failure::stopping())?;
+    verdict.map(Json).map_err(identity_failure)
+}
+
+/// Whether requests of this kind change something, and thus are written down.
+fn is_recorded(rule: &Rule) -> bool {
+    rule.method != "GET" && rule.path != "/v1/traces"
+}
+
+/// Handles a request that is allowed, and writes down what it changed.
+pub async fn recorded(
+    app: App,
+    caller: &Caller,
+    rule: &Rule,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !is_recorded(rule) {
+        return next.run(request).await;
+    }
+    let entry = entry(caller, rule, request.extensions(), request.uri());
+    let (parts, body) = next.run(request).await.into_parts();
+    let Ok(bytes) = to_bytes(body, LARGEST_ANSWER).await else {
+        error!(
+            path = entry.path,
+            "an answer is too large to be written down"
+        );
+        return Response::from_parts(parts, Body::empty());
+    };
+    let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    if answer["dry_run"] != Value::Bool(true) {
+        let status = parts.status.as_u16();
+        write(app, described(entry, status, &answer)).await;
+    }
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+/// Writes down that a known caller was refused.
+pub async fn refused(app: App, caller: &Caller, rule: &Rule, parts: &Parts) {
+    if is_recorded(rule) {
+        let entry = entry(caller, rule, &parts.extensions, &parts.uri);
+        write(
+            app,
+            AuditEntry {
+                status: 403,
+                ..entry
+            },
+        )
+        .await;
+    }
+}
+
+fn entry(caller: &Caller, rule: &Rule, extensions: &Extensions, uri: &Uri) -> AuditEntry {
+    let from = match extensions.get::<ConnectInfo<Origin>>() {
+        Some(ConnectInfo(Origin::Remote(address))) => address.to_string(),
+        _ => "local".to_owned(),
+    };
+    AuditEntry {
+        time: seconds(SystemTime::now()),
+        who: caller.name.clone(),
+        role: caller.role.name().to_owned(),
+        from,
+        method: rule.method.to_owned(),
+        path: uri.path().to_owned(),
+        ..AuditEntry::default()
+    }
+}
+
+/// What the answer says about the change. Secrets are in `token` alone, and that is not looked at.
+fn described(entry: AuditEntry, status: u16, answer: &Value) -> AuditEntry {
+    let sentences = answer["sentences"].as_array().into_iter().flatten();
+    let mut changes: Vec<String> = sentences
+        .filter_map(|sentence| sentence.as_str().map(str::to_owned))
+        .take(SENTENCES)
+        .collect();
+    if answer.get("token").is_some() {
+        let about = ["name", "role", "project", "host"].into_iter();
+        let about = about.filter_map(|key| Some(format!("{key} {}", answer[key].as_str()?)));
+        changes.push(about.collect::<Vec<_>>().join(", "));
+    }
+    let changed = (200..300).contains(&status);
+    AuditEntry {
+        status,
+        revision: answer["revision"].as_u64().filter(|_| changed),
+        changes,
+        ..entry
+    }
+}
+
+async fn write(app: App, entry: AuditEntry) {
+    let recorded = spawn_blocking(move || app.identities.record(&entry)).await;
+    match recorded {
+        // A second copy, which no one who can write to the store can change.
+        Ok(Ok(entry)) => info!(
+            number = entry.number,
+            who = entry.who,
+            from = entry.from,
+            method = entry.method,
+            path = entry.path,
+            status = entry.status,
+            hash = entry.hash,
+            "audit"
+        ),
+        Ok(Err(reason)) => error!(%reason, "a change is not in the audit log"),
+        Err(_) => error!("a change is not in the audit log"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_holds_what_changed_and_no_secret() {
+        let plan = json!({ "revision": 7, "sentences": ["creates network web"], "dry_run": false });
+        let entry = described(AuditEntry::default(), 200, &plan);
+        assert_eq!((entry.revision, entry.changes.len()), (Some(7), 1));
+        let token = json!({ "token": "coax-token-SECRET", "name": "ci", "role": "editor" });
+        let entry = described(AuditEntry::default(), 200, &token);
+        assert_eq!(entry.changes, ["name ci, role editor"]);
+    }
+}

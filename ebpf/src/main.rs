@@ -100,6 +100,7 @@ continuations! {
     coax_fragment: FirstFragment;
     coax_follower: LaterFragment;
     coax_reject: Reject;
+    coax_dropped: Dropped;
 }
 
 #[inline(always)]

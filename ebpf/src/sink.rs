@@ -13,8 +13,8 @@ use core::sync::atomic::AtomicU64;
 /// How often a word that another CPU changed at the same moment is tried again.
 const TRIES: u32 = 4;
 
-/// How many records of flows domains have caused on this CPU. Domains share a place, so that the table
-/// is small; a noisy one leaves room for nearly all others.
+/// How many records of flows domains have caused on this CPU, and ports that are about drops for other reasons than
+/// firewalls. They share places, so that the table is small; a noisy one leaves room for nearly all others.
 #[repr(C)]
 pub struct FlowLimit {
     /// When, in steps of 2^27 ns, some 0.13 s.
@@ -27,10 +27,25 @@ pub struct FlowLimit {
 
 impl FlowLimit {
     /// Places for each CPU.
-    pub const PLACES: u32 = 64;
+    pub const PLACES: u32 = 2 * Self::DOMAINS;
+    /// Of these, for domains; the others are for ports.
+    const DOMAINS: u32 = 64;
     const WINDOW: u32 = 27;
     /// Records in a step: some 2000 a second.
     const MOST: u16 = 268;
+    /// Likewise of a port: some 240 a second.
+    const MOST_OF_PORT: u16 = 32;
+
+    /// The place for a record, and the records that it may have in a step.
+    #[inline(always)]
+    const fn of(record: &FlowRecord) -> (u32, u16) {
+        if record.domain == 0 {
+            let place = record.slot & (Self::DOMAINS - 1);
+            (Self::DOMAINS + place, Self::MOST_OF_PORT)
+        } else {
+            (record.domain & (Self::DOMAINS - 1), Self::MOST)
+        }
+    }
 }
 
 /// Counts a decision of a rule, which gets its counters with the first one.
@@ -143,7 +158,8 @@ impl Sink for MapSink {
 
     #[inline(always)]
     fn flow(&self, record: &mut FlowRecord) {
-        let Some(limit) = FLOW_LIMITS.get_ptr_mut(record.domain & (FlowLimit::PLACES - 1)) else {
+        let (place, most) = FlowLimit::of(record);
+        let Some(limit) = FLOW_LIMITS.get_ptr_mut(place) else {
             return;
         };
         // SAFETY: not null, and a per-CPU value has one user at a time.
@@ -154,7 +170,7 @@ impl Sink for MapSink {
             limit.records = 0;
         }
         record.missed = limit.missed;
-        if limit.records < FlowLimit::MOST && FLOWS.output::<FlowRecord>(&*record, 0).is_ok() {
+        if limit.records < most && FLOWS.output::<FlowRecord>(&*record, 0).is_ok() {
             limit.records += 1;
             limit.missed = 0;
         } else {

@@ -11,6 +11,7 @@
 
 mod capture;
 mod devices;
+mod flows;
 mod guards;
 mod inquiry;
 mod policy;
@@ -36,6 +37,7 @@ use coax_vswitch::{Attachment, Rows};
 use crate::cache::CacheContents;
 use crate::canary::{self, Sending};
 use crate::claims::Claims;
+use crate::flows::FlowLog;
 use crate::input::{Batch, Command, Config, Input, Moment, ShutPort};
 use crate::mirror::Mirror;
 use crate::policies::Policies;
@@ -119,6 +121,7 @@ pub struct Core {
     cache_problem: Option<String>,
     services: Services,
     policies: Policies,
+    flows: FlowLog,
     /// When rows of policies that nothing refers to any more may go.
     leftovers_at: Option<Moment>,
     unsaved_since: Option<Moment>,
@@ -176,6 +179,7 @@ impl Core {
             cache_problem: found.cache_problem,
             services: Services::default(),
             policies,
+            flows: FlowLog::default(),
             leftovers_at: None,
             unsaved_since: None,
             commands: Vec::new(),
@@ -222,6 +226,7 @@ impl Core {
             Input::Disconnected { stream, reason } => self.disconnected(stream, &reason, now),
             Input::Received { stream, message } => self.received(stream, message, now),
             Input::Punted(punt) => self.punted(&punt),
+            Input::Flows(seen) => self.flows_seen(&seen, now),
             Input::Applied { batch, failures } => self.applied(batch, &failures, now),
             Input::Reported { request_id, json } => self.reported(request_id, json),
             Input::Answered { question_id, json } => self.answered(question_id, json),
@@ -235,6 +240,7 @@ impl Core {
         self.tell_realised();
         self.advertise(now);
         self.look_at_guards(now);
+        self.tell_flows(now);
         std::mem::take(&mut self.commands)
     }
 
@@ -263,6 +269,7 @@ impl Core {
             self.captured.values().min().copied(),
             advertise,
             self.leftovers_at,
+            self.flows.deadline(),
         ]
         .into_iter()
         .flatten()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use coax_api::agent::{ControllerMessage, agent_message};
 use coax_api::question::HostQuestion;
-use coax_tables::ShutRow;
+use coax_tables::{FlowRecord, ShutRow};
 use coax_vswitch::{Attachment, Punt, RowOperation, Table};
 
 use crate::cache::CacheContents;
@@ -83,6 +83,8 @@ pub enum Input {
     },
     /// A port asked something that the data plane does not answer itself.
     Punted(Punt),
+    /// The data plane reports what it decided.
+    Flows(FlowRecords),
     /// The answer to [`Command::Apply`].
     Applied {
         /// Number of the batch.
@@ -111,6 +113,24 @@ pub enum Input {
     },
     /// The time that [`crate::Core::deadline`] named has come.
     Tick,
+}
+
+/// Decisions of the data plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowRecords {
+    /// In the order in which they were read.
+    pub records: Vec<FlowRecord>,
+    /// Records before these that were read and thrown away, because there were too many.
+    pub lost: u64,
+    /// What the clock on the wall is ahead of the monotonic clock of the records, in milliseconds.
+    pub clock_ahead: u64,
+}
+
+impl FlowRecords {
+    /// A time of a record, in milliseconds since 1970.
+    pub const fn clock_of(&self, nanoseconds: u64) -> u64 {
+        self.clock_ahead + nanoseconds / 1_000_000
+    }
 }
 
 /// Something that the core wants done.

@@ -35,6 +35,8 @@ mod core;
 mod desired;
 mod error;
 mod execute;
+mod flow_thread;
+mod flows;
 mod inject;
 mod input;
 mod links;

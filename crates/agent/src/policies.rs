@@ -112,6 +112,18 @@ impl Policies {
             .map_or(DomainId(0), |held| held.id)
     }
 
+    /// The project whose ports obey a domain.
+    pub(crate) fn project_of(&self, domain: u32) -> Option<&str> {
+        let mut held = self.held.values();
+        held.find(|held| held.id.0 == domain)
+            .map(|held| held.project.as_str())
+    }
+
+    /// The full name of the rule with this number.
+    pub(crate) fn rule(&self, number: u32) -> Option<String> {
+        self.rules.rule(number).map(|(_, rule)| rule.to_string())
+    }
+
     /// Whether the policy is in the tables for this address plan.
     pub(crate) fn covers(&self, number: u32, scope: u32) -> bool {
         let domain = self.held.get(&number).and_then(|it| it.domain.as_ref());

@@ -18,12 +18,13 @@ use crate::canary::CanaryThread;
 use crate::core::{Core, Found};
 use crate::desired;
 use crate::error::Error;
+use crate::flow_thread::FlowThread;
 use crate::input::Config;
 use crate::membership::Membership;
 use crate::plane::PlaneThread;
 use crate::punts::PuntThread;
 use crate::stream::Controllers;
-use crate::tasks::{Channels, DEVICES, PUNTS, RESULTS, run_core};
+use crate::tasks::{Channels, DEVICES, FLOWS, PUNTS, RESULTS, run_core};
 use crate::tracer::Tracer;
 use crate::{links, stream};
 
@@ -81,6 +82,11 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
         .map(|punts| PuntThread::start(punts, punt_sender));
     // Ends its thread when this function ends.
     let _punt_thread = punt_thread.transpose()?;
+    let (flow_sender, flows) = mpsc::channel(FLOWS);
+    let flow_thread = plane
+        .take_flows()
+        .map(|flows| FlowThread::start(flows, flow_sender));
+    let _flow_thread = flow_thread.transpose()?;
     let plane = PlaneThread::start(config.host.clone(), plane, result_sender.clone())?;
     let tracer = Tracer::new(plane.copies(), Netlink::open()?, result_sender);
     let cache = CacheThread::start(cache)?;
@@ -92,6 +98,7 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
         results,
         plane,
         punts,
+        flows,
         answers: AnswerThread::start()?,
         cache,
         tracer,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use coax_api::RequestCount;
-use coax_compile::NetworkSlice;
+use coax_compile::{Member, NetworkSlice};
 use coax_services::{Answer, Request, Schedule};
 use coax_tables::PortKey;
 
@@ -72,10 +72,18 @@ impl Services {
 
     /// The name of the port that has an address, from an index that is up to date.
     pub(crate) fn holder<'a>(&self, slice: &'a NetworkSlice, address: IpAddr) -> Option<&'a str> {
-        let index = self.indexes.get(&slice.network_id)?;
-        let place = index.members.get(&address)?;
-        let member = slice.members.get(*place)?;
+        let member = self.member(slice, address)?;
         Some(view::short_name(&member.port))
+    }
+
+    /// The port that has an address, likewise.
+    pub(crate) fn member<'a>(
+        &self,
+        slice: &'a NetworkSlice,
+        address: IpAddr,
+    ) -> Option<&'a Member> {
+        let index = self.indexes.get(&slice.network_id)?;
+        slice.members.get(*index.members.get(&address)?)
     }
 
     /// Forgets a network that is not here any more.

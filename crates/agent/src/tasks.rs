@@ -11,7 +11,7 @@
 //!                     +------------------------------------------------------+
 //!     signals ------> |  core: Core::handle(input, now) -> commands          |
 //!                     +------------------------------------------------------+
-//!            PUNTS ^    | PLANE     ^ RESULTS     | ANSWERS             | newest only
+//!      PUNTS, FLOWS ^   | PLANE     ^ RESULTS     | ANSWERS             | newest only
 //!                  |    v           |             v                     v
 //!           +---------+ +-------------+     +-----------+          +---------+
 //!           |  punts  | |    plane    |     |  answers  |          |  cache  |   (OS threads)
@@ -30,7 +30,8 @@
 //! a report that does not fit into `PLANE` is not made (the controller stops waiting), the cache keeps the newest contents only.
 //! It takes results and devices before words of the controller, because a device may be a VM that arrives, and what ports ask
 //! (DHCP, DNS) last: a VM that asks without end gets the core's spare time, and nobody's else. Questions that do not fit into
-//! `PUNTS` and answers that do not fit into `ANSWERS` are lost; who asked asks again.
+//! `PUNTS` and answers that do not fit into `ANSWERS` are lost; who asked asks again. Behind everything else come records of flows
+//! (read by a thread of their own, `flows`); those that do not fit into `FLOWS` are counted and thrown away.
 
 use std::time::Instant;
 
@@ -61,6 +62,8 @@ pub(crate) const QUESTIONS: usize = 8;
 pub(crate) const RESULTS: usize = PLANE + 1;
 /// Questions of ports that wait for the core.
 pub(crate) const PUNTS: usize = 256;
+/// Batches of flow records that wait for the core.
+pub(crate) const FLOWS: usize = 8;
 /// Answers to ports that wait to be sent.
 pub(crate) const ANSWERS: usize = 256;
 
@@ -74,6 +77,8 @@ pub(crate) struct Channels {
     pub(crate) plane: PlaneThread,
     /// From `punts`.
     pub(crate) punts: mpsc::Receiver<Input>,
+    /// From `flows`.
+    pub(crate) flows: mpsc::Receiver<Input>,
     /// To `answers`.
     pub(crate) answers: AnswerThread,
     /// To `cache`.
@@ -115,6 +120,7 @@ pub(crate) async fn run_core(
             Some(input) = incoming.recv() => input,
             () = sleep_until(deadline) => Input::Tick,
             Some(input) = channels.punts.recv() => input,
+            Some(input) = channels.flows.recv() => input,
         };
         for command in core.handle(input, started.elapsed()) {
             carry_out(command, &mut streams, &channels)?;

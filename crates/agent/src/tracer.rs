@@ -133,6 +133,7 @@ impl Tracer {
                     count: count as u64,
                 })
             }
+            HostQuestion::Flows { .. } => Err("the core knows the flows".to_owned()),
             HostQuestion::Inject { port, frame, times } => {
                 let ifindex = inquiry.names.device_of(&port);
                 let ifindex = ifindex.ok_or_else(|| format!("{port} has no device here"))?;

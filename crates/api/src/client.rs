@@ -3,6 +3,7 @@
 //! It opens one connection per request: a Unix or loopback connection costs some ten microseconds,
 //! and a client that keeps nothing cannot be left with a dead connection.
 
+mod flows;
 mod identity;
 mod objects;
 mod stacks;

@@ -16,6 +16,7 @@
 //! | [`invitation`] | tokens by which machines become hosts |
 //! | [`connections`] | what the firewall follows |
 //! | [`revision`] | the history of changes |
+//! | [`flows`] | what the firewall decided |
 //! | [`report`] | counters, drops and table usage of one host, and what the controller makes of them |
 //! | [`token`] | roles and users' tokens |
 //! | [`trace`] | why can't A reach B: question and answer |
@@ -34,6 +35,7 @@ pub mod change;
 pub mod client;
 pub mod connections;
 pub mod endpoint;
+pub mod flows;
 pub mod invitation;
 pub mod object;
 pub mod policy;

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::connections::{Connection, ConnectionFilter};
+use crate::flows::{Flow, FlowFilter};
 use crate::trace::{TracePath, TraceStage};
 
 /// Bytes as hexadecimal digits.
@@ -105,6 +106,16 @@ pub enum HostQuestion {
         /// Those.
         filter: ConnectionFilter,
     },
+    /// What the firewall decided: the newest flows, or, when the same reader asks again, those that were new or went on
+    /// since; then the answer waits a moment for one.
+    Flows {
+        /// Tells readers apart; 0: one that will not ask again.
+        reader: u64,
+        /// Those.
+        filter: FlowFilter,
+        /// Not more than so many.
+        most: usize,
+    },
     /// Let a frame enter the vSwitch as if a port's VM had sent it.
     Inject {
         /// The port.
@@ -151,6 +162,16 @@ pub enum HostAnswer {
     Ended {
         /// How many there were.
         count: u64,
+    },
+    /// To `Flows`.
+    Flows {
+        /// The longest ago first.
+        flows: Vec<Flow>,
+        /// How many more there are.
+        left_out: u64,
+        /// Decisions that could not be noted since the reader asked last; for one that will not ask again,
+        /// since the agent started.
+        lost: u64,
     },
     /// To `Send`, `Resolve` and `Inject`.
     Sent,

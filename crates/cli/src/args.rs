@@ -72,6 +72,8 @@ pub enum Command {
     Status(commands::status::StatusArgs),
     /// Why can't A reach B? Follow a packet from host to host
     Trace(commands::trace::TraceArgs),
+    /// What firewalls decided lately, or decide from now on
+    Flows(commands::flows::FlowsArgs),
     /// Frames of a port, both ways, with what the vSwitch does with each
     Capture(commands::capture::CaptureArgs),
     /// Frames that went nowhere: which port, why, how many

@@ -60,6 +60,8 @@ continuations! {
     LaterFragment = 8, "coax_follower", firewall::later_fragment;
     /// With a packet that a rule rejects.
     Reject = 9, "coax_reject", firewall::reject;
+    /// With a frame of a port that is dropped.
+    Dropped = 10, "coax_dropped", crate::report::dropped;
 }
 
 /// Goes on with a frame that ended with [`Verdict::Continue`], from `place`, which is that of `meta`.

@@ -41,9 +41,9 @@ pub(crate) use judge::{judge, keep};
 pub(crate) use reject::answer as reject;
 pub use tracking::{Purpose, Tracking};
 
-use crate::{Continuation, Fragment, Frame, Meta, Sink, Tables, Verdict, parse};
-use coax_tables::{DropReason, FlowRecord, PolicyRow, PortKey, ReplicaKey};
-use coax_wire::{EtherType, ip::protocol, words};
+use crate::{Continuation, Fragment, Frame, Meta, Sink, Tables, Verdict, parse, report};
+use coax_tables::{DropReason, PortKey, ReplicaKey};
+use coax_wire::{EtherType, ip::protocol};
 
 /// Runs the stage. Who has no firewall does not come here.
 #[inline(always)]
@@ -109,7 +109,8 @@ fn conclude<S: Sink>(sink: &S, meta: &mut Meta, verdict: Verdict) -> Verdict {
 
 #[inline(always)]
 fn refused<S: Sink>(sink: &S, meta: &mut Meta) -> Verdict {
-    report(sink, meta, meta.reason as u32, 0);
+    report::decision(sink, meta, meta.reason as u32, 0);
+    meta.flags |= Meta::REPORTED;
     if meta.reason == DropReason::Rejected {
         meta.go_on(Continuation::Reject)
     } else {
@@ -170,30 +171,4 @@ fn too_short(meta: &mut Meta) -> Verdict {
 const fn destination_port(meta: &Meta) -> u16 {
     let [_, _, high, low] = meta.ports;
     u16::from_be_bytes([high, low])
-}
-
-/// Reports what was decided, and for dropped packets why.
-#[inline(never)]
-fn report<S: Sink>(sink: &S, meta: &Meta, reason: u32, flags: u8) {
-    let tracking = &meta.tracking;
-    let [a, b, c, d] = meta.ports;
-    let mut record = FlowRecord {
-        time: tracking.time,
-        source: [0; 16],
-        destination: [0; 16],
-        source_port: [a, b],
-        destination_port: [c, d],
-        network: meta.network.0,
-        domain: meta.policy.0,
-        rule: tracking.rule,
-        slot: meta.slot,
-        reason,
-        bytes: meta.bytes,
-        protocol: meta.protocol,
-        flags: flags | (tracking.flags & (PolicyRow::LOG | PolicyRow::AUDIT)) << 1,
-        missed: 0,
-    };
-    words::copy(&meta.source, &mut record.source);
-    words::copy(&meta.destination, &mut record.destination);
-    sink.flow(&mut record);
 }

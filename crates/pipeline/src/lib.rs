@@ -27,6 +27,7 @@ pub mod parse;
 pub mod port;
 pub mod punt;
 pub mod replicate;
+pub mod report;
 pub mod resolve;
 pub mod route;
 pub mod stage;
@@ -41,7 +42,7 @@ pub use meta::{Fragment, Meta};
 pub use stage::Stage;
 pub use verdict::Verdict;
 
-use coax_tables::DropReason;
+use coax_tables::{DropReason, FABRIC_SLOT};
 
 macro_rules! through {
     ($frame:ident, $tables:ident, $sink:ident, $meta:ident: $($stage:ident),+) => {
@@ -212,10 +213,14 @@ pub(crate) fn deliver_stages<F: Frame, T: Tables, S: Sink>(
     meta.drop(DropReason::Malformed)
 }
 
-/// Counts how the frame ended.
+/// Counts how the frame ended. One that a port sent and that is dropped is reported first.
 #[inline(always)]
-fn settle<S: Sink>(verdict: Verdict, sink: &S, meta: &Meta) -> Verdict {
+fn settle<S: Sink>(verdict: Verdict, sink: &S, meta: &mut Meta) -> Verdict {
     match verdict {
+        Verdict::Drop if meta.slot != FABRIC_SLOT && !meta.is(Meta::REPORTED) => {
+            meta.flags |= Meta::REPORTED;
+            return meta.go_on(Continuation::Dropped);
+        }
         Verdict::Drop => sink.dropped(meta.slot, meta.reason),
         Verdict::Punt => sink.punted(meta.slot),
         Verdict::Answer => sink.answered(meta.slot, meta.bytes),

@@ -155,6 +155,8 @@ impl Meta {
     pub const TO_ROUTER: u32 = 65_536;
     /// The sender is to hear why the packet is dropped (`problem`), from `speaker`.
     pub const TELLS: u32 = 131_072;
+    /// The agent has been told why the frame is dropped.
+    pub const REPORTED: u32 = 262_144;
 
     /// A value for one frame that entered by the device `ifindex`.
     pub const fn new(ifindex: u32) -> Self {
@@ -219,6 +221,7 @@ impl Meta {
     pub(crate) fn enter(&mut self, ifindex: u32) {
         self.ifindex = ifindex;
         self.slot = 0;
+        self.network = NetworkId(0);
         self.flags = 0;
         self.hops = encapsulate::HOPS;
         self.policy = DomainId(0);

@@ -1,8 +1,8 @@
-//! What the firewall reports of connections and packets that it decided about.
+//! What the data plane reports of connections and packets that it decided about.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// One decision of the firewall. Records go through a ring buffer; when there are too many of them, some
+/// One decision: of the firewall, or to drop a frame that a port sent. Records go through a ring buffer; when there are too many of them, some
 /// are left out.
 #[derive(
     Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub struct FlowRecord {
     /// When, in nanoseconds of the monotonic clock.
     pub time: u64,
-    /// Sender of the packet, IPv4 in mapped form.
+    /// Sender of the packet, IPv4 in mapped form; zero: it is not IP.
     pub source: [u8; 16],
     /// Receiver of the packet, IPv4 in mapped form.
     pub destination: [u8; 16],
@@ -21,7 +21,7 @@ pub struct FlowRecord {
     pub destination_port: [u8; 2],
     /// Network of the port whose policy decided.
     pub network: u32,
-    /// Whose policy it is.
+    /// Whose policy it is; 0: the packet was dropped elsewhere.
     pub domain: u32,
     /// The rule that decided; 0: none, or what else is in `reason`.
     pub rule: u32,

@@ -1,6 +1,6 @@
 //! The trait between the agent and what forwards frames.
 
-use crate::{Connection, Punts, RowOperation, Rows, Table};
+use crate::{Connection, Flows, Punts, RowOperation, Rows, Table};
 use coax_tables::{Counters, DomainId, DropReason, RuleCounters, ShutRow};
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -141,6 +141,9 @@ pub trait DataPlane: Send {
 
     /// What ports ask of the agent. There is one reader: the second call gives nothing.
     fn take_punts(&mut self) -> Option<Box<dyn Punts>>;
+
+    /// What the firewall decides. There is one reader: the second call gives nothing.
+    fn take_flows(&mut self) -> Option<Box<dyn Flows>>;
 
     /// Sets the counters and limits of `slot` to zero and forgets what its guards remember, before
     /// another port gets it.

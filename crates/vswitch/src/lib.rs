@@ -6,6 +6,7 @@
 pub mod capacity;
 pub mod connections;
 pub mod data_plane;
+pub mod flow;
 pub mod kernel;
 pub mod memory;
 pub mod punt;
@@ -14,6 +15,7 @@ pub mod rows;
 pub use capacity::{Capacity, ParseCapacityError};
 pub use connections::{Connection, ConnectionMemory, End};
 pub use data_plane::{Attachment, DataPlane, DataPlaneError, SlotCounters, TableUsage};
+pub use flow::{FlowSender, Flows, FlowsClosed, MemoryFlows};
 pub use kernel::{KernelDataPlane, KernelOptions};
 pub use memory::MemoryDataPlane;
 pub use punt::{MemoryPunts, Punt, PuntSender, Punts, PuntsClosed};

@@ -1,7 +1,7 @@
 //! A data plane in memory: rows are kept and read back, nothing is forwarded.
 
 use crate::{
-    Attachment, Connection, DataPlane, DataPlaneError, Punts, Row, RowOperation, Rows,
+    Attachment, Connection, DataPlane, DataPlaneError, Flows, Punts, Row, RowOperation, Rows,
     SlotCounters, Table, TableUsage,
 };
 use coax_tables::{DomainId, RuleCounters, ShutRow};
@@ -114,6 +114,10 @@ impl DataPlane for MemoryDataPlane {
     }
 
     fn take_punts(&mut self) -> Option<Box<dyn Punts>> {
+        None
+    }
+
+    fn take_flows(&mut self) -> Option<Box<dyn Flows>> {
         None
     }
 

@@ -6,6 +6,7 @@ mod stand;
 
 use coax_sim::golden::Case;
 use coax_sim::{Outcome, Scenario, Stand, noise};
+use coax_tables::FlowRecord;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use stand::KernelStand;
@@ -102,6 +103,24 @@ fn compare(executor: &mut Executor, scenario: &Scenario) -> Result<(), TestCaseE
     }
     prop_assert_eq!(executor.tallies(), host.sink.tallies());
     prop_assert_eq!(executor.hits(), host.sink.hits());
+    compare_flows(&executor.flows(), &host.sink.take_flows())
+}
+
+/// The kernel reports what the simulator does, in the same order, but for what is too much at a time.
+fn compare_flows(found: &[FlowRecord], all: &[FlowRecord]) -> Result<(), TestCaseError> {
+    let mut expected = all.iter();
+    for record in found {
+        let same = |other: &&FlowRecord| {
+            let record = FlowRecord {
+                time: other.time,
+                missed: other.missed,
+                ..*record
+            };
+            record == **other
+        };
+        let known = expected.find(same).is_some();
+        prop_assert!(known, "the kernel reports {record:?} beside {all:?}");
+    }
     Ok(())
 }
 

@@ -11,6 +11,11 @@ impl Core {
     pub(super) fn asked(&mut self, question: &Question, now: Moment) {
         let question_id = question.question_id;
         match serde_json::from_slice::<HostQuestion>(&question.json) {
+            Ok(HostQuestion::Flows {
+                reader,
+                filter,
+                most,
+            }) => self.asked_for_flows(question, reader, filter, most, now),
             Ok(question) => {
                 if let HostQuestion::Capture { port, .. } = &question {
                     self.port_is_captured(port, now);
@@ -30,11 +35,15 @@ impl Core {
             // A kind of question that a newer controller asks.
             Err(error) => {
                 let reason = format!("this agent does not understand the question: {error}");
-                // Values of plain strings always have a JSON form.
-                let json = serde_json::to_vec(&HostAnswer::Failed { reason });
-                self.answered(question_id, json.unwrap_or_default());
+                self.answer(question_id, &HostAnswer::Failed { reason });
             }
         }
+    }
+
+    pub(super) fn answer(&mut self, question_id: u64, answer: &HostAnswer) {
+        // Values of plain strings and numbers always have a JSON form.
+        let json = serde_json::to_vec(answer).unwrap_or_default();
+        self.answered(question_id, json);
     }
 
     pub(super) fn answered(&mut self, question_id: u64, json: Vec<u8>) {

@@ -62,7 +62,7 @@ impl Core {
     }
 
     /// The network, and those that the same router joins and whose slices are here.
-    fn reach(&self, network: u32) -> Vec<u32> {
+    pub(super) fn reach(&self, network: u32) -> Vec<u32> {
         let own = self.params(network);
         let router = own.and_then(|own| self.slices.router(own.router));
         let joined = router.map_or(&[][..], |router| router.networks.as_slice());

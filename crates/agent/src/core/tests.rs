@@ -3,6 +3,7 @@
 mod check;
 mod controller;
 mod faults;
+mod flows;
 mod moves;
 mod policies;
 mod property;

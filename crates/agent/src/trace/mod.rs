@@ -257,7 +257,8 @@ fn tell(view: &HostView, traced: Traced, result: &mut HostRun) {
 
 /// The rule that decided, when the firewall was asked: the last word counts.
 fn deciding_rule(view: &HostView, traced: &Traced) -> Option<DecidingRule> {
-    let record = traced.flows.last()?;
+    let mut records = traced.flows.iter();
+    let record = records.rfind(|record| record.domain != 0)?;
     let name = view.names.rules.get(&record.rule);
     let name = name.cloned().unwrap_or_default();
     let rails = format!("{RAILS}/");

@@ -16,6 +16,7 @@ pub mod drops;
 pub mod explain;
 pub mod export;
 pub mod firewall;
+pub mod flows;
 pub mod group;
 pub mod history;
 pub mod host;
@@ -62,6 +63,7 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Confirm(args) => wait_for(confirm::run(&args, output)),
         Command::Status(args) => wait_for(status::run(&args, output)),
         Command::Trace(args) => wait_for(trace::run(&args, output)),
+        Command::Flows(args) => wait_for(flows::run(&args, output)),
         Command::Capture(args) => wait_for(capture::run(&args, output)),
         Command::Drops(args) => wait_for(drops::run(&args, output)),
         Command::Conntrack(command) => wait_for(conntrack::run(&command, output)),

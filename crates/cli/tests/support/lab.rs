@@ -53,6 +53,17 @@ impl Lab {
         Running(command.spawn().unwrap())
     }
 
+    /// As [`Self::start`], with what it prints in a file.
+    pub fn start_into(&self, arguments: &[&str], path: &Path) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coax"));
+        command
+            .args(arguments)
+            .env_remove("COAX_API")
+            .env("COAX_LAB", self.0.as_str())
+            .stdout(std::fs::File::create(path).unwrap());
+        Running(command.spawn().unwrap())
+    }
+
     /// Runs `coax`, which has to succeed, and returns what it printed.
     pub fn done(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);

@@ -87,7 +87,7 @@ fn hosts(app: &App, filter: &ConnectionFilter) -> Result<Vec<String>, Failure> {
 }
 
 /// Asks all hosts at once.
-async fn ask(
+pub(super) async fn ask(
     app: &App,
     hosts: Vec<String>,
     question: &HostQuestion,
@@ -105,7 +105,7 @@ async fn ask(
     answers
 }
 
-fn missing(host: String, answer: Result<HostAnswer, String>) -> MissingHost {
+pub(super) fn missing(host: String, answer: Result<HostAnswer, String>) -> MissingHost {
     let reason = match answer {
         Err(reason) | Ok(HostAnswer::Failed { reason }) => reason,
         Ok(_) => "it answers another question".to_owned(),

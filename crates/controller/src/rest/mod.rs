@@ -18,6 +18,7 @@
 //! | `audit` | the log of changes |
 //! | `tokens` | users' tokens |
 //! | `own` | answers about the whole system, for those who may see a part |
+//! | `flows` | what they decided, `flow_filter` which of it is wanted |
 //! | `service` | health, metrics, the specification |
 //! | [`openapi`] | the router and the specification, made from each other |
 //! | `failure` | errors as problem details, `input` what requests carry |
@@ -34,6 +35,8 @@ mod blast_radius;
 mod captures;
 mod connections;
 mod failure;
+mod flow_filter;
+mod flows;
 mod input;
 mod invitations;
 mod objects;

@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    App, audit, blast_radius, captures, connections, failure, invitations, objects, removal,
+    App, audit, blast_radius, captures, connections, failure, flows, invitations, objects, removal,
     reports, revisions, service, stacks, tokens, traces,
 };
 
@@ -86,6 +86,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(traces::trace_packet))
         .routes(routes!(captures::capture))
         .routes(routes!(connections::connections, connections::flush))
+        .routes(routes!(flows::flows))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
         .routes(routes!(service::metrics))

@@ -316,6 +316,7 @@ impl State {
             HostQuestion::Connections { .. }
             | HostQuestion::EndConnections { .. }
             | HostQuestion::Capture { .. }
+            | HostQuestion::Flows { .. }
             | HostQuestion::Count { .. }
             | HostQuestion::Inject { .. } => HostAnswer::Failed {
                 reason: "there is no kernel here".into(),

@@ -1,7 +1,7 @@
 //! Asking policy: about a packet, about a connection that begins, or about one that it has admitted before.
 
-use super::{conclude, connection, policy, report, tcp};
-use crate::{Continuation, Frame, Meta, Purpose, Sink, Tables, Verdict};
+use super::{conclude, connection, policy, tcp};
+use crate::{Continuation, Frame, Meta, Purpose, Sink, Tables, Verdict, report};
 use coax_tables::{DomainRow, DropReason, FlowRecord, PolicyRow};
 use coax_wire::ip::protocol;
 
@@ -52,7 +52,7 @@ fn carry_out<T: Tables, S: Sink>(tables: &T, sink: &S, meta: &mut Meta) -> Verdi
     match purpose {
         Purpose::Packet => {
             if meta.tracking.flags & (PolicyRow::LOG | PolicyRow::AUDIT) != 0 {
-                report(sink, meta, FlowRecord::PASSED, 0);
+                report::decision(sink, meta, FlowRecord::PASSED, 0);
             }
             Verdict::Next
         }
@@ -61,7 +61,7 @@ fn carry_out<T: Tables, S: Sink>(tables: &T, sink: &S, meta: &mut Meta) -> Verdi
             if !connection::begin_anew(tables, meta) {
                 return meta.drop(DropReason::NoConnection);
             }
-            report(sink, meta, FlowRecord::PASSED, FlowRecord::NEW);
+            report::decision(sink, meta, FlowRecord::PASSED, FlowRecord::NEW);
             Verdict::Next
         }
         Purpose::Again => {
@@ -98,7 +98,7 @@ pub(crate) fn keep<F: Frame, T: Tables, S: Sink>(
 ) -> Verdict {
     let quota = tables.domain(&meta.policy).map_or(0, |domain| domain.quota);
     let verdict = if connection::insert(tables, meta, quota) {
-        report(sink, meta, FlowRecord::PASSED, FlowRecord::NEW);
+        report::decision(sink, meta, FlowRecord::PASSED, FlowRecord::NEW);
         Verdict::Next
     } else {
         Verdict::Drop

@@ -127,6 +127,7 @@ impl Tracking {
     pub(crate) fn begin(&mut self, time: u64) {
         self.time = time;
         self.now = ticks(time);
+        self.service = 0;
         self.rule = PolicyRow::NO_RULE;
         self.action = 0;
         self.flags = 0;

@@ -4,7 +4,7 @@ use crate::fixture::*;
 use coax_pipeline::Stage;
 use coax_sim::craft::{self, IPV4, IPV6, Ipv4, Ipv6, ethernet};
 use coax_sim::noise::{ipv4, ipv6, mac};
-use coax_sim::{Device, SimRows};
+use coax_sim::{Device, Scenario, SimRows, Stand};
 use coax_tables::{DropReason, PortRow, SourceRow};
 use coax_wire::{MacAddress, ip};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -238,4 +238,25 @@ fn priority_tags_change_nothing_and_the_vms_own_vlans_are_their_own() {
     let about = "In a VLAN of the VM's own, addresses are its own business.";
     let frame = tagged(&[0, 5]);
     from_vm1("guard/own-vlan", about, rows, frame.clone()).delivered(Device::Vm2, &frame);
+}
+
+#[test]
+fn what_a_port_sends_and_a_guard_drops_is_reported_once() {
+    let stand = Stand::default();
+    let scenario = Scenario {
+        rows: guarded(),
+        ..Scenario::default()
+    };
+    let forged_mac = ethernet(mac(2), mac(3), IPV4, &[0; 40]);
+    for (frame, has_address) in [(from4(ipv4(3)), true), (forged_mac, false)] {
+        let mut host = scenario.host(&stand);
+        let outcome = host.port(index(Device::Vm1), &frame);
+        let reported = host.sink.take_flows();
+        assert_eq!(reported.len(), 1, "{outcome:?}");
+        let record = reported[0];
+        assert_eq!(Some(record.reason), outcome.reason.map(|it| it as u32));
+        assert_eq!((record.domain, record.slot), (0, port_row(1).slot));
+        assert_eq!(record.network, NETWORK.0);
+        assert_eq!(record.source != [0; 16], has_address);
+    }
 }

@@ -117,6 +117,7 @@ pub(super) struct Maps {
     shut: Array<MapData, [u8; SHUT_BYTES]>,
     limits: Array<MapData, u64>,
     punts: Option<RingBuf<MapData>>,
+    flows: Option<RingBuf<MapData>>,
 }
 
 impl Maps {
@@ -149,6 +150,10 @@ impl Maps {
             punts: Some(
                 RingBuf::try_from(map_of(ebpf, "PUNTS")?)
                     .map_err(failed("open the ring buffer of punts"))?,
+            ),
+            flows: Some(
+                RingBuf::try_from(map_of(ebpf, "FLOWS")?)
+                    .map_err(failed("open the ring buffer of flows"))?,
             ),
         })
     }
@@ -234,6 +239,11 @@ impl Maps {
     /// The ring buffer of punts; it has one reader.
     pub(super) const fn take_punts(&mut self) -> Option<RingBuf<MapData>> {
         self.punts.take()
+    }
+
+    /// The ring buffer of flow records; it has one reader.
+    pub(super) const fn take_flows(&mut self) -> Option<RingBuf<MapData>> {
+        self.flows.take()
     }
 
     pub(super) fn domains(&self) -> Result<BTreeMap<DomainId, DomainRow>, DataPlaneError> {

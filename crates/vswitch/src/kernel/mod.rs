@@ -6,6 +6,7 @@
 mod attach;
 mod bpffs;
 mod features;
+mod flows;
 mod index_map;
 mod inject;
 mod maps;
@@ -20,8 +21,8 @@ mod typed_map;
 pub use maps::map_names;
 
 use crate::{
-    Attachment, Capacity, Connection, DataPlane, DataPlaneError, Punts, Row, RowKey, RowOperation,
-    Rows, SlotCounters, Table, TableUsage,
+    Attachment, Capacity, Connection, DataPlane, DataPlaneError, Flows, Punts, Row, RowKey,
+    RowOperation, Rows, SlotCounters, Table, TableUsage,
 };
 use attach::Attachments;
 use coax_tables::{DomainId, RuleCounters, ShutRow};
@@ -193,6 +194,11 @@ impl DataPlane for KernelDataPlane {
     fn take_punts(&mut self) -> Option<Box<dyn Punts>> {
         let ring = self.maps.take_punts()?;
         Some(Box::new(punts::KernelPunts::new(ring)))
+    }
+
+    fn take_flows(&mut self) -> Option<Box<dyn Flows>> {
+        let ring = self.maps.take_flows()?;
+        Some(Box::new(flows::KernelFlows::new(ring)))
     }
 
     fn reset_counters(&mut self, slot: u32) -> Result<(), DataPlaneError> {

@@ -6,9 +6,10 @@ use aya::programs::{TestRun, TestRunOptions};
 use coax_pipeline::{Meta, Verdict};
 use coax_sim::sink::EXHAUSTED;
 use coax_sim::{Enters, Outcome, Punt, Scenario, Side, SimRows, Stand, Tally};
-use coax_tables::{Counters, DropReason, PuntHeader};
+use coax_tables::{Counters, DropReason, FlowRecord, PuntHeader};
 use coax_vswitch::{
-    Attachment, Capacity, DataPlane, KernelDataPlane, KernelOptions, Punts, Row, RowOperation, Rows,
+    Attachment, Capacity, DataPlane, Flows, KernelDataPlane, KernelOptions, Punts, Row,
+    RowOperation, Rows,
 };
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -49,6 +50,7 @@ pub struct Executor {
     counters: PerCpuArray<MapData, [u8; COUNTER_BYTES]>,
     limits: Array<MapData, u64>,
     punts: Box<dyn Punts>,
+    flows: Box<dyn Flows>,
     cpu: usize,
     tap: Tap,
 }
@@ -73,6 +75,7 @@ impl Executor {
         let mut executor = Self {
             stand,
             punts: plane.take_punts().unwrap(),
+            flows: plane.take_flows().unwrap(),
             plane,
             meta: PerCpuArray::try_from(meta).unwrap(),
             counters: PerCpuArray::try_from(counters).unwrap(),
@@ -97,6 +100,7 @@ impl Executor {
             self.limits.set(index, EXHAUSTED, 0).unwrap();
         }
         while self.punt().is_some() {}
+        self.flows();
         for rule in self.plane.rule_counters().unwrap().into_keys() {
             self.plane.forget_rule(rule).unwrap();
         }
@@ -117,6 +121,14 @@ impl Executor {
         for operation in operations {
             self.plane.apply(&operation).unwrap();
         }
+    }
+
+    /// What was reported since the last call.
+    pub fn flows(&mut self) -> Vec<FlowRecord> {
+        let mut records = Vec::new();
+        let most = usize::MAX;
+        self.flows.wait(Duration::ZERO, most, &mut records).unwrap();
+        records
     }
 
     /// What each firewall rule decided.

@@ -199,7 +199,7 @@ fn by_rules(policy: &Policy, scope: u32, (source, destination, service): Packet)
 }
 
 /// Two ports of one network, of which one is here, and a rule between them.
-fn protected(plane: MemoryDataPlane) -> World {
+pub(super) fn protected(plane: MemoryDataPlane) -> World {
     let mut world = World::with_plane(plane);
     world.network("p/net");
     for port in ["p/web-1", "p/db-1", "p/db-2"] {

@@ -51,7 +51,7 @@ fn verdict(action: RuleAction, log: bool, mode: Mode) -> Verdict {
             RuleAction::Reject => Action::Reject,
         },
         log,
-        audit: mode == Mode::Audit,
+        audit: mode == Mode::Audit && action != RuleAction::Allow,
     }
 }
 

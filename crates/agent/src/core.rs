@@ -13,6 +13,7 @@ mod capture;
 mod devices;
 mod flows;
 mod guards;
+mod handover;
 mod inquiry;
 mod policy;
 mod problems;
@@ -38,6 +39,7 @@ use crate::cache::CacheContents;
 use crate::canary::{self, Sending};
 use crate::claims::Claims;
 use crate::flows::FlowLog;
+use crate::handover::Moving;
 use crate::input::{Batch, Command, Config, Input, Moment, ShutPort};
 use crate::mirror::Mirror;
 use crate::policies::Policies;
@@ -122,6 +124,8 @@ pub struct Core {
     services: Services,
     policies: Policies,
     flows: FlowLog,
+    /// Ports whose connections are to go along, after the rows that send their stragglers on.
+    leaving: Vec<Moving>,
     /// When rows of policies that nothing refers to any more may go.
     leftovers_at: Option<Moment>,
     unsaved_since: Option<Moment>,
@@ -180,6 +184,7 @@ impl Core {
             services: Services::default(),
             policies,
             flows: FlowLog::default(),
+            leaving: Vec::new(),
             leftovers_at: None,
             unsaved_since: None,
             commands: Vec::new(),
@@ -230,12 +235,16 @@ impl Core {
             Input::Applied { batch, failures } => self.applied(batch, &failures, now),
             Input::Reported { request_id, json } => self.reported(request_id, json),
             Input::Answered { question_id, json } => self.answered(question_id, json),
+            Input::HandedOver(connections) => self.handed_over(connections),
             Input::GuardsSeen { shut } => self.guards_seen(&shut, now),
             Input::Tick => {}
         }
         self.notice_mtu(now);
         self.pass_time(now);
         self.flush();
+        let leaving = std::mem::take(&mut self.leaving);
+        self.commands
+            .extend(leaving.into_iter().map(Command::HandOver));
         self.tell_claims();
         self.tell_realised();
         self.advertise(now);

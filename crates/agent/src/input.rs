@@ -4,12 +4,13 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use coax_api::agent::{ControllerMessage, agent_message};
+use coax_api::agent::{Connections, ControllerMessage, agent_message};
 use coax_api::question::HostQuestion;
-use coax_tables::{FlowRecord, ShutRow};
-use coax_vswitch::{Attachment, Punt, RowOperation, Table};
+use coax_tables::{DomainId, FlowRecord, ShutRow};
+use coax_vswitch::{Attachment, Connection, Punt, RowOperation, Table};
 
 use crate::cache::CacheContents;
+use crate::handover::Moving;
 use crate::trace::Names;
 
 /// What does not change while an agent runs.
@@ -111,6 +112,8 @@ pub enum Input {
         /// The ports that are shut now.
         shut: Vec<ShutPort>,
     },
+    /// The answer to [`Command::HandOver`].
+    HandedOver(Connections),
     /// The time that [`crate::Core::deadline`] named has come.
     Tick,
 }
@@ -170,6 +173,17 @@ pub enum Command {
     Report(ReportRequest),
     /// Find something out for a trace, and answer with [`Input::Answered`].
     Answer(Inquiry),
+    /// Collect the connections of a port that has moved away, and answer with [`Input::HandedOver`].
+    HandOver(Moving),
+    /// Remember connections of a port that has moved here, as far as there is room.
+    TakeOver {
+        /// Full name of the port.
+        port: String,
+        /// What its last host knew of them.
+        connections: Vec<Connection>,
+        /// By whose policy they are judged here.
+        domain: DomainId,
+    },
     /// See which ports are shut, and answer with [`Input::GuardsSeen`].
     LookAtGuards {
         /// The slots of the ports that are here.

@@ -37,6 +37,7 @@ mod error;
 mod execute;
 mod flow_thread;
 mod flows;
+mod handover;
 mod inject;
 mod input;
 mod links;
@@ -63,6 +64,7 @@ pub use cache::{Cache, CacheContents, CacheError, Damage};
 pub use core::{Core, Found};
 pub use error::{Error, JoinError};
 pub use execute::execute;
+pub use handover::Moving;
 pub use input::{
     Batch, Command, Config, Device, Failure, Input, Inquiry, Moment, ReportRequest, Step, StepError,
 };

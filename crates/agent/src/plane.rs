@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use coax_api::{DropCount, HostReport, PortReport, ReportedProblem, RuleHits, TableUsage};
-use coax_tables::FABRIC_SLOT;
+use coax_tables::{DomainId, FABRIC_SLOT};
 use coax_vswitch::{Attachment, Connection, DataPlane, DataPlaneError, Rows, SlotCounters};
 use nix::time::ClockId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Error;
 use crate::execute::execute;
+use crate::handover::Moving;
 use crate::input::{Batch, Input, ReportRequest, ShutPort};
 use crate::tasks::PLANE;
 
@@ -30,6 +31,10 @@ pub(crate) enum PlaneRequest {
         Box<dyn Fn(&Connection) -> bool + Send>,
         oneshot::Sender<Result<usize, DataPlaneError>>,
     ),
+    /// Collect the connections of a port that has moved away.
+    HandOver(Moving),
+    /// Take over those of a port that has moved here, judged by the policy of the domain.
+    TakeOver(String, Vec<Connection>, DomainId),
     /// See which of the ports with these slots are shut.
     Guards(Vec<u32>),
 }
@@ -84,6 +89,13 @@ impl PlaneThread {
                     }
                     PlaneRequest::EndConnections(wanted, reply) => {
                         let _ = reply.send(plane.end_connections(wanted.as_ref()));
+                        continue;
+                    }
+                    PlaneRequest::HandOver(moving) => {
+                        Input::HandedOver(moving.collect(plane.as_ref()))
+                    }
+                    PlaneRequest::TakeOver(port, connections, domain) => {
+                        take_over(plane.as_mut(), &port, &connections, domain);
                         continue;
                     }
                     PlaneRequest::Guards(slots) => guards(plane.as_ref(), &slots),
@@ -217,6 +229,14 @@ fn report(host: &str, plane: &dyn DataPlane, request: &ReportRequest) -> Input {
     Input::Reported {
         request_id: request.request_id,
         json,
+    }
+}
+
+fn take_over(plane: &mut dyn DataPlane, port: &str, connections: &[Connection], domain: DomainId) {
+    let of = connections.len();
+    match plane.adopt_connections(connections, domain) {
+        Ok(taken) => tracing::info!(port, taken, of, "connections came along"),
+        Err(error) => tracing::warn!(port, %error, "no connections came along"),
     }
 }
 

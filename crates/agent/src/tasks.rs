@@ -149,6 +149,15 @@ fn carry_out(
         }
         Command::Apply(batch) => channels.plane.apply(batch)?,
         Command::Report(request) => channels.plane.report(PlaneRequest::Report(request))?,
+        Command::HandOver(moving) => channels.plane.report(PlaneRequest::HandOver(moving))?,
+        Command::TakeOver {
+            port,
+            connections,
+            domain,
+        } => {
+            let request = PlaneRequest::TakeOver(port, connections, domain);
+            channels.plane.report(request)?;
+        }
         Command::LookAtGuards { slots } => channels.plane.look_at_guards(slots)?,
         Command::SendToPort { ifindex, frame } => channels.answers.send(ifindex, frame),
         Command::Save(contents) => channels.cache.save(contents),

@@ -26,6 +26,7 @@
 //! | `refusals` | claims that are not granted |
 //! | `requests` | waiting for hosts, collecting reports |
 //! | `inquiries` | questions to one agent |
+//! | `handover` | connections of ports that move |
 //! | [`binding`] | where a port is to be |
 //! | `view` | the objects as users see them |
 //!
@@ -38,6 +39,7 @@
 mod agents;
 pub mod binding;
 mod foresight;
+mod handover;
 mod history;
 mod host;
 mod inquiries;

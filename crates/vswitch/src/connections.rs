@@ -6,6 +6,7 @@ use coax_tables::{
     ConnectionBucket, ConnectionKey, ConnectionState, ConnectionTraits, ConnectionWords, DomainId,
     NetworkId, Tag,
 };
+use coax_wire::ip::protocol;
 use nix::time::ClockId;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::AtomicU64;
@@ -52,6 +53,21 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// One that another host remembers; nothing: nobody has a connection in that state. It is not remembered for longer than one
+    /// that has just had a packet.
+    pub fn remembered(memory: ConnectionMemory, state: u8, left: Duration) -> Option<Self> {
+        let kind = state & ConnectionState::KIND;
+        if matches!(kind, ConnectionState::EMPTY | ConnectionState::BUSY) {
+            return None;
+        }
+        let protocol = key(&memory.0).protocol as u8;
+        let icmp = matches!(protocol, protocol::ICMP | protocol::ICMPV6);
+        let longest = ConnectionState::lifetime(state, icmp);
+        let ticks = u32::try_from(left.as_nanos() / u128::from(TICK)).unwrap_or(u32::MAX);
+        let tag = Tag::new(0, state, ticks.min(longest));
+        Some(connection(memory.0, tag, 0))
+    }
+
     /// The name of its state.
     pub const fn state_name(&self) -> &'static str {
         ConnectionState::name(self.state)
@@ -123,9 +139,15 @@ impl ConnectionTable<'_> {
         ended
     }
 
-    /// Takes a connection of another host over, for a domain of this one. Its policy judges it with the
-    /// next packet. False: it is here already, or there is no room.
-    pub(crate) fn adopt(&self, connection: &Connection, domain: DomainId, seed: u64) -> bool {
+    /// Takes a connection of another host over, for a domain of this one, which may have `quota` of them. Its policy judges it with
+    /// the next packet. False: it is here already, or there is no room.
+    pub(crate) fn adopt(
+        &self,
+        connection: &Connection,
+        domain: DomainId,
+        quota: u32,
+        seed: u64,
+    ) -> bool {
         let words = connection.memory.0;
         let key = key(&words);
         let hash = key.hash(seed);
@@ -148,6 +170,9 @@ impl ConnectionTable<'_> {
         let Some(used) = self.usage.get(domain.0 as usize).filter(|_| !is_here) else {
             return false;
         };
+        if used.load(Relaxed) as u32 >= quota {
+            return false;
+        }
         for bucket in candidates {
             for way in 0..WAYS {
                 let old = Tag(bucket.tags[way].load(Acquire));

@@ -43,6 +43,7 @@ impl Core {
         }
         for port in &change.unplugged {
             tracing::info!(port, "unplugged");
+            self.hand_over_unplugged(port);
             self.refused.remove(port);
             self.without_slot.remove(port);
             self.slots.retire(port);

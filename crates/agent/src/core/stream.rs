@@ -147,6 +147,10 @@ impl Core {
                 }));
                 Verdict::Keep
             }
+            Some(Body::Connections(connections)) => {
+                self.take_over(&connections);
+                Verdict::Keep
+            }
             Some(Body::Question(question)) => {
                 self.asked(&question, now);
                 Verdict::Keep

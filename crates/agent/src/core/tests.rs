@@ -4,6 +4,7 @@ mod check;
 mod controller;
 mod faults;
 mod flows;
+mod handover;
 mod moves;
 mod policies;
 mod property;

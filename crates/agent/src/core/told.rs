@@ -104,6 +104,7 @@ impl Core {
         }
         match self.slices.apply(delta) {
             Ok(Effect::Part(part)) if !self.held_back.contains(&Subject::Network(network)) => {
+                self.hand_over_moved(&part.ports);
                 self.touch(network, part);
                 self.end_refusals(network);
                 self.behind.remove(&Subject::Network(network));

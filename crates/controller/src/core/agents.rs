@@ -45,6 +45,9 @@ impl Core {
                 self.collect(&host, report.request_id, &report.json, out);
             }
             (Arrival::Fresh, Some(FromAgent::Reply(reply))) => self.replied(&host, &reply, out),
+            (Arrival::Fresh, Some(FromAgent::Connections(connections))) => {
+                self.pass_connections(&host, connections, out);
+            }
             // A gap, a second Hello, or a message of a later version: start over.
             (Arrival::Gap, _) | (Arrival::Fresh, Some(FromAgent::Hello(_)) | None) => {
                 self.close(session, now, out);

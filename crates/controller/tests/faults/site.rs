@@ -282,6 +282,8 @@ impl State {
                     self.agent(host, AgentInput::GuardsSeen { shut });
                 }
                 AgentCommand::Save(_)
+                | AgentCommand::HandOver(_)
+                | AgentCommand::TakeOver { .. }
                 | AgentCommand::Report(_)
                 | AgentCommand::SendToPort { .. } => {}
             }

@@ -223,7 +223,7 @@ impl Agent {
                 let reply = coax_api::agent::Reply { question_id, json };
                 return Ok(Some(self.number(FromAgent::Reply(reply))));
             }
-            ToAgent::ReportRequest(_) | ToAgent::Question(_) => {}
+            ToAgent::ReportRequest(_) | ToAgent::Question(_) | ToAgent::Connections(_) => {}
         }
         Ok(None)
     }

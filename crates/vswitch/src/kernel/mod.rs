@@ -243,10 +243,11 @@ impl DataPlane for KernelDataPlane {
         domain: DomainId,
     ) -> Result<usize, DataPlaneError> {
         let seed = self.maps.host()?.seed;
+        let quota = self.maps.domains()?.get(&domain).map_or(0, |row| row.quota);
         let table = self.maps.connection_table();
         let adopted = connections.iter();
         Ok(adopted
-            .filter(|connection| table.adopt(connection, domain, seed))
+            .filter(|connection| table.adopt(connection, domain, quota, seed))
             .count())
     }
 

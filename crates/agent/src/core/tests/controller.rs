@@ -268,7 +268,7 @@ impl World {
                 }
                 self.bring_up_to_date();
             }
-            Body::Realised(_) | Body::Report(_) | Body::Reply(_) => {}
+            Body::Realised(_) | Body::Report(_) | Body::Reply(_) | Body::Connections(_) => {}
         }
     }
 

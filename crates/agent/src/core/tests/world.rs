@@ -208,6 +208,18 @@ impl World {
                 let shut = shut.collect();
                 self.input(Input::GuardsSeen { shut });
             }
+            Command::HandOver(moving) => {
+                let connections = moving.collect(&self.plane);
+                self.input(Input::HandedOver(connections));
+            }
+            Command::TakeOver {
+                connections,
+                domain,
+                ..
+            } => {
+                let taken = self.plane.adopt_connections(&connections, domain);
+                assert_eq!(taken.unwrap(), connections.len());
+            }
             Command::Report(request) => {
                 let request_id = request.request_id;
                 self.reports.push(request);

@@ -17,6 +17,7 @@
 //! | [`connections`] | what the firewall follows |
 //! | [`revision`] | the history of changes |
 //! | [`flows`] | what the firewall decided |
+//! | [`firewall_report`] | rules in vain, and rules that are wanting |
 //! | [`report`] | counters, drops and table usage of one host, and what the controller makes of them |
 //! | [`token`] | roles and users' tokens |
 //! | [`trace`] | why can't A reach B: question and answer |
@@ -35,6 +36,7 @@ pub mod change;
 pub mod client;
 pub mod connections;
 pub mod endpoint;
+pub mod firewall_report;
 pub mod flows;
 pub mod invitation;
 pub mod object;
@@ -72,6 +74,7 @@ pub use change::{
 pub use client::{Client, ClientError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use invitation::{Invitation, InvitationRequest};
+pub use firewall_report::{FirewallAudit, IdleRule, SuggestedRule, SuggestionParams, Suggestions};
 pub use object::{
     AllowedAddress, Condition, Dhcp, Dns, Host, HostTotals, Network, ObjectStatus, Port, PortState,
     PortTotals, Project, Status, StormControl, Subnet, TrunkVlan, Vtep,

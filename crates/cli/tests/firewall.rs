@@ -6,8 +6,10 @@
 mod lab;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use lab::{Lab, example, until};
+use serde_json::Value;
 
 struct Tiers {
     lab: Lab,
@@ -30,10 +32,12 @@ impl Tiers {
     /// A server in a VM that answers every connection with its name, and goes with the VM.
     fn serve(&self, vm: &str, port: u16) {
         let script = format!(
-            "import socketserver,os,sys\n\
+            "import socketserver,os,sys,time\n\
              class H(socketserver.StreamRequestHandler):\n \
               def handle(self):\n  \
-               for line in self.rfile: self.wfile.write(b'{vm} '+line)\n\
+               for line in self.rfile:\n   \
+                self.wfile.write(b'{vm} '+line)\n   \
+                while line==b'talk\\n': time.sleep(0.02); self.wfile.write(b'on and on\\n')\n\
              class S(socketserver.ThreadingTCPServer): address_family=__import__('socket').AF_INET6; allow_reuse_address=True; daemon_threads=True\n\
              s=S(('::',{port}),H)\n\
              if os.fork()==0:\n \
@@ -136,7 +140,130 @@ fn rules_decide_who_opens_connections_in_both_families() {
     assert_eq!(of("no-guessing"), 4, "{hits:#}");
     assert_eq!(of("ping-the-web"), 0, "{hits:#}");
 
+    follow_flows(&tiers);
     survive(&tiers);
+}
+
+/// What is decided is told within a second, by names; a flood of new flows is counted where it cannot be noted.
+fn follow_flows(tiers: &Tiers) {
+    let told = tiers.folder.path().join("flows");
+    let follow = ["flows", "--follow", "--to", "group/db", "-o", "json"];
+    let follower = tiers.lab.start_into(&follow, &told);
+    // It follows as soon as something is told.
+    let address = tiers.address("db-2", false);
+    until("the first flow", || {
+        let _ = tiers.ask("app-1", &address, 5432);
+        find(&told, "app-1", "db-2", "allow").map(drop)
+    });
+    for ipv6 in [false, true] {
+        let address = tiers.address("db-1", ipv6);
+        assert!(tiers.ask("app-2", &address, 5432).is_ok());
+        let opened = Instant::now();
+        let allowed = until("the allowed flow", || {
+            find(&told, "app-2", "db-1", "allow").and_then(|flow| of(flow, &address))
+        });
+        assert!(opened.elapsed() < Duration::from_secs(1));
+        assert_eq!(allowed["rule"], "tiers/app-to-db");
+        assert_eq!(
+            (&allowed["port"], &allowed["protocol"]),
+            (&5432.into(), &"tcp".into())
+        );
+        assert_eq!(allowed["to"]["network"], "tiers/db");
+        assert!(tiers.ask("web-1", &address, 5432).is_err());
+        let denied = find(&told, "web-1", "db-1", "deny").and_then(|flow| of(flow, &address));
+        let denied = denied.unwrap();
+        assert_eq!(
+            (&denied["rule"], &denied["reason"]),
+            (&"".into(), &"denied".into())
+        );
+        assert_eq!(denied["host"], "hv1");
+    }
+    drop(follower);
+    reports(tiers);
+
+    let flood = "import socket,time\n\
+         s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); end=time.time()+1.5; n=0\n\
+         while time.time()<end:\n \
+          n+=1\n \
+          s.sendto(b'x',('10.20.2.%d'%(n%250+2),n%65535+1))\n";
+    let path = tiers.folder.path().join("flood.py");
+    std::fs::write(&path, flood).unwrap();
+    tiers
+        .lab
+        .at("client-2", &format!("python3 {}", path.display()));
+    let last = tiers
+        .lab
+        .run(&["flows", "--host", "hv4", "--last", "5", "-o", "json"]);
+    let said = String::from_utf8_lossy(&last.stderr).into_owned();
+    assert!(said.contains("decisions were not noted"), "{said}");
+    let flows: Value = serde_json::from_slice(&last.stdout).unwrap();
+    assert_eq!(flows.as_array().unwrap().len(), 5, "{said}");
+    assert_eq!(flows[4]["from"]["port"], "tiers/client-2");
+    // The agent still does what it is asked.
+    let connections = ["conntrack", "list", "--host", "hv4"];
+    assert!(tiers.lab.run(&connections).status.success());
+    // What guards drop is a flow, too, of the port that sent it.
+    let forged = "ping -c 1 -W 1 -I 10.20.0.77 10.20.1.5";
+    tiers
+        .lab
+        .at("client-2", "ip address add 10.20.0.77/32 dev lo");
+    let words = format!("lab exec client-2 -- {forged}");
+    tiers.lab.run(&words.split(' ').collect::<Vec<_>>());
+    let guarded = [
+        "flows",
+        "--from",
+        "client-2",
+        "--reason",
+        "forged-address",
+        "-o",
+        "json",
+    ];
+    until("the forged sender", || {
+        let flows: Value = serde_json::from_str(&tiers.lab.done(&guarded)).unwrap();
+        let found = flows.as_array().unwrap().last().cloned();
+        found
+            .filter(|flow| flow["verdict"] == "drop")
+            .ok_or_else(|| flows.to_string())
+    });
+}
+
+/// What the default refuses can be suggested, what a rule refuses is not; rules that did nothing are known.
+fn reports(tiers: &Tiers) {
+    let suggested = tiers.lab.done(&["firewall", "suggest", "tiers"]);
+    let rule = "group/web, network/outside], to: [group/db], allow: [tcp/5432] }";
+    assert!(suggested.contains(rule), "{suggested}");
+    assert!(!suggested.contains("tcp/9000"), "{suggested}");
+    let audit = tiers
+        .lab
+        .done(&["firewall", "audit", "tiers", "-o", "json"]);
+    let audit: Value = serde_json::from_str(&audit).unwrap();
+    assert_eq!(
+        audit["never_hit"],
+        serde_json::json!(["tiers/ping-the-web"])
+    );
+    assert_eq!(audit["idle"], serde_json::json!([]));
+    assert_eq!(audit["would_refuse"], serde_json::json!([]));
+}
+
+/// The last flow that was told between two ports.
+fn find(told: &Path, from: &str, to: &str, verdict: &str) -> Result<Value, String> {
+    let text = read(told);
+    let mut flows = text
+        .lines()
+        .rev()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let is = |flow: &Value, end: &str, port: &str| flow[end]["port"] == format!("tiers/{port}");
+    let found = flows
+        .find(|flow| is(flow, "from", from) && is(flow, "to", to) && flow["verdict"] == verdict);
+    found.ok_or(text)
+}
+
+/// The flow, when it is for this address.
+fn of(flow: Value, address: &str) -> Result<Value, String> {
+    match flow["to"]["address"] == address {
+        true => Ok(flow),
+        false => Err(flow.to_string()),
+    }
 }
 
 /// Waits for a hundred more exchanges of a connection, which take longer than an agent needs to write its tables anew.
@@ -170,6 +297,19 @@ fn list_and_forget(tiers: &Tiers, address: &str) {
     assert!(flushed["ended"].as_u64().unwrap() >= 2, "{flushed}");
 }
 
+/// Opens a connection from app-1 in which only the other end talks, and counts what it says in a file.
+fn listen(tiers: &Tiers, address: &str, heard: &Path) -> lab::Running {
+    let script = "import os,socket,sys\n\
+         s=socket.create_connection((sys.argv[1],5432),1.5); s.settimeout(None); s.sendall(b'talk\\n'); n=0\n\
+         for line in s.makefile():\n \
+          n+=1; open(sys.argv[2]+'~','w').write(str(n)); os.replace(sys.argv[2]+'~',sys.argv[2])\n";
+    let path = tiers.folder.path().join("listen.py");
+    std::fs::write(&path, script).unwrap();
+    let (path, heard) = (path.display(), heard.display());
+    let words = format!("lab exec app-1 -- python3 {path} {address} {heard}");
+    tiers.lab.start(&words.split(' ').collect::<Vec<_>>())
+}
+
 /// A rule that comes and goes, agents and controller that die: connections pass exactly while rules allow them.
 fn survive(tiers: &Tiers) {
     let address = tiers.address("db-1", false);
@@ -182,7 +322,7 @@ fn survive(tiers: &Tiers) {
     let script = "import os,socket,sys,time\n\
          def say(text):\n \
           open(sys.argv[2]+'~','w').write(text); os.replace(sys.argv[2]+'~',sys.argv[2])\n\
-         s=socket.create_connection((sys.argv[1],5432),1.5); s.settimeout(1); n=0\n\
+         s=socket.create_connection((sys.argv[1],5432),1.5); s.settimeout(3); n=0\n\
          while True:\n \
           s.sendall(b'x\\n')\n \
           try: s.recv(99)\n \
@@ -204,7 +344,13 @@ fn survive(tiers: &Tiers) {
     tiers.lab.done(&["lab", "break", "agent", "hv3"]);
     tiers.lab.done(&["lab", "heal", "agent", "hv3"]);
     goes_on(&state, "after its agent was killed");
+    // In this one only the end talks that moves, which no rule lets open connections.
+    let heard = tiers.folder.path().join("heard");
+    let listener = listen(tiers, &address, &heard);
+    goes_on(&heard, "after it was opened to listen");
     tiers.lab.done(&["lab", "migrate", "tiers/db-1", "hv5"]);
+    goes_on(&heard, "after who talks has moved");
+    drop(listener);
     goes_on(&state, "after its end has moved");
     // The file says where a VM is wanted, so it has to say where it is now.
     let moved = |text: &str| text.replace("network: db,  host: hv3", "network: db,  host: hv5");

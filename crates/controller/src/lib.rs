@@ -5,6 +5,9 @@
 //! users, [`records`] lays intent into the store, [`history`] what was asked for, `metrics` counts;
 //! [`trace`] follows packets from agent to agent,
 //! `pcapng` writes captures down.
+//! draws who talks to whom, `agents` serves the agents' streams, `rest` the users, [`records`] lays
+//! intent into the store, [`history`] what was asked for, `metrics` counts; [`trace`] follows packets from agent to agent,
+//! `pcapng` writes captures down, `suggest` makes rules of flows.
 
 mod agents;
 pub mod core;
@@ -17,6 +20,7 @@ mod pcapng;
 pub mod records;
 mod rest;
 mod run;
+mod suggest;
 pub mod tasks;
 pub mod trace;
 

@@ -1,6 +1,7 @@
 //! The part of the client that reads what firewalls decided.
 
 use super::{Answer, Client, ClientError};
+use crate::firewall_report::{FirewallAudit, SuggestionParams, Suggestions};
 use crate::flows::{FlowEvent, FlowParams, Flows};
 
 impl Client {
@@ -44,6 +45,28 @@ impl Client {
             }),
             None => Ok(()),
         }
+    }
+}
+
+impl Client {
+    /// `GET /v1/firewalls/{project}/audit`: what the firewall does in vain, and what it would refuse.
+    pub async fn firewall_audit(&self, project: &str) -> Answer<FirewallAudit> {
+        self.get(&format!("/v1/firewalls/{project}/audit")).await
+    }
+
+    /// `GET /v1/firewalls/{project}/suggestions`: rules that would admit what the default refuses.
+    pub async fn suggested_rules(
+        &self,
+        project: &str,
+        params: &SuggestionParams,
+    ) -> Answer<Suggestions> {
+        let since = params.since.as_deref().map(encoded);
+        let since = since.map(|since| format!("?since={since}"));
+        let path = format!(
+            "/v1/firewalls/{project}/suggestions{}",
+            since.unwrap_or_default()
+        );
+        self.get(&path).await
     }
 }
 

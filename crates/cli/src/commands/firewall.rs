@@ -1,14 +1,17 @@
-//! `coax firewall list|show|rules|hits`.
+//! `coax firewall list|show|rules|hits|suggest|audit`.
+
+mod report;
 
 use std::collections::BTreeMap;
 
-use coax_api::{Firewall, FirewallRule, HostRule, Mode};
+use coax_api::{Firewall, FirewallRule, HostRule, Mode, SuggestionParams};
 use coax_model::nearest;
 use serde::Serialize;
 
 use super::drops::warn_of;
 use super::noun::{ListAllArgs, ListArgs, ShowAnyArgs, print_list};
 use crate::commands::Outcome;
+use crate::connection::ConnectionArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Listed, Output, Shown};
@@ -24,6 +27,25 @@ pub enum FirewallCommand {
     Rules(ListArgs),
     /// List what each rule decided on all hosts, and when it last did; exit code 3 if a host did not answer
     Hits(ListArgs),
+    /// Write rules that would admit what a project's default refuses, or would refuse in audit mode, of what hosts have seen;
+    /// never what a rule refuses. They go behind the rules of the project's file
+    Suggest(SuggestArgs),
+    /// Show what audit mode lets pass that would be refused, rules that decided nothing so far, and rules that never can
+    Audit(ShowAnyArgs),
+}
+
+/// Flags of `coax firewall suggest`.
+#[derive(Debug, clap::Args)]
+pub struct SuggestArgs {
+    /// The project
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Only of what happened in this time until now: 30s, 5m, 2h
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Which controller.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 }
 
 /// Runs it.
@@ -35,6 +57,18 @@ pub async fn run(command: &FirewallCommand, output: &Output) -> Outcome {
         }
         FirewallCommand::Show(args) => show(args, output).await,
         FirewallCommand::Hits(args) => hits(args, output).await,
+        FirewallCommand::Suggest(args) => {
+            let client = args.connection.client()?;
+            let params = SuggestionParams {
+                since: args.since.clone(),
+            };
+            let found = client.suggested_rules(&args.name, &params).await?;
+            report::suggestions(&found, output)
+        }
+        FirewallCommand::Audit(args) => {
+            let client = args.connection.client()?;
+            report::audit(&client.firewall_audit(&args.name).await?, output)
+        }
         FirewallCommand::Rules(args) => {
             let client = args.connection.client()?;
             print_list(

@@ -15,6 +15,7 @@
 //! What does not fit (several members at a time, other members and other rules together) is written as a new table
 //! beside the old one; the row of the domain names the valid one.
 
+mod idle;
 mod limit;
 mod steps;
 
@@ -32,6 +33,8 @@ use super::rule::{Element, Label, Match, Policy, Rule, Selector, ServiceRange};
 use super::rules::{RuleId, Rules};
 use super::selectors::{Selectors, Uses};
 use steps::is_in;
+
+pub use idle::Idle;
 
 /// Gives rules their number on the host, under which they are counted.
 pub type Numbers<'a> = &'a mut dyn FnMut(&Label) -> u32;

@@ -34,7 +34,7 @@ mod selectors;
 
 pub use change::{GroupChange, PolicyChange};
 pub use compiler::{Policies, PolicyNews, PolicyStep};
-pub use domain::{Domain, Place};
+pub use domain::{Domain, Idle, Place};
 pub use message::{BadPolicy, PolicyDelta, PolicySlice};
 pub use operation::{LimitedTable, Limits, Operation, PolicyTooLarge, Update};
 pub use rule::{

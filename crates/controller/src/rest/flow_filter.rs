@@ -44,11 +44,16 @@ pub(super) fn filter(listing: &Listing<'_>, params: &FlowParams) -> Result<FlowF
         protocol: choice(params.protocol.as_deref(), |name| {
             Ok(vec![name.to_ascii_lowercase()])
         })?,
-        since: match params.since.as_deref() {
-            Some(text) => now().saturating_sub(milliseconds(age(text)?)),
-            None => 0,
-        },
+        since: moment(params.since.as_deref())?,
     })
+}
+
+/// The moment that was so long ago, in milliseconds since 1970.
+pub(super) fn moment(since: Option<&str>) -> Result<u64, Failure> {
+    match since {
+        Some(text) => Ok(now().saturating_sub(milliseconds(age(text)?))),
+        None => Ok(0),
+    }
 }
 
 /// The hosts that a request is about.

@@ -54,13 +54,23 @@ pub async fn flows(
         return Ok(follow(app, params, hosts, filter));
     }
     let most = params.last.unwrap_or(MOST);
+    Ok(Json(collect(&app, hosts, filter, most).await).into_response())
+}
+
+/// The newest flows of hosts.
+pub(super) async fn collect(
+    app: &App,
+    hosts: Vec<String>,
+    filter: FlowFilter,
+    most: usize,
+) -> Flows {
     let question = HostQuestion::Flows {
         reader: 0,
         filter,
         most,
     };
     let mut all = Flows::default();
-    for (host, answer) in ask(&app, hosts, &question).await {
+    for (host, answer) in ask(app, hosts, &question).await {
         match answer {
             Ok(HostAnswer::Flows {
                 flows,
@@ -78,7 +88,7 @@ pub async fn flows(
     let too_many = all.flows.len().saturating_sub(most);
     all.flows.drain(..too_many);
     all.left_out += too_many as u64;
-    Ok(Json(all).into_response())
+    all
 }
 
 fn at(host: &str, flows: Vec<Flow>) -> impl Iterator<Item = Flow> {

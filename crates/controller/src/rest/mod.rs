@@ -18,6 +18,7 @@
 //! | `audit` | the log of changes |
 //! | `tokens` | users' tokens |
 //! | `own` | answers about the whole system, for those who may see a part |
+//! | `firewall_reports` | rules in vain, and rules that are wanting |
 //! | `flows` | what they decided, `flow_filter` which of it is wanted |
 //! | `service` | health, metrics, the specification |
 //! | [`openapi`] | the router and the specification, made from each other |
@@ -35,6 +36,7 @@ mod blast_radius;
 mod captures;
 mod connections;
 mod failure;
+mod firewall_reports;
 mod flow_filter;
 mod flows;
 mod input;

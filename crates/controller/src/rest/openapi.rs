@@ -7,8 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    App, audit, blast_radius, captures, connections, failure, flows, invitations, objects, removal,
-    reports, revisions, service, stacks, tokens, traces,
+    App, audit, blast_radius, captures, connections, failure, firewall_reports, flows, invitations,
+    objects, removal, reports, revisions, service, stacks, tokens, traces,
 };
 
 /// A stack file of 50,000 ports is some 10 MiB.
@@ -87,6 +87,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(captures::capture))
         .routes(routes!(connections::connections, connections::flush))
         .routes(routes!(flows::flows))
+        .routes(routes!(firewall_reports::audit))
+        .routes(routes!(firewall_reports::suggestions))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
         .routes(routes!(service::metrics))

@@ -288,3 +288,86 @@ fn a_policy_that_does_not_fit_names_its_largest_rules() {
     assert_eq!(error.largest[0], ("r5".into(), 1600));
     assert!(error.to_string().contains("rule r5 (1600)"), "{error}");
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn no_packet_is_decided_by_an_idle_rule(policy in policy()) {
+        let scopes = BTreeSet::from([11, 12]);
+        let (domain, _) = Domain::compile(place(1, &scopes), &policy, &mut |name| number(name)).unwrap();
+        let idle = domain.idle_rules();
+        for packet in packets(&scopes) {
+            let (.., decides) = by_rules(&policy, &packet);
+            let decider = idle.iter().find(|(name, _)| number(name) == decides);
+            prop_assert!(decider.is_none(), "{decider:?} decides about {packet:?}");
+        }
+        for why in idle.values() {
+            if let Idle::Shadowed(by) = why {
+                prop_assert!(!by.is_empty() && by.iter().all(|name| policy.rules.contains_key(name)));
+            }
+        }
+    }
+}
+
+#[test]
+fn rules_behind_others_that_cover_them_are_idle() {
+    let of = |from: &str, services: Vec<ServiceRange>| Rule {
+        name: "".into(),
+        order: 0,
+        from: match from {
+            "any" => Match::Any,
+            group if group.starts_with('g') => Match::OneOf(vec![Selector::Group(group.into())]),
+            text => Match::OneOf(vec![Selector::Prefix(crate::policy::samples::prefix(text))]),
+        },
+        to: Match::Any,
+        services: Match::OneOf(services),
+        verdict: Verdict {
+            action: Action::Allow,
+            log: false,
+            audit: false,
+        },
+    };
+    let tcp = |first, last| ServiceRange {
+        protocol: 6,
+        first,
+        last,
+    };
+    let rules = [
+        of("10.0.0.0/8", vec![tcp(0, 99)]),
+        of("any", vec![tcp(100, 200)]),
+        // Covered by both, by one, by none, and naming nobody.
+        of("10.0.0.0/24", vec![tcp(50, 150)]),
+        of("11.0.0.0/8", vec![tcp(150, 160)]),
+        of("11.0.0.0/8", vec![tcp(99, 160)]),
+        of("g0", vec![tcp(1, 1)]),
+    ];
+    let mut policy = Policy {
+        settings: Settings {
+            default: rules[0].verdict,
+            quota: 1,
+        },
+        rules: Default::default(),
+        groups: Default::default(),
+    };
+    for (place, rule) in (1..).zip(rules) {
+        let rule = Rule {
+            name: format!("r{place}").into(),
+            order: place,
+            ..rule
+        };
+        put_rule(&mut policy, rule);
+    }
+    let scopes = BTreeSet::from([11]);
+    let (domain, _) =
+        Domain::compile(place(1, &scopes), &policy, &mut |name| number(name)).unwrap();
+    let by = |names: &[&str]| Idle::Shadowed(names.iter().map(|name| Label::from(*name)).collect());
+    let expected: BTreeMap<Label, Idle> = [
+        ("r3", by(&["r1", "r2"])),
+        ("r4", by(&["r2"])),
+        ("r6", Idle::Nobody),
+    ]
+    .map(|(name, why)| (Label::from(name), why))
+    .into();
+    assert_eq!(domain.idle_rules(), expected);
+}

@@ -1,8 +1,9 @@
 //! Groups, address groups, firewalls, their rules, and routers, as users see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coax_api as api;
+use coax_compile::policy::Policy;
 use coax_model::{
     AddressGroup, Firewall, FirewallRule, Group, Intent, Mode, Name, NetworkName, ObjectName,
     Route, Router, RuleAction, RuleName, Selector,
@@ -108,6 +109,14 @@ impl Listing<'_> {
             log: rule.log,
             mode: mode(rule.mode),
         }
+    }
+
+    /// What hosts are told of a project's rules, and the address plans of its networks.
+    pub fn policy(&self, project: &Name) -> Option<(Policy, BTreeSet<u32>)> {
+        let policy = self.core.policies.policy(project)?.clone();
+        let elements = policy.groups.values().flatten();
+        let scopes = elements.filter_map(|element| element.scope).collect();
+        Some((policy, scopes))
     }
 
     /// What judges the connections of each project that is judged at all.

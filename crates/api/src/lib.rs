@@ -73,8 +73,8 @@ pub use change::{
 };
 pub use client::{Client, ClientError};
 pub use endpoint::{Endpoint, EndpointError};
-pub use invitation::{Invitation, InvitationRequest};
 pub use firewall_report::{FirewallAudit, IdleRule, SuggestedRule, SuggestionParams, Suggestions};
+pub use invitation::{Invitation, InvitationRequest};
 pub use object::{
     AllowedAddress, Condition, Dhcp, Dns, Host, HostTotals, Network, ObjectStatus, Port, PortState,
     PortTotals, Project, Status, StormControl, Subnet, TrunkVlan, Vtep,

@@ -21,6 +21,8 @@ pub enum Limit {
     Multicast = 4,
     /// Frames to MAC addresses that nobody has, where they are flooded.
     Unknown = 5,
+    /// Resets of connections that a rule rejects.
+    Reset = 6,
 }
 
 impl Limit {
@@ -28,13 +30,14 @@ impl Limit {
     pub const COUNT: u32 = 8;
 
     /// All kinds, by their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Punt,
         Self::IcmpError,
         Self::Answer,
         Self::Broadcast,
         Self::Multicast,
         Self::Unknown,
+        Self::Reset,
     ];
 
     /// The name in golden files.
@@ -46,6 +49,7 @@ impl Limit {
             Self::Broadcast => "broadcast",
             Self::Multicast => "multicast",
             Self::Unknown => "unknown",
+            Self::Reset => "reset",
         }
     }
 

@@ -1,14 +1,17 @@
 //! Tells the sender of a packet that policy rejects it: TCP with a reset, all else with an ICMP error
 //! "administratively prohibited" (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1). Both come from the
-//! packet's own destination, as from a host that does not want it.
+//! packet's own destination, as from a host that does not want it, and no more often than a port's senders can use.
 
 use super::segment;
 use super::tcp::flags;
 use crate::icmp_error::{self, Problem};
 use crate::{Continuation, Fragment, Frame, Meta, Sink, Tables, Verdict, deliver, mtu};
-use coax_tables::DropReason;
+use coax_tables::{DropReason, Limit, Rate};
 use coax_wire::{Ethernet, checksum::Checksum, ip, ip::protocol, tcp::Tcp, words};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// How often a port's rejected segments are answered. Whoever asks more often is not waiting for the answer.
+pub const RATE: Rate = Rate::per_second(1000, 500);
 
 /// A TCP header in words of one byte, so that it can stand behind any other header.
 type Header = [u8; Tcp::LENGTH as usize];
@@ -54,7 +57,10 @@ pub(crate) fn answer<F: Frame, T: Tables, S: Sink>(
         meta.problem = Problem::Prohibited;
         return icmp_error::answer(frame, tables, sink, meta);
     }
-    if segment::read(frame, meta) == Verdict::Next && !meta.tracking.segment.has(flags::RST) {
+    if segment::read(frame, meta) == Verdict::Next
+        && !meta.tracking.segment.has(flags::RST)
+        && sink.permit(Limit::Reset, meta.slot, &RATE, tables.now())
+    {
         return reset(frame, meta);
     }
     meta.drop(DropReason::Rejected)

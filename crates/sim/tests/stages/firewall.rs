@@ -6,8 +6,8 @@ use coax_pipeline::{Stage, Verdict};
 use coax_sim::craft::{self, Ipv4, Ipv6};
 use coax_sim::noise::{ipv4, ipv6, mac};
 use coax_sim::rules::Policy;
-use coax_sim::{Enters, SimRows};
-use coax_tables::{DropReason, PolicyRow};
+use coax_sim::{Enters, Scenario, SimRows};
+use coax_tables::{DropReason, Limit, PolicyRow};
 use std::time::Duration;
 
 /// What became of each frame: delivered, sent, answered, or dropped for a reason.
@@ -153,6 +153,25 @@ fn who_is_rejected_is_told() {
         );
         assert_eq!(ends(&played), [Ok(Verdict::Answer), Ok(Verdict::Answer)]);
         assert_eq!(played.tallies[&1].counters.answered, 2);
+    }
+}
+
+#[test]
+fn who_asks_too_often_is_rejected_in_silence() {
+    for (over_ipv6, family) in FAMILIES {
+        let mut talk = Talk::new(over_ipv6);
+        talk.ports = (4000, 23);
+        let scenario = Scenario {
+            rows: guarded(&policy()),
+            frames: vec![talk.says(1, SYN, 0), datagram(1, 2, over_ipv6, (4000, 23))],
+            exhausted: vec![(1, Limit::Reset), (1, Limit::IcmpError)],
+        };
+        let played = play_scenario(
+            &format!("firewall/{family}-rejected-often"),
+            "The port has had its resets and ICMP errors: rejected packets end without an answer.",
+            scenario,
+        );
+        assert_eq!(ends(&played), [Err(DropReason::Rejected); 2]);
     }
 }
 

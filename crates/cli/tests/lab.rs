@@ -283,7 +283,15 @@ fn traffic_survives_dead_daemons_and_cut_cables() {
 fn the_demo_passes_and_leaves_nothing() {
     let name = format!("t{}", std::process::id());
     let mut command = Command::new(env!("CARGO_BIN_EXE_coax"));
-    command.args(["demo", "--points", "1,2,7,8", "-o", "json", "--name", &name]);
+    command.args([
+        "demo",
+        "--points",
+        "1,2,7,8,9",
+        "-o",
+        "json",
+        "--name",
+        &name,
+    ]);
     let output = command.output().unwrap();
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{report}");

@@ -1,8 +1,9 @@
-//! The main job, end to end, with real packets through the real kernel: `coax demo`. Eight points,
-//! one file each, and a ninth that closes the books. Two labs stand side by side for it: one with
+//! The main job, end to end, with real packets through the real kernel: `coax demo`. Nine points,
+//! one file each, and a tenth that closes the books. Two labs stand side by side for it: one with
 //! Coax, one with Linux bridges and vxlan devices. Both are gone afterwards, however it ends.
 
 mod baseline;
+mod changes;
 mod cuts;
 mod flood;
 mod foreign;
@@ -38,7 +39,7 @@ const INTERRUPTED: u8 = 130;
 /// Do the main job with real traffic and report
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Only these points: 1 to 9
+    /// Only these points: 1 to 10
     #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
     points: Vec<u8>,
     /// Leave the labs up afterwards
@@ -104,7 +105,7 @@ fn job(args: &Args, format: Format, quiet: bool, handle: Handle) -> Result<u8, E
     let start = Instant::now();
     let mut demo = Demo::prepare(args, handle, &tell)?;
     let mut points = Vec::new();
-    for number in (1..=9).filter(|number| args.wants(*number)) {
+    for number in (1..=10).filter(|number| args.wants(*number)) {
         let point = demo.point(number);
         tell(&point.render());
         points.push(point);
@@ -222,6 +223,10 @@ impl Demo {
                 "three tiers and a hostile VM",
                 details(zones::run(world, &mut checks)),
             ),
+            9 => (
+                "a change, and the way back, under traffic",
+                details(changes::run(world, &mut checks)),
+            ),
             _ => (
                 "every frame is accounted for",
                 details(books(world, self.undisturbed, &mut checks)),
@@ -247,7 +252,7 @@ fn details<T: Serialize>(done: Result<T, Error>) -> Result<serde_json::Value, Er
     serde_json::to_value(done?).map_err(|error| Error::Output(error.to_string()))
 }
 
-/// Point 9: frames in = frames out + drops by named reason, exactly, on every host. What the fabric
+/// Point 10: frames in = frames out + drops by named reason, exactly, on every host. What the fabric
 /// itself lost is known as well: nothing, unless cables were cut or foreign machines took part.
 fn books(
     world: &World,

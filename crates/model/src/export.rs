@@ -39,6 +39,7 @@ pub fn export(project: &Name, intent: &Intent) -> StackFile {
             mode: firewall.mode,
             rules: rule_entries(project, intent),
         }),
+        moved: Vec::new(),
     }
 }
 

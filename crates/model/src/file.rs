@@ -2,6 +2,7 @@
 //! is optional. The operator's file of rails has the same form and no project ([`rails`]).
 
 mod firewall;
+pub(crate) mod moved;
 mod network;
 mod port;
 pub mod rails;
@@ -24,6 +25,7 @@ use crate::suggest::nearest;
 use crate::written::is_default;
 
 pub use firewall::{FirewallEntry, RuleEntry};
+pub use moved::Moved;
 pub use network::NetworkEntry;
 pub use port::{PortEntry, TrunkEntry};
 pub use rails::{File, RailsEntry, RailsFile};
@@ -60,6 +62,9 @@ pub struct StackFile {
     /// Its firewall; without one everything passes that the operator's rails let pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<FirewallEntry>,
+    /// Objects that have another name than before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<Moved>,
 }
 
 /// A foreign tunnel endpoint as it is written.
@@ -114,6 +119,7 @@ impl StackFile {
             groups: BTreeMap::new(),
             address_groups: BTreeMap::new(),
             firewall: None,
+            moved: Vec::new(),
         }
     }
 

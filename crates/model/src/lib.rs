@@ -40,8 +40,8 @@ pub use connectivity::connectivity;
 pub use diagnostic::{Diagnostic, FieldPath, Place};
 pub use export::{export, export_rails, to_yaml};
 pub use file::{
-    File, FirewallEntry, GroupEntry, NetworkEntry, PortEntry, RailsEntry, RailsFile, RouterEntry,
-    RuleEntry, StackFile, TrunkEntry, VtepEntry,
+    File, FirewallEntry, GroupEntry, Moved, NetworkEntry, PortEntry, RailsEntry, RailsFile,
+    RouterEntry, RuleEntry, StackFile, TrunkEntry, VtepEntry,
 };
 pub use firewall::{DefaultAction, Firewall, FirewallRule, Mode, RuleAction, RuleOrder, Selector};
 pub use group::{AddressGroup, Group, Label, Labels, Match, NamePattern};

@@ -6,6 +6,7 @@ mod objects;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::file::moved::renames;
 use crate::file::{File, RailsFile, StackFile};
 use crate::firewall::{FirewallRule, RuleOrder};
 use crate::intent::{Change, Intent};
@@ -97,6 +98,8 @@ pub struct Step {
     pub name: ObjectName,
     /// Its values if it is new, the differences if it changes, what is lost if it goes.
     pub detail: String,
+    /// Of a rename: what takes the object away under its old name, before `change`.
+    pub gone: Option<Change>,
     /// The same for machines.
     pub change: Change,
 }
@@ -134,7 +137,10 @@ impl Plan {
 
     /// The changes to apply.
     pub fn changes(&self) -> Vec<Change> {
-        self.steps.iter().map(|step| step.change.clone()).collect()
+        let steps = self.steps.iter();
+        steps
+            .flat_map(|step| step.gone.iter().chain([&step.change]).cloned())
+            .collect()
     }
 
     /// One sentence for each step.
@@ -145,6 +151,24 @@ impl Plan {
 
 /// What has to change for a project to become what its file says.
 pub fn plan(file: &StackFile, intent: &Intent) -> Result<Plan, Refusals> {
+    let renames = renames(file, intent);
+    if renames.is_empty() {
+        return plan_from(file, intent);
+    }
+    // What is renamed is compared with itself.
+    let mut renamed = intent.clone();
+    for step in &renames {
+        let changes = step.gone.iter().chain([&step.change]);
+        changes.for_each(|change| renamed.apply(change));
+    }
+    let plan = plan_from(file, &renamed)?;
+    Ok(Plan {
+        steps: renames.into_iter().chain(plan.steps).collect(),
+        ..plan
+    })
+}
+
+fn plan_from(file: &StackFile, intent: &Intent) -> Result<Plan, Refusals> {
     let mut refusals = Refusals::default();
     let resolved = resolve(file, intent, &mut refusals);
     validate::check(file, &resolved, intent, &mut refusals);
@@ -275,6 +299,7 @@ fn compare<'a, T: Planned + 'a>(
             kind: T::KIND,
             name: (*name).clone(),
             detail: T::loss(name, intent),
+            gone: None,
             change: T::delete((*name).clone()),
         });
     }
@@ -290,6 +315,7 @@ fn compare<'a, T: Planned + 'a>(
             kind: T::KIND,
             name,
             detail,
+            gone: None,
             change,
         });
     }

@@ -359,7 +359,40 @@ fn a_dry_run_says_whom_it_touches_and_who_may_do_what_then() {
         foreseen.lost,
         ["web-* may no longer reach each other on everything but tcp/22"]
     );
-    // What is done says what was done.
     let done = apply(&mut world, &zones, Submission::default()).unwrap();
     assert!(done.hosts.is_empty() && done.lost.is_empty());
+}
+
+#[test]
+fn a_renamed_network_stays_the_same_cable() {
+    let mut world = World::attached(3, 1);
+    world.apply(STACK);
+    world.plug(HV1, "shop/web-1");
+    world.settle();
+    let renamed = STACK
+        .replace("  web: {", "  www: {")
+        .replace("network: web", "network: www")
+        + "moved: [{ from: network/web, to: network/www }]\n";
+    let vni = |world: &World, name: &str| {
+        let networks = &world.core.intent().networks;
+        networks.get(&name.parse().unwrap()).map(|it| it.vni)
+    };
+    let before = vni(&world, "shop/web");
+    let plan = world.apply(&renamed);
+    assert!(
+        plan.changes
+            .iter()
+            .all(|it| it.action == coax_api::Action::Change)
+    );
+    assert_eq!(
+        (vni(&world, "shop/web"), vni(&world, "shop/www")),
+        (None, before)
+    );
+    assert_eq!(place(&world, "shop/web-1"), at("hv1"));
+    // The way back gives the old name to the same cable.
+    let first = world.core.revisions(None).nth(1).unwrap().revision;
+    rollback(&mut world, first).unwrap();
+    assert_eq!(vni(&world, "shop/web"), before);
+    world.heal();
+    world.check();
 }

@@ -284,7 +284,7 @@ pub struct HostRun {
     pub verdict: HostVerdict,
     /// Why it was dropped, when it was.
     pub reason: Option<String>,
-    /// The firewall rule that decided, when one was asked.
+    /// The firewall rule that refused it, when one did.
     pub rule: Option<DecidingRule>,
     /// The ports that get it or a copy; of a device that is no port's, its name in brackets.
     pub ports: Vec<String>,

@@ -20,7 +20,7 @@ use coax_pipeline::{PathState, Verdict};
 use coax_sim::tables::Way;
 use coax_sim::trace::{Lookup, PathQuestion, Traced};
 use coax_sim::{Host, Side, SimRows, SimTables};
-use coax_tables::{FABRIC_SLOT, HostRow};
+use coax_tables::{DropReason, FABRIC_SLOT, HostRow};
 use coax_vswitch::{Attachment, Rows, SlotCounters};
 use coax_wire::{EtherType, MacAddress, ip};
 
@@ -255,10 +255,14 @@ fn tell(view: &HostView, traced: Traced, result: &mut HostRun) {
     }
 }
 
-/// The rule that decided, when the firewall was asked: the last word counts.
+/// The rule that refused the packet, when one did: one that let it pass is not to blame for what came later.
 fn deciding_rule(view: &HostView, traced: &Traced) -> Option<DecidingRule> {
+    const REFUSED: [u32; 2] = [DropReason::Denied as u32, DropReason::Rejected as u32];
     let mut records = traced.flows.iter();
     let record = records.rfind(|record| record.domain != 0)?;
+    if !REFUSED.contains(&record.reason) {
+        return None;
+    }
     let name = view.names.rules.get(&record.rule);
     let name = name.cloned().unwrap_or_default();
     let rails = format!("{RAILS}/");

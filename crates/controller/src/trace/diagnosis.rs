@@ -8,6 +8,7 @@ use coax_api::{Host, TraceLeg, TracePath, Traffic};
 use coax_tables::DropReason;
 use coax_wire::MacAddress;
 
+use super::answer;
 use super::facts::{End, Facts};
 use super::walk::{Journey, host_of, instead};
 use super::{Cause, Ending};
@@ -192,7 +193,12 @@ fn no_way(facts: &Facts, host: &str, path: &TracePath, reason: DropReason) -> (S
 }
 
 /// A packet that the firewall does not let pass, and the smallest rule with which it would.
-fn refused(facts: &Facts, host: &str, reason: DropReason, rule: &DecidingRule) -> Ending {
+pub(super) fn refused(
+    facts: &Facts,
+    host: &str,
+    reason: DropReason,
+    rule: &DecidingRule,
+) -> Ending {
     let summary = format!(
         "{} on {host}{}",
         match reason.name() {
@@ -253,7 +259,7 @@ fn facts_sender(facts: &Facts, journey: Journey<'_>) -> String {
 }
 
 /// A hint as a part of a sentence.
-fn in_a_sentence(hint: &str) -> String {
+pub(super) fn in_a_sentence(hint: &str) -> String {
     let hint = hint.trim_end_matches('.');
     let mut letters = hint.chars();
     match letters.next() {
@@ -345,7 +351,7 @@ pub(super) fn ended(facts: &Facts, journey: Journey<'_>, host: &str, run: &HostR
                 format!("`coax host show {host}`; restart its agent if it says that all is well");
             Ending::lost(Cause::WrongPort, summary, hint)
         }
-        HostVerdict::Answer => answered(facts, host, run),
+        HostVerdict::Answer => answer::told(facts, host, run),
         HostVerdict::Pass => not_taken(facts, journey, host, run),
         // Copies go to foreign endpoints, or to all members, but not to the receiver.
         HostVerdict::Flood => dropped_for(facts, journey, host, run, DropReason::UnknownUnicast),
@@ -353,22 +359,6 @@ pub(super) fn ended(facts: &Facts, journey: Journey<'_>, host: &str, run: &HostR
             not_followed(&journey.from.name)
         }
     }
-}
-
-/// The vSwitch itself answered: the packet is too big, or refused with a word.
-fn answered(facts: &Facts, host: &str, run: &HostRun) -> Ending {
-    let stage = run.stages.last().map_or("", |stage| stage.stage.as_str());
-    let mtu = facts.source.port.as_ref().map_or(0, |port| port.mtu);
-    if stage == "mtu" {
-        let summary = format!(
-            "{host} answers {} that the packet is too big: its network takes {mtu} bytes",
-            facts.source.name
-        );
-        let hint = format!("set the MTU of the VM's interface to {mtu}");
-        return Ending::lost(Cause::Dropped(DropReason::TooBig), summary, hint);
-    }
-    let summary = format!("{host} answers the packet itself, in its stage `{stage}`");
-    Ending::lost(Cause::NotForVswitch, summary, "the stages below say why")
 }
 
 /// The uplink's program left the tunnel packet to the host's own stack.

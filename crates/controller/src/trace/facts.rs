@@ -36,6 +36,9 @@ pub struct EndPort {
     pub peer_on_link: bool,
     /// Where packets to other subnets go, if a router joins the network.
     pub gateway: Option<IpAddr>,
+    /// The router knows the other end's address: it joins a network with such a subnet, or has a static
+    /// route.
+    pub router_knows_peer: bool,
 }
 
 /// What a trace starts from.
@@ -245,6 +248,7 @@ fn end_port(core: &Core, name: &PortName, address: IpAddr, other: IpAddr) -> Opt
             .iter()
             .any(|net| net.prefix.contains(&other)),
         gateway: gateway(core.intent(), &network_name, network, address),
+        router_knows_peer: router_knows(core.intent(), &network_name, other),
         network: network_name,
     })
 }
@@ -262,6 +266,27 @@ fn gateway(
         .iter()
         .find(|net| net.prefix.contains(&address))?;
     Some(subnet.gateway)
+}
+
+/// Whether the router of a network knows a way to the address.
+fn router_knows(intent: &Intent, network: &NetworkName, address: IpAddr) -> bool {
+    let Some((_, router)) = intent.router_of(network) else {
+        return false;
+    };
+    let joined = router.networks.iter();
+    let mut joined = joined.filter_map(|name| {
+        let name = NetworkName::new(network.project.clone(), name.clone());
+        intent.networks.get(&name)
+    });
+    let has_subnet = |network: &Network| {
+        let mut subnets = network.subnets.iter();
+        subnets.any(|net| net.prefix.contains(&address))
+    };
+    joined.any(has_subnet)
+        || router
+            .routes
+            .iter()
+            .any(|route| route.to.contains(&address))
 }
 
 fn bad(code: &str, message: String, hint: &str) -> Box<Problem> {

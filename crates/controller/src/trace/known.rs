@@ -57,7 +57,7 @@ fn is_plugged(port: &EndPort) -> Result<(), Ending> {
 fn joined(port: &EndPort, destination: &End) -> Result<(), Ending> {
     let network = &port.network;
     if let Some(other) = &destination.port {
-        if other.network == *network || port.gateway.is_some() {
+        if other.network == *network || port.gateway.is_some() && port.router_knows_peer {
             return Ok(());
         }
         let summary = format!(

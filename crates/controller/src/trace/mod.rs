@@ -24,6 +24,7 @@
 //! | `diagnosis` | from a drop to its cause |
 //! | [`cause`] | the names of causes |
 
+mod answer;
 pub mod cause;
 mod diagnosis;
 pub mod facts;

@@ -8,11 +8,17 @@
 mod hypervisor;
 mod site;
 mod table;
+mod zones;
 
 use coax_api::{TraceRequest, TraceVerdict};
 use coax_controller::trace::{Facts, trace};
 use site::Site;
-use table::{FAULTS, Fault};
+use table::Fault;
+
+/// All faults.
+fn faults() -> impl Iterator<Item = &'static Fault> {
+    table::FAULTS.iter().chain(zones::FAULTS)
+}
 
 /// What `coax trace` prints first, and the name of the cause.
 fn first_line(site: Site, fault: &Fault) -> (String, String, TraceVerdict) {
@@ -38,7 +44,7 @@ fn first_line(site: Site, fault: &Fault) -> (String, String, TraceVerdict) {
 #[test]
 fn the_first_line_names_the_cause_of_every_seeded_fault() {
     let mut wrong = Vec::new();
-    for fault in FAULTS {
+    for fault in faults() {
         let mut site = Site::new();
         (fault.seed)(&mut site);
         let (line, cause, _) = first_line(site, fault);
@@ -51,17 +57,18 @@ fn the_first_line_names_the_cause_of_every_seeded_fault() {
         wrong.is_empty(),
         "{} of {} faults are not named:\n{}",
         wrong.len(),
-        FAULTS.len(),
+        faults().count(),
         wrong.join("\n")
     );
 }
 
 #[test]
 fn faults_have_different_names_and_lines() {
-    let mut names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+    let mut names: Vec<&str> = faults().map(|fault| fault.name).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), FAULTS.len());
+    assert_eq!(names.len(), faults().count());
+    assert!(names.len() >= 75, "{}", names.len());
 }
 
 /// Without a fault the same pairs reach each other: the faults are what breaks them.
@@ -87,5 +94,25 @@ fn without_a_fault_everything_is_delivered() {
             assert_eq!(cause, "");
             assert!(line.ends_with(hops), "{line}");
         }
+    }
+}
+
+/// With a firewall and a router, too, what the file allows is delivered.
+#[test]
+fn without_a_fault_the_firewall_lets_pass_what_it_should() {
+    for trace in zones::ALLOWED {
+        let fault = Fault {
+            name: "none",
+            seed: |_| {},
+            trace,
+            size: None,
+            cause: "",
+            line: &[],
+        };
+        let site = Site::new();
+        zones::seed(&site);
+        let (line, cause, verdict) = first_line(site, &fault);
+        assert_eq!(verdict, TraceVerdict::Delivered, "{trace:?}: {line}");
+        assert_eq!(cause, "");
     }
 }

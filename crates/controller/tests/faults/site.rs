@@ -14,7 +14,7 @@ use coax_controller::core::message::{
 use coax_controller::core::submission::{Clock, Submission};
 use coax_controller::records;
 use coax_controller::trace::Hosts;
-use coax_model::StackFile;
+use coax_model::File;
 use coax_store::{Memory, Outcome, Store};
 use coax_vswitch::MemoryDataPlane;
 
@@ -146,14 +146,11 @@ impl Site {
         change(&mut self.state().hypervisors[usize::from(number) - 1]);
     }
 
-    /// Makes a project what the file says.
+    /// Makes a project, or the operator's rails, what the file says.
     pub fn apply(&self, yaml: &str) {
-        let file = StackFile::parse(yaml).unwrap();
+        let file = Box::new(File::parse(yaml).unwrap());
         let dry_run = false;
-        self.write(Write::Apply {
-            file: Box::new(file.into()),
-            dry_run,
-        });
+        self.write(Write::Apply { file, dry_run });
     }
 
     fn write(&self, write: Write) {

@@ -55,7 +55,7 @@ fn port_row(hypervisor: &Hypervisor, port: &str) -> PortKey {
 }
 
 /// Counts drops of a port.
-fn count(hypervisor: &mut Hypervisor, port: &str, reason: DropReason, count: u64) {
+pub fn count(hypervisor: &mut Hypervisor, port: &str, reason: DropReason, count: u64) {
     let key = port_row(hypervisor, port);
     let slot = hypervisor.rows().ports[&key].slot;
     let counters = SlotCounters {
@@ -73,7 +73,8 @@ fn full(number: u8, host: u8, table: Table, rows: u32) -> MemoryDataPlane {
     }
 }
 
-const fn fault(
+/// A fault that any packet meets.
+pub const fn fault(
     name: &'static str,
     seed: fn(&mut Site),
     trace: (&'static str, &'static str, &'static str),

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 const LEVELS: [&str; 4] = ["MUST", "SHOULD", "MAY", "described"];
 const STATUSES: [&str; 4] = ["met", "partly", "not yet", "not claimed"];
-const JUDGES: [&str; 14] = [
+const JUDGES: [&str; 15] = [
     "kernel vxlan",
     "kernel stack",
     "netfilter",
     "tshark",
     "tcpdump",
     "etherparse",
+    "scapy",
     "udhcpc",
     "dhclient",
     "dhcpcd",

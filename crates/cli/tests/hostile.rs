@@ -1,0 +1,225 @@
+//! A VM that attacks with what scapy builds: tshark says what it is, tcpdump in its neighbours that none of it arrives, and
+//! `coax` for which reason each frame was dropped. Needs root.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "support/lab.rs"]
+mod lab;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lab::{Lab, Running, until};
+use serde_json::Value;
+
+/// The attacker has a neighbour on its own host and one on another.
+const STACK: &str = "
+version: 1
+project: zoo
+networks:
+  cage: { subnets: [10.66.0.0/24, 'fd00:66::/64'] }
+ports:
+  wolf: { network: cage, host: hv1 }
+  near: { network: cage, host: hv1 }
+  far:  { network: cage, host: hv4 }
+firewall:
+  default: allow
+  rules: []
+";
+
+/// Each attack is sent so often.
+const TIMES: u64 = 2;
+
+/// What must not arrive, in tcpdump's words: `OWN` is the attacker's MAC address, the neighbour's own frames are not seen.
+const FORGED: &str = "(ether src OWN and (arp or ether[12:2] < 1536 or ether[12:2] == 0x8100 or ether[12:2] == 0x88a8 \
+    or ether[0:4] == 0x0180c200 or udp port 68 or udp port 546 or udp port 5353 or icmp or tcp \
+    or (icmp6 and (ip6[40] == 134 or ip6[40] == 135 or ip6[40] == 136 or ip6[40] == 137)) or (ip6 and (ip6[6] == 44 or ip6[6] == 60)) \
+    or (ip6 and ip6[6] == 0 and (ip6[48] == 134 or ip6[48] == 136)) or (ip and ip[6:2] & 0x1fff != 0) \
+    or src host NEAR4 or src host NEAR6)) or ether src 02:bb:bb:bb:bb:bb or ether src NEAR";
+
+struct Vm {
+    mac: String,
+    ipv4: String,
+    ipv6: String,
+}
+
+impl Vm {
+    fn of(lab: &Lab, port: &str) -> Self {
+        let port = lab.port(port);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Self {
+            mac: text(&port["mac"]),
+            ipv4: text(&port["addresses"][0]),
+            ipv6: text(&port["addresses"][1]),
+        }
+    }
+}
+
+/// What a neighbour gets.
+struct Listener {
+    path: PathBuf,
+    _running: Running,
+}
+
+impl Listener {
+    fn start(lab: &Lab, folder: &Path, vm: &str) -> Self {
+        let path = folder.join(format!("{vm}.pcap"));
+        let program = format!(
+            "lab exec {vm} -- tcpdump -i eth0 -Q in -n -U --immediate-mode -w {}",
+            path.display()
+        );
+        let running = lab.start(&program.split(' ').collect::<Vec<_>>());
+        until(vm, || match std::fs::metadata(&path) {
+            // The file's own header is there when the capture has begun.
+            Ok(file) if file.len() >= 24 => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        Self {
+            path,
+            _running: running,
+        }
+    }
+
+    fn frames(&self, filter: &str) -> Vec<String> {
+        frames(&self.path, filter)
+    }
+}
+
+/// The frames of a file that match a filter, a line each.
+fn frames(file: &Path, filter: &str) -> Vec<String> {
+    let mut command = Command::new("tcpdump");
+    command.args(["-n", "-e", "-q", "-r"]).arg(file).arg(filter);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines = text.lines().filter(|line| !line.starts_with(['\t', ' ']));
+    lines.map(str::to_owned).collect()
+}
+
+/// An attack as the script tells it.
+struct Attack {
+    name: String,
+    reasons: Vec<String>,
+    protocols: String,
+}
+
+fn attack(lab: &Lab, vms: [&Vm; 2], file: &Path) -> Vec<Attack> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/hostile.py");
+    let mut words = vec!["lab", "exec", "wolf", "--", "/usr/bin/python3", script];
+    for vm in vms {
+        words.extend([vm.mac.as_str(), &vm.ipv4, &vm.ipv6]);
+    }
+    words.push(file.to_str().unwrap());
+    let told = lab.done(&words);
+    let attacks = told.lines().map(|line| {
+        let [name, reasons, protocols] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let reasons = reasons.split(' ').filter(|reason| *reason != "-");
+        Attack {
+            name: name.to_owned(),
+            reasons: reasons.map(str::to_owned).collect(),
+            protocols: protocols.to_owned(),
+        }
+    });
+    attacks.collect()
+}
+
+/// Drops of a port's frames, by reason.
+fn drops(lab: &Lab, port: &str) -> BTreeMap<String, u64> {
+    let drops: Value = serde_json::from_str(&lab.done(&["drops", "-o", "json"])).unwrap();
+    let drops = drops["drops"].as_array().unwrap().iter();
+    let own = drops.filter(|drop| drop["port"] == port);
+    own.map(|drop| {
+        let reason = drop["reason"].as_str().unwrap().to_owned();
+        (reason, drop["count"].as_u64().unwrap())
+    })
+    .collect()
+}
+
+/// tshark sees in each frame what the script says that it built.
+fn confirm(attacks: &[Attack], file: &Path) {
+    let mut command = Command::new("tshark");
+    command
+        .args(["-T", "fields", "-e", "frame.protocols", "-r"])
+        .arg(file);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let seen: Vec<&str> = text.lines().collect();
+    assert_eq!(seen.len(), attacks.len(), "{text}");
+    for (attack, seen) in attacks.iter().zip(seen) {
+        assert!(seen.contains(&attack.protocols), "{}: {seen}", attack.name);
+    }
+}
+
+#[test]
+fn nothing_that_scapy_forges_arrives_and_each_frame_is_counted_under_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = folder.path().join("zoo.yaml");
+    std::fs::write(&stack, STACK).unwrap();
+    let lab = Lab::up("sc", stack.to_str().unwrap());
+    let [wolf, near] = ["zoo/wolf", "zoo/near"].map(|port| Vm::of(&lab, port));
+    let listeners = ["near", "far"].map(|vm| Listener::start(&lab, folder.path(), vm));
+
+    let file = folder.path().join("attacks.pcap");
+    let attacks = attack(&lab, [&wolf, &near], &file);
+    confirm(&attacks, &file);
+
+    let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
+    for attack in &attacks {
+        for reason in &attack.reasons {
+            *expected.entry(reason).or_default() += TIMES / attack.reasons.len() as u64;
+        }
+    }
+    assert!(expected.len() >= 10 && attacks.len() >= 40);
+    // What the VM's own kernel says may be dropped, too, but never for one of these reasons.
+    until("drops", || {
+        let found = drops(&lab, "zoo/wolf");
+        let found: BTreeMap<&str, u64> = expected
+            .keys()
+            .map(|reason| (*reason, found.get(*reason).copied().unwrap_or(0)))
+            .collect();
+        if found == expected {
+            Ok(())
+        } else {
+            Err(format!("found {found:?}\nexpected {expected:?}"))
+        }
+    });
+    let shut = lab.done(&["port", "show", "zoo/wolf"]);
+    assert!(shut.contains("bpdu"), "{shut}");
+
+    let control = attacks.iter().filter(|attack| attack.name == "control");
+    let control = control.count() * TIMES as usize;
+    let forged = FORGED
+        .replace("OWN", &wolf.mac)
+        .replace("NEAR4", &near.ipv4);
+    let forged = forged.replace("NEAR6", &near.ipv6);
+    // The filter sees all attacks, and nothing else.
+    let whole = forged.replace("NEAR", &near.mac);
+    let peaceful =
+        |attack: &&Attack| attack.name.starts_with("control") || attack.reasons.is_empty();
+    let seen = attacks.len() - attacks.iter().filter(peaceful).count();
+    assert_eq!(frames(&file, &whole).len(), seen);
+    for (listener, vm) in listeners.iter().zip(["near", "far"]) {
+        until(vm, || {
+            let arrived = listener.frames("ether proto 0x88b5").len();
+            if arrived == control {
+                Ok(())
+            } else {
+                Err(format!("{arrived} of {control} control frames"))
+            }
+        });
+        // Frames of the other neighbour may arrive at the far one.
+        let forged = match vm {
+            "near" => whole.clone(),
+            _ => forged.replace(" or ether src NEAR", ""),
+        };
+        let arrived = listener.frames(&forged);
+        assert!(arrived.is_empty(), "{vm} got:\n{}", arrived.join("\n"));
+    }
+    let first = listeners[0].frames("udp dst port 9");
+    assert_eq!(
+        first.len(),
+        TIMES as usize,
+        "the first fragments: {first:?}"
+    );
+}

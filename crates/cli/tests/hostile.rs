@@ -151,6 +151,17 @@ fn confirm(attacks: &[Attack], file: &Path) {
     }
 }
 
+/// How many frames must be dropped for each reason.
+fn expected(attacks: &[Attack]) -> BTreeMap<&str, u64> {
+    let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
+    for attack in attacks {
+        for reason in &attack.reasons {
+            *expected.entry(reason).or_default() += TIMES / attack.reasons.len() as u64;
+        }
+    }
+    expected
+}
+
 #[test]
 fn nothing_that_scapy_forges_arrives_and_each_frame_is_counted_under_its_reason() {
     let folder = tempfile::tempdir().unwrap();
@@ -164,12 +175,7 @@ fn nothing_that_scapy_forges_arrives_and_each_frame_is_counted_under_its_reason(
     let attacks = attack(&lab, [&wolf, &near], &file);
     confirm(&attacks, &file);
 
-    let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
-    for attack in &attacks {
-        for reason in &attack.reasons {
-            *expected.entry(reason).or_default() += TIMES / attack.reasons.len() as u64;
-        }
-    }
+    let expected = expected(&attacks);
     assert!(expected.len() >= 10 && attacks.len() >= 40);
     // What the VM's own kernel says may be dropped, too, but never for one of these reasons.
     until("drops", || {

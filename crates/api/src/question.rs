@@ -112,7 +112,7 @@ pub enum HostQuestion {
         /// Tells readers apart; 0: one that will not ask again.
         reader: u64,
         /// Those.
-        filter: FlowFilter,
+        filter: Box<FlowFilter>,
         /// Not more than so many.
         most: usize,
     },

@@ -144,7 +144,7 @@ fn rules_decide_who_opens_connections_in_both_families() {
     survive(&tiers);
 }
 
-/// What is decided is told within a second, by names; a flood of new flows is counted where it cannot be noted.
+/// What is decided is told within a second, by names.
 fn follow_flows(tiers: &Tiers) {
     let told = tiers.folder.path().join("flows");
     let follow = ["flows", "--follow", "--to", "group/db", "-o", "json"];
@@ -180,7 +180,11 @@ fn follow_flows(tiers: &Tiers) {
     }
     drop(follower);
     reports(tiers);
+    outlast_flood(tiers);
+}
 
+/// A flood of new flows is counted where it cannot be noted; what guards drop is noted, too.
+fn outlast_flood(tiers: &Tiers) {
     let flood = "import socket,time\n\
          s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); end=time.time()+1.5; n=0\n\
          while time.time()<end:\n \

@@ -28,6 +28,6 @@ pub use error::Error;
 pub use identity::Caller;
 pub use identity::{Deployment, DeploymentError};
 pub use lifetime::{Lifetime, LifetimeError};
-pub use rest::authorise::{Right, Rule, Scope, TABLE};
 pub use rest::openapi::document as openapi;
+pub use rest::rights::{Right, Rule, Scope, TABLE};
 pub use run::{Addresses, EtcdAddresses, Options, run, run_until};

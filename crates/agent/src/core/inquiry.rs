@@ -15,7 +15,7 @@ impl Core {
                 reader,
                 filter,
                 most,
-            }) => self.asked_for_flows(question, reader, filter, most, now),
+            }) => self.asked_for_flows(question, reader, *filter, most, now),
             Ok(question) => {
                 if let HostQuestion::Capture { port, .. } = &question {
                     self.port_is_captured(port, now);

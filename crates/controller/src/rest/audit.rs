@@ -17,11 +17,11 @@ use tracing::{error, info};
 use utoipa::IntoParams;
 
 use super::App;
-use super::authorise::Rule;
 use super::failure::Failure;
 use super::input::Params;
 use super::invitations::identity_failure;
 use super::listen::Origin;
+use super::rights::Rule;
 use crate::identity::{Caller, seconds};
 
 /// Sentences of one entry; a plan of a large project has more.

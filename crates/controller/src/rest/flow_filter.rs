@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use coax_api::flows::{Choice, FlowFilter, FlowParams, FlowPlace, FlowVerdict};
+use coax_model::Name;
 use coax_tables::DropReason;
 use ipnet::IpNet;
 
@@ -22,12 +23,16 @@ type Known = Vec<(String, String)>;
 pub(super) fn filter(listing: &Listing<'_>, params: &FlowParams) -> Result<FlowFilter, Failure> {
     let projects = listing.projects().into_iter();
     let projects: Vec<String> = projects.map(|project| project.name).collect();
+    // Who asks for one project, by choice or because he may see no other, means its objects.
+    let only: Option<Name> = params.project.as_deref().and_then(|text| text.parse().ok());
+    let only = only.as_ref();
     let ends = Ends {
         listing,
-        ports: known(listing.ports(None), |it| (it.project, it.name)),
-        networks: known(listing.networks(None), |it| (it.project, it.name)),
+        only,
+        ports: known(listing.ports(only), |it| (it.project, it.name)),
+        networks: known(listing.networks(only), |it| (it.project, it.name)),
     };
-    let rules = known(listing.firewall_rules(None), |it| (it.project, it.name));
+    let rules = known(listing.firewall_rules(only), |it| (it.project, it.name));
     Ok(FlowFilter {
         project: choice(params.project.as_deref(), |name| {
             one_of("project", name, &projects)
@@ -118,6 +123,7 @@ fn find(kind: &str, typed: &str, known: &Known) -> Result<String, Failure> {
 /// What ends of flows may be called.
 struct Ends<'a> {
     listing: &'a Listing<'a>,
+    only: Option<&'a Name>,
     ports: Known,
     networks: Known,
 }
@@ -142,7 +148,7 @@ impl Ends<'_> {
 
     /// The ports that are in a group now. No port has the empty name: a group without members takes nothing.
     fn members(&self, name: &str) -> Result<Vec<FlowPlace>, Failure> {
-        let groups = self.listing.groups(None);
+        let groups = self.listing.groups(self.only);
         let names = groups
             .iter()
             .map(|group| (group.project.clone(), group.name.clone()))

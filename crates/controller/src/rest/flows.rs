@@ -66,7 +66,7 @@ pub(super) async fn collect(
 ) -> Flows {
     let question = HostQuestion::Flows {
         reader: 0,
-        filter,
+        filter: Box::new(filter),
         most,
     };
     let mut all = Flows::default();
@@ -148,7 +148,7 @@ impl Followed {
         while !events.is_closed() {
             let question = HostQuestion::Flows {
                 reader,
-                filter: self.filter.clone(),
+                filter: Box::new(self.filter.clone()),
                 most: std::mem::take(&mut self.last),
             };
             let told = match Hosts::ask(&self.app, &self.host, question).await {

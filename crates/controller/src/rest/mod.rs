@@ -3,7 +3,7 @@
 //! | module | serves |
 //! | --- | --- |
 //! | [`listen`] | the sockets |
-//! | [`authorise`] | who may do what, asked before anything else |
+//! | [`authorise`] | who may do what, asked before anything else; [`rights`] is the table |
 //! | `stacks` | whole projects, moves, waiting |
 //! | `revisions` | the history, going back, confirming |
 //! | `submission` | who asks, on which conditions; entity tags |
@@ -46,6 +46,7 @@ mod own;
 mod removal;
 mod reports;
 mod revisions;
+pub mod rights;
 mod service;
 mod stacks;
 mod submission;

@@ -6,9 +6,10 @@ use coax_api::{Plan, Problem, Revision};
 use coax_model::Name;
 
 use super::App;
-use super::authorise::{Right, outside};
+use super::authorise::outside;
 use super::failure::Failure;
 use super::input::{ListParams, Params, RollbackParams, name, revision_number};
+use super::rights::Right;
 use super::stacks::mismatch;
 use super::submission::{SubmissionHeaders, Submitted, Tagged};
 use crate::core::message::{Answer, Request, Write};

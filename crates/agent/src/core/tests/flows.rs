@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coax_api::agent::agent_message::Body;
 use coax_api::agent::{Question, controller_message};
-use coax_api::flows::{Flow, FlowFilter, FlowVerdict};
+use coax_api::flows::{Flow, FlowVerdict};
 use coax_api::question::{HostAnswer, HostQuestion};
 use coax_tables::{DropReason, FlowRecord};
 use coax_vswitch::MemoryDataPlane;
@@ -19,7 +19,7 @@ impl World {
     fn ask_for_flows(&mut self, reader: u64) -> Vec<Flow> {
         let question = HostQuestion::Flows {
             reader,
-            filter: FlowFilter::default(),
+            filter: Box::default(),
             most: 100,
         };
         self.sent.clear();
@@ -71,7 +71,7 @@ impl World {
 
     pub(super) fn address(&self, port: &str) -> [u8; 16] {
         let port = &self.controller.intent.ports[&port.parse().unwrap()];
-        match port.addresses.iter().next().unwrap() {
+        match port.addresses.first().unwrap() {
             std::net::IpAddr::V4(address) => mapped(address.octets()),
             std::net::IpAddr::V6(address) => address.octets(),
         }

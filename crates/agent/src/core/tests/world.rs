@@ -194,20 +194,7 @@ impl World {
             }
             Command::SendToPort { ifindex, frame } => self.answers.push((ifindex, frame)),
             Command::Save(contents) => self.saved = Some(contents),
-            Command::LookAtGuards { slots } => {
-                let shut = slots.into_iter().filter_map(|slot| {
-                    let row = self.plane.shut(slot).unwrap();
-                    let left = u64::from(row.until).checked_sub(self.now.as_secs());
-                    let left = left.filter(|left| *left > 0)?;
-                    Some(input::ShutPort {
-                        slot,
-                        row,
-                        until_clock: 1_000_000 + self.now.as_secs() + left,
-                    })
-                });
-                let shut = shut.collect();
-                self.input(Input::GuardsSeen { shut });
-            }
+            Command::LookAtGuards { slots } => self.look_at_guards(slots),
             Command::HandOver(moving) => {
                 let connections = moving.collect(&self.plane);
                 self.input(Input::HandedOver(connections));
@@ -237,6 +224,21 @@ impl World {
                 });
             }
         }
+    }
+
+    fn look_at_guards(&mut self, slots: Vec<u32>) {
+        let shut = slots.into_iter().filter_map(|slot| {
+            let row = self.plane.shut(slot).unwrap();
+            let left = u64::from(row.until).checked_sub(self.now.as_secs());
+            let left = left.filter(|left| *left > 0)?;
+            Some(input::ShutPort {
+                slot,
+                row,
+                until_clock: 1_000_000 + self.now.as_secs() + left,
+            })
+        });
+        let shut = shut.collect();
+        self.input(Input::GuardsSeen { shut });
     }
 
     /// Delivers messages and lets time pass until nothing is left to happen within a minute.

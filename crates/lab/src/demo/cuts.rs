@@ -15,13 +15,13 @@ use crate::measure::udp::{self, Flow, Stream};
 /// Between hosts under different leaves, so that half of the flows cross the spines.
 const SENDER: &str = "shop/web-1";
 const RECEIVER: &str = "shop/web-3";
-/// Flows, so many that each path gets some.
-const FLOWS: u16 = 24;
+/// Flows, so many that each path gets some: half of them choose between the spines.
+const FLOWS: u16 = 64;
 /// Datagrams per second and flow.
-const RATE: u32 = 250;
+const RATE: u32 = 100;
 const PORT: u16 = 5500;
 /// Datagrams of each flow before and after a cut.
-const AROUND: u64 = 75;
+const AROUND: u64 = 30;
 const LIMIT: Duration = Duration::from_secs(10);
 /// The longest silence that a cut may cause in any flow.
 const GAP_MS: f64 = 250.0;

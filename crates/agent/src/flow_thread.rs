@@ -1,9 +1,7 @@
 //! The thread that reads what the firewall decided. The core takes its batches when it has nothing else to do: what does not
 //! fit into the channel is thrown away and counted, so a flood of new flows costs the agent a bounded share of its time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use coax_tables::FlowRecord;
@@ -13,54 +11,20 @@ use tokio::sync::mpsc;
 
 use crate::error::Error;
 use crate::input::{FlowRecords, Input};
+use crate::reader_thread::{PATIENCE, ReaderThread};
 
-/// After this time the thread looks whether it is to end.
-const PATIENCE: Duration = Duration::from_millis(200);
 /// Records in a batch.
 const MOST: usize = 512;
 /// Records are left in the ring buffer for this time, so that many come at once. It has room for more than are made in it.
 const COLLECTED: Duration = Duration::from_millis(10);
 
-/// The thread; dropping it ends it.
-#[derive(Debug)]
-pub(crate) struct FlowThread {
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl FlowThread {
-    /// Starts the thread.
-    pub(crate) fn start(
-        flows: Box<dyn Flows>,
-        batches: mpsc::Sender<Input>,
-    ) -> Result<Self, Error> {
-        let over = Arc::new(AtomicBool::new(false));
-        let theirs = Arc::clone(&over);
-        let thread = std::thread::Builder::new()
-            .name("flows".into())
-            .spawn(move || read_all(flows, &batches, &theirs))
-            .map_err(|source| Error::System {
-                what: "start the thread that reads what the firewall decides",
-                source,
-            })?;
-        Ok(Self {
-            over,
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for FlowThread {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if self
-            .thread
-            .take()
-            .is_some_and(|thread| thread.join().is_err())
-        {
-            tracing::warn!("the thread that reads what the firewall decides did not end well");
-        }
-    }
+/// Starts the thread.
+pub(crate) fn start(
+    flows: Box<dyn Flows>,
+    batches: mpsc::Sender<Input>,
+) -> Result<ReaderThread, Error> {
+    let what = "start the thread that reads what the firewall decides";
+    ReaderThread::start("flows", what, move |over| read_all(flows, &batches, over))
 }
 
 fn read_all(mut flows: Box<dyn Flows>, batches: &mpsc::Sender<Input>, over: &AtomicBool) {
@@ -148,7 +112,7 @@ mod tests {
     fn records_get_the_time_of_the_clock_on_the_wall() {
         let (sender, flows) = MemoryFlows::new();
         let (batch_sender, mut batches) = mpsc::channel(8);
-        let thread = FlowThread::start(Box::new(flows), batch_sender).unwrap();
+        let thread = start(Box::new(flows), batch_sender).unwrap();
         let now = ClockId::CLOCK_MONOTONIC.now().map(Duration::from).unwrap();
         let record = FlowRecord {
             time: u64::try_from(now.as_nanos()).unwrap(),

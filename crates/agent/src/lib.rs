@@ -49,6 +49,7 @@ mod plane;
 mod policies;
 mod probe;
 mod punts;
+mod reader_thread;
 mod run;
 mod services;
 mod session;

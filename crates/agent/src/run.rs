@@ -18,11 +18,11 @@ use crate::canary::CanaryThread;
 use crate::core::{Core, Found};
 use crate::desired;
 use crate::error::Error;
-use crate::flow_thread::FlowThread;
+use crate::flow_thread;
 use crate::input::Config;
 use crate::membership::Membership;
 use crate::plane::PlaneThread;
-use crate::punts::PuntThread;
+use crate::punts;
 use crate::stream::Controllers;
 use crate::tasks::{Channels, DEVICES, FLOWS, PUNTS, RESULTS, run_core};
 use crate::tracer::Tracer;
@@ -79,14 +79,14 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
     let (punt_sender, punts) = mpsc::channel(PUNTS);
     let punt_thread = plane
         .take_punts()
-        .map(|punts| PuntThread::start(punts, punt_sender));
+        .map(|reader| punts::start(reader, punt_sender));
     // Ends its thread when this function ends.
     let _punt_thread = punt_thread.transpose()?;
     let (flow_sender, flows) = mpsc::channel(FLOWS);
-    let flow_thread = plane
+    let flow_reader = plane
         .take_flows()
-        .map(|flows| FlowThread::start(flows, flow_sender));
-    let _flow_thread = flow_thread.transpose()?;
+        .map(|reader| flow_thread::start(reader, flow_sender));
+    let _flow_reader = flow_reader.transpose()?;
     let plane = PlaneThread::start(config.host.clone(), plane, result_sender.clone())?;
     let tracer = Tracer::new(plane.copies(), Netlink::open()?, result_sender);
     let cache = CacheThread::start(cache)?;

@@ -49,6 +49,13 @@ const RULE: &str = "{ name: front-to-back, from: group/front, to: group/back, al
 const THERE: (&str, &str, &str) = ("web-1", "db-1", "tcp/5432");
 const THERE6: (&str, &str, &str) = ("fd00:1::11", "fd00:3::11", "tcp/5432");
 
+/// A host has lost the class of an address.
+fn lose_class(site: &Site, host: u8, address: [u8; 4]) {
+    site.host(host, move |host| {
+        host.corrupt(move |rows| rows.classes.retain(|key, _| !is_class_of(key, address)));
+    });
+}
+
 /// Pairs that the project as it should be lets through.
 pub const ALLOWED: [(&str, &str, &str); 6] = [
     THERE,
@@ -218,12 +225,7 @@ pub const FAULTS: &[Fault] = &[
         "the sender's host has lost the class of the server",
         |site| {
             intact(site);
-            site.host(1, |host| {
-                host.corrupt(|rows| {
-                    rows.classes
-                        .retain(|key, _| !is_class_of(key, [10, 10, 3, 11]))
-                });
-            });
+            lose_class(site, 1, [10, 10, 3, 11]);
         },
         THERE,
         "denied",
@@ -233,12 +235,7 @@ pub const FAULTS: &[Fault] = &[
         "the receiver's host has lost the class of the client",
         |site| {
             intact(site);
-            site.host(2, |host| {
-                host.corrupt(|rows| {
-                    rows.classes
-                        .retain(|key, _| !is_class_of(key, [10, 10, 1, 11]))
-                });
-            });
+            lose_class(site, 2, [10, 10, 1, 11]);
         },
         THERE,
         "denied",

@@ -241,7 +241,8 @@ const fn as_ipv6(address: IpAddr) -> std::net::Ipv6Addr {
     }
 }
 
-fn segment_bytes(segment: &Segment, source: IpAddr, destination: IpAddr) -> Vec<u8> {
+/// The bytes of a TCP segment between two addresses.
+pub fn segment_bytes(segment: &Segment, source: IpAddr, destination: IpAddr) -> Vec<u8> {
     let options = match segment.scale {
         Some(scale) => vec![2, 4, 5, 0xb4, 1, 3, 3, scale],
         None => Vec::new(),

@@ -3,6 +3,7 @@
 use crate::fixture::*;
 use coax_sim::craft::{self, Ipv4, Ipv6};
 use coax_sim::noise::{ipv4, ipv6, mac};
+use coax_sim::reference::packet;
 use coax_sim::rules::{Policy, Prefix, Rule, Service};
 use coax_sim::{Device, Enters, SimRows};
 use coax_tables::{DomainId, PolicyRow};
@@ -115,20 +116,16 @@ impl Segment {
             address(self.from, self.over_ipv6),
             address(self.to, self.over_ipv6),
         );
-        let options = match self.scale {
-            Some(scale) => vec![2, 4, 5, 0xb4, 1, 3, 3, scale],
-            None => Vec::new(),
+        let segment = packet::Segment {
+            ports: self.ports,
+            flags: self.flags,
+            sequence: self.sequence,
+            acknowledgement: self.acknowledgement,
+            window: self.window,
+            scale: self.scale,
+            data: self.payload,
         };
-        let mut segment = craft::tcp(
-            (source, self.ports.0),
-            (destination, self.ports.1),
-            &options,
-            &vec![b'x'; self.payload],
-        );
-        segment[4..8].copy_from_slice(&self.sequence.to_be_bytes());
-        segment[8..12].copy_from_slice(&self.acknowledgement.to_be_bytes());
-        segment[13] = self.flags;
-        segment[14..16].copy_from_slice(&self.window.to_be_bytes());
+        let segment = packet::segment_bytes(&segment, source, destination);
         in_packet(source, destination, 6, &segment)
     }
 

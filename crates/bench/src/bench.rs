@@ -5,6 +5,7 @@
 
 use crate::measure::{self, median};
 use crate::pair::{Datapath, Pair};
+use crate::plan::Plan;
 use crate::report::{self, Figure, Ratio, Round, Row};
 use crate::suite::Suite;
 use crate::vm::Vm;
@@ -152,8 +153,10 @@ fn measure_one(figure: Figure, pair: &Pair, time: Duration, round: u32) -> Resul
 async fn many_rows(args: &Args) -> Result<f64, Error> {
     let time = args.time();
     let addresses = [Vm::number(1).ipv4, Vm::number(2).ipv4];
-    let few = Pair::build(Datapath::Coax, "few", false).await?;
-    let mut many = Pair::build(Datapath::Coax, "many", false).await?;
+    let build =
+        |label| async move { Pair::build_plan(&Plan::of(Datapath::Coax, label).guarded()).await };
+    let few = build("few").await?;
+    let mut many = build("many").await?;
     for plane in many.planes() {
         for row in (0..args.rows).flat_map(rows::filler) {
             plane.apply(&RowOperation::Put(row))?;

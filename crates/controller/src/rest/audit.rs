@@ -83,16 +83,15 @@ pub async fn recorded(
     }
     let entry = entry(caller, rule, request.extensions(), request.uri());
     let (parts, body) = next.run(request).await.into_parts();
+    let status = parts.status.as_u16();
     let Ok(bytes) = to_bytes(body, LARGEST_ANSWER).await else {
-        error!(
-            path = entry.path,
-            "an answer is too large to be written down"
-        );
+        // What was done is written down all the same, without what the answer says of it.
+        error!(path = entry.path, "an answer is too large to be passed on");
+        write(app, AuditEntry { status, ..entry }).await;
         return Response::from_parts(parts, Body::empty());
     };
     let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     if answer["dry_run"] != Value::Bool(true) {
-        let status = parts.status.as_u16();
         write(app, described(entry, status, &answer)).await;
     }
     Response::from_parts(parts, Body::from(bytes))

@@ -1,5 +1,6 @@
 //! Rows against rules, after every step of every change.
 
+mod foreseen;
 mod world;
 
 use std::collections::BTreeSet;

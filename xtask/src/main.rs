@@ -8,6 +8,7 @@ mod budget;
 mod commands;
 mod ebpf;
 mod fuzz;
+mod halves;
 mod preflight;
 mod process;
 mod setup;

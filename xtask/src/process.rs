@@ -1,6 +1,7 @@
 //! Running other programs: what is run is shown when it fails, and nothing runs for ever.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::IsTerminal as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub struct Cmd {
     directory: Option<PathBuf>,
     time_limit: Option<Duration>,
     quiet: bool,
+    output: Option<File>,
 }
 
 impl Cmd {
@@ -30,6 +32,7 @@ impl Cmd {
             directory: None,
             time_limit: None,
             quiet: false,
+            output: None,
         }
     }
 
@@ -91,6 +94,12 @@ impl Cmd {
         self
     }
 
+    /// Writes all it says into a file.
+    pub fn into_file(mut self, file: File) -> Self {
+        self.output = Some(file);
+        self
+    }
+
     /// The command line as one could type it.
     pub fn line(&self) -> String {
         std::iter::once(&self.program)
@@ -107,6 +116,10 @@ impl Cmd {
         }
         let line = self.line();
         let mut command = self.command();
+        if let Some(file) = &self.output {
+            let copy = || file.try_clone().context("a second handle of an open file");
+            command.stdout(copy()?).stderr(copy()?);
+        }
         let status = match self.time_limit.filter(|_| !std::io::stdin().is_terminal()) {
             None => command.status().with_context(|| missing(&line))?,
             Some(limit) => {

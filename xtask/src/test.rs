@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::setup::{self, Need};
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{ebpf, preflight, tidy, vm};
+use crate::{ebpf, halves, preflight, tidy, vm};
 
 /// What a step returns when it went well: what it had to leave out.
 type Outcome = Result<Vec<String>>;
@@ -57,7 +57,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "tests",
         about: "unit, property, golden, lab and documentation tests",
-        work: |w| done(tests(w)),
+        work: |w| done(halves::run(w, TIME_LIMIT)),
     },
     Step {
         name: "fuzz",
@@ -156,12 +156,6 @@ fn deny(workspace: &Workspace) -> Result<()> {
             .run()?;
     }
     Ok(())
-}
-
-fn tests(workspace: &Workspace) -> Result<()> {
-    // Unit, integration and documentation tests; all that fail are shown.
-    let arguments = ["test", "--workspace", "--locked", "--no-fail-fast"];
-    workspace.cargo(arguments).time_limit(TIME_LIMIT).run()
 }
 
 fn fuzz_targets(workspace: &Workspace) -> Result<()> {

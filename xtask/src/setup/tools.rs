@@ -90,11 +90,7 @@ pub fn cargo_deny(workspace: &Workspace) -> Result<Cmd> {
         Some(on_path) if !own.exists() => on_path,
         _ => {
             if !own.exists() {
-                // Unoptimised it is built in a third of the time and still answers in seconds.
-                build(
-                    "cargo-deny",
-                    install(workspace, "cargo-deny", CARGO_DENY).arg("--debug"),
-                )?;
+                build("cargo-deny", install(workspace, "cargo-deny", CARGO_DENY))?;
             }
             own
         }
@@ -102,10 +98,13 @@ pub fn cargo_deny(workspace: &Workspace) -> Result<Cmd> {
     Ok(Cmd::new(program).current_dir(&workspace.root))
 }
 
+/// Unoptimised they are built in a third of the time: cargo-deny still answers in seconds, and what takes bpf-linker's
+/// time is LLVM, which is there already.
 fn install(workspace: &Workspace, tool: &str, version: &str) -> Cmd {
     workspace
         .cargo([
             "install",
+            "--debug",
             "--locked",
             "--quiet",
             "--force",

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use coax_agent::{CacheContents, Command, Config, Core, Device, Found, Input};
 use coax_api::agent::{ControllerMessage, Delta, SliceKind, Welcome, controller_message};
 use coax_compile::{HostVtep, Member, NetworkParams, NetworkSlice, SliceDelta};
+use coax_vswitch::Capacity;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use prost::Message;
 
@@ -54,7 +55,7 @@ fn core(members: u32) -> Core {
         vtep_ipv4: Some([192, 0, 0, 0].into()),
         vtep_ipv6: None,
         uplinks: Vec::new(),
-        most_ports: 1000,
+        capacity: Capacity::default(),
         prefer_ipv6: false,
         canary: 1,
         secret: 2,

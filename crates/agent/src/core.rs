@@ -135,12 +135,12 @@ pub struct Core {
 impl Core {
     /// An agent that starts now and found this.
     pub fn new(config: Config, found: Found, now: Moment) -> Self {
-        let mut slots = Slots::new(config.most_ports);
+        let mut slots = Slots::new(config.capacity.ports);
         let mirror = Mirror::new(&found.rows, &found.attached);
         for row in mirror.ports.values() {
             slots.reserve(row.slot);
         }
-        let policies = Policies::new(&mirror);
+        let policies = Policies::new(&mirror, &config.capacity);
         let cache = found.cache.unwrap_or_default();
         for (owner, slot) in &cache.slots {
             slots.adopt_unless_reserved(owner, *slot);

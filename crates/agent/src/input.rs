@@ -7,7 +7,7 @@ use std::time::Duration;
 use coax_api::agent::{Connections, ControllerMessage, agent_message};
 use coax_api::question::HostQuestion;
 use coax_tables::{DomainId, FlowRecord, ShutRow};
-use coax_vswitch::{Attachment, Connection, Punt, RowOperation, Table};
+use coax_vswitch::{Attachment, Capacity, Connection, Punt, RowOperation, Table};
 
 use crate::cache::CacheContents;
 use crate::handover::Moving;
@@ -26,8 +26,8 @@ pub struct Config {
     pub vtep_ipv6: Option<Ipv6Addr>,
     /// Devices that lead to the fabric, by name.
     pub uplinks: Vec<String>,
-    /// Ports that there are counters for.
-    pub most_ports: u32,
+    /// How many rows the tables take.
+    pub capacity: Capacity,
     /// Prefer IPv6 between hosts that have both families.
     pub prefer_ipv6: bool,
     /// What marks this host's canaries.

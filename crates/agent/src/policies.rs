@@ -10,9 +10,11 @@ mod rule_numbers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coax_compile::policy::{BadPolicy, Domain, Label, PolicyDelta, PolicySlice, PolicyTooLarge};
+use coax_compile::policy::{
+    BadPolicy, Domain, Label, Limits, PolicyDelta, PolicySlice, PolicyTooLarge,
+};
 use coax_tables::DomainId;
-use coax_vswitch::{RowKey, RowOperation};
+use coax_vswitch::{Capacity, RowKey, RowOperation};
 
 use crate::cache::StoredPolicy;
 use crate::input::Step;
@@ -38,6 +40,16 @@ pub(crate) enum NotTaken {
     Bad(#[from] BadPolicy),
 }
 
+/// Half of the tables: the other half is for the new table while a policy changes.
+fn limits_of(capacity: &Capacity) -> Limits {
+    let half = |rows: u32| usize::try_from(rows / 2).unwrap_or(usize::MAX);
+    Limits {
+        classes: half(capacity.classes),
+        services: half(capacity.services),
+        policies: half(capacity.policies),
+    }
+}
+
 /// The policies of all projects that have ports here.
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
@@ -46,15 +58,17 @@ pub(crate) struct Policies {
     /// Numbers of rules of policies that are gone.
     gone: Vec<u32>,
     last_table: u32,
+    limits: Limits,
 }
 
 impl Policies {
     /// What a host finds when it starts: tables from before are never written into again.
-    pub(crate) fn new(mirror: &Mirror) -> Self {
+    pub(crate) fn new(mirror: &Mirror, capacity: &Capacity) -> Self {
         let tables = mirror.policy_tables.keys().copied();
         let named = mirror.domains.values().map(|row| row.table);
         Self {
             last_table: tables.chain(named).max().unwrap_or(0),
+            limits: limits_of(capacity),
             ..Self::default()
         }
     }
@@ -207,9 +221,9 @@ impl Policies {
             .map(Step::Row)
             .collect();
         let change = std::mem::take(&mut held.pending);
-        let rules = &mut self.rules;
+        let (rules, limits) = (&mut self.rules, self.limits);
         let mut numbers = |rule: &Label| rules.number(number, rule);
-        match held.work(&change, scopes, spare, mirror, &mut numbers) {
+        match held.work(&change, scopes, spare, mirror, limits, &mut numbers) {
             Ok(made) => {
                 held.problem = None;
                 steps.extend(made.into_iter().map(Step::Row));
@@ -313,5 +327,21 @@ impl Policies {
             .collect();
         let free = (1..).find(|id| !taken.contains(id));
         DomainId(free.unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_gets_half_of_the_tables() {
+        let capacity = Capacity::default();
+        assert_eq!(limits_of(&capacity), Limits::DEFAULT);
+        let small = Capacity {
+            policies: 100,
+            ..capacity
+        };
+        assert_eq!(limits_of(&small).policies, 50);
     }
 }

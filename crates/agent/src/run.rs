@@ -176,7 +176,7 @@ async fn config(args: &RunArgs, netlink: &Netlink) -> Result<Config, Error> {
         vtep_ipv4,
         vtep_ipv6,
         uplinks: args.uplinks.clone(),
-        most_ports: args.capacity.ports,
+        capacity: args.capacity,
         prefer_ipv6: args.underlay == Underlay::Ipv6,
         canary: crate::canary::secret(&args.host),
         secret: 0,

@@ -51,7 +51,7 @@ impl Default for Capacity {
             sources: 65_536,
             routes: 65_536,
             classes: 262_144,
-            services: 65_536,
+            services: 131_072,
             policies: 524_288,
             domains: 1024,
             connections: 262_144,

@@ -23,7 +23,7 @@ impl Core {
             problems.push((port.clone(), format!("refused by the controller: {reason}")));
         }
         for port in &self.without_slot {
-            let most = self.config.most_ports;
+            let most = self.config.capacity.ports;
             let reason = format!(
                 "table `ports` is full ({most} rows): raise it with `--capacity ports=…` and restart the agent"
             );

@@ -51,6 +51,7 @@ impl Held {
         scopes: BTreeSet<u32>,
         spare: u32,
         mirror: &Mirror,
+        limits: Limits,
         numbers: &mut dyn FnMut(&Label) -> u32,
     ) -> Result<Vec<RowOperation>, PolicyTooLarge> {
         let same_scopes = |domain: &Domain| *domain.scopes() == scopes;
@@ -69,7 +70,7 @@ impl Held {
                     table: spare,
                     generation: self.generation(mirror),
                     scopes,
-                    limits: Limits::DEFAULT,
+                    limits,
                 };
                 Domain::compile(place, &self.policy, numbers)?
             }

@@ -52,9 +52,9 @@ impl Limits {
     /// As many as the tables of a host take by default, half of them: the other half is for the new
     /// table while a policy changes.
     pub const DEFAULT: Self = Self {
-        classes: 262_144,
-        services: 131_072,
-        policies: 524_288,
+        classes: 131_072,
+        services: 65_536,
+        policies: 262_144,
     };
 }
 

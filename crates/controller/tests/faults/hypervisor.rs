@@ -10,7 +10,7 @@ use coax_api::question::{HostAnswer, HostQuestion};
 use coax_pipeline::Path;
 use coax_sim::tables::Way;
 use coax_sim::trace::PathQuestion;
-use coax_vswitch::{DataPlane, MemoryDataPlane, Rows};
+use coax_vswitch::{Capacity, DataPlane, MemoryDataPlane, Rows};
 use coax_wire::MacAddress;
 
 /// Number of every uplink.
@@ -51,7 +51,7 @@ impl Hypervisor {
             vtep_ipv4: Some(Ipv4Addr::new(192, 0, 2, number)),
             vtep_ipv6: None,
             uplinks: vec!["eth0".into()],
-            most_ports: 100,
+            capacity: Capacity::default(),
             prefer_ipv6: false,
             canary: 0,
             secret: 2,

@@ -9,7 +9,7 @@ use coax_compile::Compiler;
 use coax_compile::policy::Policies;
 use coax_model::intent::{Change, Host, Intent};
 use coax_model::name::HostName;
-use coax_vswitch::{DataPlane, MemoryDataPlane};
+use coax_vswitch::{Capacity, DataPlane, MemoryDataPlane};
 
 use super::controller::{Attached, Controller};
 use crate::cache::CacheContents;
@@ -49,7 +49,10 @@ pub(super) fn config() -> Config {
         vtep_ipv4: Some([10, 0, 0, 1].into()),
         vtep_ipv6: None,
         uplinks: vec!["eth0".into()],
-        most_ports: MOST_PORTS,
+        capacity: Capacity {
+            ports: MOST_PORTS,
+            ..Capacity::default()
+        },
         prefer_ipv6: false,
         canary: 1,
         secret: 2,

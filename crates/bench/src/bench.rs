@@ -3,7 +3,7 @@
 //! All datapaths stand at the same time; each round measures one after the other, so that a change
 //! of the machine's speed meets them alike. Quoted are medians of the rounds' ratios.
 
-use crate::measure::{self, median};
+use crate::measure::{self, Neighbour, median, percentile_99};
 use crate::pair::{Datapath, Pair};
 use crate::plan::Plan;
 use crate::report::{self, Figure, Ratio, Round, Row};
@@ -32,6 +32,9 @@ pub struct Args {
     /// Measure firewalls of many rules beside nftables, instead of networks.
     #[arg(long)]
     pub firewall: bool,
+    /// Measure what a VM keeps beside a hostile one of another project, instead of networks.
+    #[arg(long, conflicts_with = "firewall")]
+    pub neighbours: bool,
     /// Measure these figures only, and leave the comparison of table sizes out.
     #[arg(long, value_enum)]
     pub figure: Vec<Figure>,
@@ -68,15 +71,17 @@ const MANY_ROWS: f64 = 1.05;
 /// # Errors
 /// When a datapath cannot be built or traffic fails.
 pub async fn run(args: &Args) -> Result<bool, Error> {
-    let suite = match args.firewall {
-        true => Suite::firewall(),
-        false => Suite::forwarding(),
+    let suite = match (args.firewall, args.neighbours) {
+        (true, _) => Suite::firewall(),
+        (_, true) => Suite::neighbours(),
+        _ => Suite::forwarding(),
     };
+    let compare_sizes = args.figure.is_empty() && !args.firewall && !args.neighbours;
     let rounds = measure_suite(args, &suite).await?;
     let report = Report {
         datapaths: report::rows(&suite, &rounds),
         ratios: report::ratios(&suite, &rounds),
-        cost_of_many_rows: match args.figure.is_empty() && !args.firewall {
+        cost_of_many_rows: match compare_sizes {
             true => Some(many_rows(args).await?),
             false => None,
         },
@@ -119,7 +124,16 @@ async fn measure_suite(args: &Args, suite: &Suite) -> Result<Vec<Round>, Error> 
         for (subject, pair) in &pairs {
             eprintln!("round {} of {}: {}", number + 1, args.rounds, subject.name);
             for figure in subject.figures.iter().filter(|figure| args.wants(**figure)) {
-                let value = measure_one(*figure, pair, args.time(), number)?;
+                let neighbour = match subject.neighbour {
+                    Some(conduct) => Some(Neighbour::start(&pair.neighbours, conduct).await?),
+                    None => None,
+                };
+                let value = measure_one(*figure, pair, args.time(), number);
+                let flows = neighbour.map(Neighbour::end).transpose()?;
+                let value = match figure {
+                    Figure::NeighbourFlows => flows.unwrap_or(0.0),
+                    _ => value?,
+                };
                 round.insert((*figure, subject.name), value);
             }
         }
@@ -144,7 +158,10 @@ fn measure_one(figure: Figure, pair: &Pair, time: Duration, round: u32) -> Resul
             pair.steer(false)?;
             stream?
         }
-        Figure::RoundTrip => measure::round_trip(vms, addresses, time)?,
+        Figure::RoundTrip => median(&mut measure::round_trips(vms, addresses, time)?),
+        Figure::SlowRoundTrip => percentile_99(&measure::round_trips(vms, addresses, time)?),
+        // What is of interest is what the neighbour does meanwhile.
+        Figure::NeighbourFlows => measure::datagrams(vms, addresses, time, 1)?.per_second,
         Figure::Connections => measure::connections(vms, addresses, time, port)?,
     })
 }

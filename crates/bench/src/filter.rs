@@ -4,13 +4,13 @@
 //! most firewalls are. The last one lets the two VMs talk, by TCP, UDP and ICMP.
 
 use crate::Error;
+use crate::rows::Tenant;
 use crate::vm::Vm;
 use coax_compile::policy::{
     Action, AddressPrefix, Domain, Element, Label, Limits, Match, Operation, Place, Policy, Rule,
     Selector, ServiceRange, Settings, Verdict,
 };
 use coax_netlink::Namespace;
-use coax_tables::DomainId;
 use coax_vswitch::Row;
 use coax_wire::ip::protocol;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,12 +19,6 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-
-/// The domain of the policy on both hosts.
-pub const DOMAIN: DomainId = DomainId(1);
-
-/// The table of the domain, and of classes; no other policy is there.
-const TABLE: u32 = 1;
 
 /// Connections that the ports of one host may have: enough for every figure.
 const QUOTA: u32 = 200_000;
@@ -107,12 +101,12 @@ impl Filter {
     ///
     /// # Errors
     /// When there are more than the tables take.
-    pub(crate) fn rows(self, scope: u32) -> Result<Vec<Row>, Error> {
+    pub(crate) fn rows(self, tenant: Tenant) -> Result<Vec<Row>, Error> {
         let place = Place {
-            domain: DOMAIN,
-            table: TABLE,
+            domain: tenant.domain(),
+            table: tenant.domain().0,
             generation: 1,
-            scopes: BTreeSet::from([scope]),
+            scopes: BTreeSet::from([tenant.network().0]),
             limits: Limits::DEFAULT,
         };
         let mut last = 0;
@@ -120,11 +114,11 @@ impl Filter {
             last += 1;
             last
         };
-        let (_, update) = Domain::compile(place, &self.policy(), &mut number)?;
+        let (_, update) = Domain::compile(place, &self.policy(tenant), &mut number)?;
         Ok(update.make.into_iter().filter_map(row).collect())
     }
 
-    fn policy(self) -> Policy {
+    fn policy(self, tenant: Tenant) -> Policy {
         let others = self.others().enumerate().map(|(place, other)| {
             let from = AddressPrefix::host(other.from.into());
             rule(
@@ -134,9 +128,9 @@ impl Filter {
             )
         });
         let vms = rule(self.rules, Selector::Group("group/vms".into()), Match::Any);
-        let members = [1, 2].map(|number| Element {
+        let members = [0, 1].map(|place| Element {
             scope: None,
-            prefix: AddressPrefix::host(IpAddr::V4(Vm::number(number).ipv4)),
+            prefix: AddressPrefix::host(IpAddr::V4(tenant.vm(place).ipv4)),
         });
         Policy {
             settings: Settings {

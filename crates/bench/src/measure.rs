@@ -4,8 +4,10 @@
 //! datapath is driven in the same way.
 
 mod flows;
+mod neighbour;
 
 pub use flows::new_flows;
+pub use neighbour::{Conduct, Neighbour};
 
 use crate::Error;
 use coax_netlink::Namespace;
@@ -205,15 +207,15 @@ fn connect(vm: &Namespace, address: Ipv4Addr, port: u16) -> Result<TcpStream, Er
         .map_err(Error::io("connect"))
 }
 
-/// Median of the time from a datagram to its answer, in nanoseconds, both ends on one CPU.
+/// Times from a datagram to its answer, in nanoseconds, both ends on one CPU; the shortest first.
 ///
 /// # Errors
 /// When a socket fails.
-pub fn round_trip(
+pub fn round_trips(
     vms: &[Namespace; 2],
     addresses: [Ipv4Addr; 2],
     time: Duration,
-) -> Result<f64, Error> {
+) -> Result<Vec<f64>, Error> {
     let asking = udp(&vms[0], addresses[0], 0)?;
     let answering = udp(&vms[1], addresses[1], 5002)?;
     asking
@@ -244,7 +246,8 @@ pub fn round_trip(
     std::thread::sleep(time);
     let mut samples = questions.end()?;
     answers.end()?;
-    Ok(median(&mut samples))
+    samples.sort_by(f64::total_cmp);
+    Ok(samples)
 }
 
 /// TCP connections with one request and one response each, per second.
@@ -321,9 +324,22 @@ pub fn median(values: &mut [f64]) -> f64 {
     }
 }
 
+/// The value below which 99 of 100 are; 0 when there is none. They are sorted.
+pub fn percentile_99(sorted: &[f64]) -> f64 {
+    let place = sorted.len().saturating_sub(1) * 99 / 100;
+    sorted.get(place).copied().unwrap_or(0.0)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use super::{median, percentile_99};
+
+    #[test]
+    fn the_slowest_hundredth() {
+        assert_eq!(percentile_99(&[]), 0.0);
+        let sorted: Vec<f64> = (1..=1000).map(f64::from).collect();
+        assert_eq!(percentile_99(&sorted), 990.0);
+    }
 
     #[test]
     fn the_middle() {

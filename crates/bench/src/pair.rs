@@ -7,7 +7,7 @@
 use crate::Error;
 use crate::plan::{Checksums, Peer, Plan, Side};
 use crate::routed;
-use crate::rows::{self, Site, rows};
+use crate::rows::{self, Site, Tenant};
 use crate::vm::Vm;
 use coax_netlink::{Namespace, NextHop, Route, VethEnd, Vxlan};
 use coax_vswitch::{Attachment, Capacity, DataPlane, KernelDataPlane, KernelOptions, RowOperation};
@@ -41,6 +41,8 @@ pub enum Datapath {
 pub struct Pair {
     /// Namespaces of the VMs.
     pub vms: [Namespace; 2],
+    /// Those of the other project's VMs, if the plan has them.
+    pub neighbours: Vec<Namespace>,
     hosts: Vec<Namespace>,
     planes: Vec<KernelDataPlane>,
     pins: Vec<PathBuf>,
@@ -70,7 +72,9 @@ impl Pair {
         }
         pair.join_hosts(plan).await?;
         for place in 0..2 {
-            pair.plug(place, plan.vm_mtu).await?;
+            for tenant in tenants(plan) {
+                pair.plug(place, tenant, plan.vm_mtu).await?;
+            }
             match plan.sides[place] {
                 Side::Bare | Side::Cable => {}
                 Side::Bridge => pair.bridge(place, "ul0").await?,
@@ -93,6 +97,13 @@ impl Pair {
                 Namespace::create(&name(plan, "vm1"))?,
                 Namespace::create(&name(plan, "vm2"))?,
             ],
+            neighbours: match plan.neighbours {
+                true => vec![
+                    Namespace::create(&name(plan, "vm3"))?,
+                    Namespace::create(&name(plan, "vm4"))?,
+                ],
+                false => Vec::new(),
+            },
             hosts: Vec::new(),
             planes: Vec::new(),
             pins: Vec::new(),
@@ -149,26 +160,9 @@ impl Pair {
                     .in_namespace(other),
             )
             .await?;
-        self.address_vm(0).await?;
-        self.address_vm(1).await
-    }
-
-    async fn address_vm(&self, place: usize) -> Result<(), Error> {
-        let namespace = &self.vms[place];
-        let vm = Vm::number(place as u8 + 1);
-        namespace.write_sysctl("net.ipv6.conf.default.accept_dad", "0")?;
-        namespace.write_sysctl("net.ipv6.conf.all.accept_dad", "0")?;
-        namespace.write_sysctl("net.ipv6.conf.eth0.accept_dad", "0")?;
-        let netlink = namespace.netlink()?;
-        up(&netlink, "lo").await?;
-        let link = netlink.link("eth0").await?;
-        netlink
-            .add_address(link.index, net(vm.ipv4.into(), 24))
-            .await?;
-        netlink
-            .add_address(link.index, net(vm.ipv6.into(), 64))
-            .await?;
-        netlink.set_up(link.index).await?;
+        for (place, namespace) in self.vms.iter().enumerate() {
+            address_vm(namespace, &Tenant::First.vm(place)).await?;
+        }
         Ok(())
     }
 
@@ -240,21 +234,29 @@ impl Pair {
         Ok(())
     }
 
-    async fn plug(&self, place: usize, mtu: u32) -> Result<(), Error> {
-        let vm = Vm::number(place as u8 + 1);
+    async fn plug(&self, place: usize, tenant: Tenant, mtu: u32) -> Result<(), Error> {
+        let (vm, device) = (tenant.vm(place), tenant.device());
+        let namespace = self.vm(place, tenant);
         let netlink = self.hosts[place].netlink()?;
         netlink
             .create_veth(
-                &VethEnd::new("port0").with_mtu(mtu),
+                &VethEnd::new(device).with_mtu(mtu),
                 &VethEnd::new("eth0")
                     .with_mac(vm.mac.0)
                     .with_mtu(mtu)
-                    .in_namespace(&self.vms[place]),
+                    .in_namespace(namespace),
             )
             .await?;
-        self.hosts[place].write_sysctl("net.ipv6.conf.port0.disable_ipv6", "1")?;
-        up(&netlink, "port0").await?;
-        self.address_vm(place).await
+        self.hosts[place].write_sysctl(&format!("net.ipv6.conf.{device}.disable_ipv6"), "1")?;
+        up(&netlink, device).await?;
+        address_vm(namespace, &vm).await
+    }
+
+    fn vm(&self, place: usize, tenant: Tenant) -> &Namespace {
+        match tenant {
+            Tenant::First => &self.vms[place],
+            Tenant::Neighbour => &self.neighbours[place],
+        }
     }
 
     async fn vxlan(&self, place: usize, plan: &Plan, checksums: Checksums) -> Result<(), Error> {
@@ -329,27 +331,21 @@ impl Pair {
         self.pins.push(pins.clone());
         let netlink = self.hosts[place].netlink()?;
         let uplink = netlink.link("ul0").await?.index;
-        let site = Site {
-            local: Vm::number(place as u8 + 1),
-            remote: Vm::number(2 - place as u8),
-            peer,
-            ifindex: netlink.link("port0").await?.index,
-            mtu: plan.mtu,
-            over_ipv6: plan.over_ipv6,
-            vlan_transparent: plan.vlan_transparent,
-            udp_port: plan.udp_port,
-            filtered: plan.filter.is_some(),
-            guarded: plan.guarded,
-        };
-        let mut rows = match plan.between_networks {
-            true => routed::rows(&site),
-            false => rows(&site),
-        };
-        if let Some(filter) = plan.filter {
-            rows.extend(filter.rows(rows::NETWORK.0)?);
-        }
-        if plan.between_networks {
-            routed::direct(&self.vms[place], &site).await?;
+        let (mut rows, mut ports) = (Vec::new(), Vec::new());
+        for tenant in tenants(plan) {
+            let ifindex = netlink.link(tenant.device()).await?.index;
+            let site = site(plan, place, tenant, peer, ifindex);
+            rows.extend(match plan.between_networks {
+                true => routed::rows(&site),
+                false => rows::rows(&site),
+            });
+            if let Some(filter) = plan.filter {
+                rows.extend(filter.rows(tenant)?);
+            }
+            if plan.between_networks {
+                routed::direct(&self.vms[place], &site).await?;
+            }
+            ports.push(ifindex);
         }
         let plane = self.hosts[place].run(move || -> Result<KernelDataPlane, Error> {
             let options = KernelOptions {
@@ -362,7 +358,9 @@ impl Pair {
                 plane.apply(&RowOperation::Put(row))?;
             }
             plane.attach(uplink, Attachment::Uplink)?;
-            plane.attach(site.ifindex, Attachment::Port)?;
+            for port in ports {
+                plane.attach(port, Attachment::Port)?;
+            }
             Ok(plane)
         })??;
         self.planes.push(plane);
@@ -378,7 +376,7 @@ impl Drop for Pair {
                 eprintln!("{error}");
             }
         }
-        for namespace in self.vms.iter().chain(&self.hosts) {
+        for namespace in self.vms.iter().chain(&self.neighbours).chain(&self.hosts) {
             if let Err(error) = Namespace::delete(namespace.name()) {
                 eprintln!("{error}");
             }
@@ -386,8 +384,48 @@ impl Drop for Pair {
     }
 }
 
+/// One place of a tenant's network.
+fn site(plan: &Plan, place: usize, tenant: Tenant, peer: Peer, ifindex: u32) -> Site {
+    Site {
+        tenant,
+        local: tenant.vm(place),
+        remote: tenant.vm(1 - place),
+        peer,
+        ifindex,
+        mtu: plan.mtu,
+        over_ipv6: plan.over_ipv6,
+        vlan_transparent: plan.vlan_transparent,
+        udp_port: plan.udp_port,
+        filtered: plan.filter.is_some(),
+        guarded: plan.guarded,
+    }
+}
+
+fn tenants(plan: &Plan) -> impl Iterator<Item = Tenant> {
+    let neighbour = plan.neighbours.then_some(Tenant::Neighbour);
+    [Tenant::First].into_iter().chain(neighbour)
+}
+
 fn name(plan: &Plan, what: &str) -> String {
     format!("coax-{}-{}-{what}", plan.label, std::process::id())
+}
+
+/// Gives a VM its addresses.
+async fn address_vm(namespace: &Namespace, vm: &Vm) -> Result<(), Error> {
+    namespace.write_sysctl("net.ipv6.conf.default.accept_dad", "0")?;
+    namespace.write_sysctl("net.ipv6.conf.all.accept_dad", "0")?;
+    namespace.write_sysctl("net.ipv6.conf.eth0.accept_dad", "0")?;
+    let netlink = namespace.netlink()?;
+    up(&netlink, "lo").await?;
+    let link = netlink.link("eth0").await?;
+    netlink
+        .add_address(link.index, net(vm.ipv4.into(), 24))
+        .await?;
+    netlink
+        .add_address(link.index, net(vm.ipv6.into(), 64))
+        .await?;
+    netlink.set_up(link.index).await?;
+    Ok(())
 }
 
 async fn up(netlink: &coax_netlink::Netlink, device: &str) -> Result<(), Error> {

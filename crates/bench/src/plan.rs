@@ -73,6 +73,8 @@ pub struct Plan {
     pub guarded: bool,
     /// The VMs are in two networks of Coax that a router joins.
     pub between_networks: bool,
+    /// Each host runs a VM of another project, too; for two hosts of Coax.
+    pub neighbours: bool,
 }
 
 impl Plan {
@@ -90,6 +92,7 @@ impl Plan {
             filter: None,
             guarded: false,
             between_networks: false,
+            neighbours: false,
         }
     }
 
@@ -125,6 +128,12 @@ impl Plan {
     /// Puts the VMs into two networks of Coax and a router between them.
     pub fn between_networks(mut self) -> Self {
         self.between_networks = true;
+        self
+    }
+
+    /// Puts a VM of another project beside each VM.
+    pub fn with_neighbours(mut self) -> Self {
+        self.neighbours = true;
         self
     }
 

@@ -20,22 +20,28 @@ pub enum Figure {
     Stream,
     /// Median round trip in nanoseconds, both ends on one CPU.
     RoundTrip,
+    /// The slowest hundredth of those round trips begins here.
+    SlowRoundTrip,
     /// TCP connections per second.
     Connections,
     /// CPU time per datagram that arrived, in nanoseconds.
     CpuPerPacket,
+    /// Flows per second that a neighbour began meanwhile.
+    NeighbourFlows,
 }
 
 impl Figure {
     /// All figures.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Packets,
         Self::ManyFlows,
         Self::NewFlows,
         Self::Stream,
         Self::RoundTrip,
+        Self::SlowRoundTrip,
         Self::Connections,
         Self::CpuPerPacket,
+        Self::NeighbourFlows,
     ];
 
     /// The name in the table.
@@ -46,23 +52,28 @@ impl Figure {
             Self::NewFlows => "new flows/s",
             Self::Stream => "TCP Gbit/s",
             Self::RoundTrip => "round trip us",
+            Self::SlowRoundTrip => "its p99 us",
             Self::Connections => "connections/s",
             Self::CpuPerPacket => "CPU ns/packet",
+            Self::NeighbourFlows => "its flows/s",
         }
     }
 
     /// The number in the table is the measured one divided by this.
     const fn unit(self) -> f64 {
         match self {
-            Self::Packets | Self::ManyFlows | Self::RoundTrip => 1e3,
+            Self::Packets | Self::ManyFlows | Self::RoundTrip | Self::SlowRoundTrip => 1e3,
             Self::Stream => 1e9,
-            Self::Connections | Self::NewFlows | Self::CpuPerPacket => 1.0,
+            Self::Connections | Self::NewFlows | Self::CpuPerPacket | Self::NeighbourFlows => 1.0,
         }
     }
 
     /// Whether less is better.
     pub const fn is_cost(self) -> bool {
-        matches!(self, Self::RoundTrip | Self::CpuPerPacket)
+        matches!(
+            self,
+            Self::RoundTrip | Self::SlowRoundTrip | Self::CpuPerPacket
+        )
     }
 }
 

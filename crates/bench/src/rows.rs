@@ -1,6 +1,5 @@
 //! The rows of a network that spans two hosts, written by hand.
 
-use crate::filter::DOMAIN;
 use crate::plan::Peer;
 use crate::vm::Vm;
 use coax_tables::{
@@ -14,8 +13,60 @@ use std::net::{IpAddr, Ipv4Addr};
 /// The network's number.
 pub const NETWORK: NetworkId = NetworkId(5001);
 
-/// Counters of the one local port.
+/// Counters of the first tenant's local port.
 pub const SLOT: u32 = 1;
+
+/// One of two projects that share the hosts: a network with a VM on each host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tenant {
+    /// Whose traffic is measured.
+    First,
+    /// Who may be there beside it.
+    Neighbour,
+}
+
+impl Tenant {
+    /// Its network's number.
+    pub const fn network(self) -> NetworkId {
+        match self {
+            Self::First => NETWORK,
+            Self::Neighbour => NetworkId(NETWORK.0 + 1000),
+        }
+    }
+
+    /// Its VM on host 0 or 1.
+    pub const fn vm(self, place: usize) -> Vm {
+        let number = place as u8 + 1;
+        match self {
+            Self::First => Vm::number(number),
+            Self::Neighbour => Vm::neighbour(number),
+        }
+    }
+
+    /// The domain of its firewall.
+    pub const fn domain(self) -> DomainId {
+        match self {
+            Self::First => DomainId(1),
+            Self::Neighbour => DomainId(2),
+        }
+    }
+
+    /// Counters of its local port.
+    pub const fn slot(self) -> u32 {
+        match self {
+            Self::First => SLOT,
+            Self::Neighbour => SLOT + 1,
+        }
+    }
+
+    /// The host's device of its local port.
+    pub const fn device(self) -> &'static str {
+        match self {
+            Self::First => "port0",
+            Self::Neighbour => "port1",
+        }
+    }
+}
 
 /// An address as keys of tables have it.
 pub fn key_address(address: IpAddr) -> [u8; 16] {
@@ -28,6 +79,8 @@ pub fn key_address(address: IpAddr) -> [u8; 16] {
 /// One host of the network, as its rows see it.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
+    /// Whose network it is.
+    pub tenant: Tenant,
     /// The VM on this host.
     pub local: Vm,
     /// The VM on the other host.
@@ -56,57 +109,59 @@ pub fn rows(site: &Site) -> Vec<Row> {
         Row::Host(host(&site.local, site.udp_port)),
         tunnel(site),
         Row::Mac(
-            MacKey::new(NETWORK, site.local.mac),
+            MacKey::new(site.tenant.network(), site.local.mac),
             MacRow {
                 ifindex: site.ifindex,
-                slot: SLOT,
+                slot: site.tenant.slot(),
                 mtu: site.mtu,
                 flags: MacRow::LOCAL | MacRow::TO_PEER,
                 policy: domain(site),
-                scope: NETWORK.0,
+                scope: site.tenant.network().0,
                 ..MacRow::default()
             },
         ),
-        replica(
+        replica_of(
+            site.tenant.network(),
             0,
             ReplicaRow {
                 ifindex: site.ifindex,
-                slot: SLOT,
+                slot: site.tenant.slot(),
                 ..ReplicaRow::default()
             },
         ),
-        replica(
+        replica_of(
+            site.tenant.network(),
             1,
             ReplicaRow {
                 vtep: remote_vtep(site),
                 ..ReplicaRow::default()
             },
         ),
-        Row::Network(NETWORK, network(site)),
+        Row::Network(site.tenant.network(), network(site)),
         Row::Port(
             PortKey {
                 ifindex: site.ifindex,
                 vlan: 0,
             },
             PortRow {
-                network: NETWORK,
-                slot: SLOT,
+                network: site.tenant.network(),
+                slot: site.tenant.slot(),
                 mtu: site.mtu,
                 mac: site.local.mac,
                 flags: chosen(!site.guarded, PortRow::ANY_ADDRESS)
                     | chosen(site.vlan_transparent, PortRow::VLAN_TRANSPARENT),
                 policy: domain(site),
-                scope: NETWORK.0,
+                scope: site.tenant.network().0,
                 ipv4: site.local.ipv4.octets(),
                 ipv6: site.local.ipv6.octets(),
                 ..PortRow::default()
             },
         ),
     ];
-    rows.extend(addresses(&site.local));
+    rows.extend(addresses(&site.local, site.tenant.network()));
     if site.peer != Peer::ForeignUnknown {
         rows.push(remote_mac(site));
-        rows.extend(addresses(&site.remote));
+        rows.extend(addresses(&site.remote, site.tenant.network()));
     }
     rows
 }
@@ -116,7 +171,7 @@ pub(crate) fn chosen<T: Default>(wanted: bool, flag: T) -> T {
 }
 
 fn domain(site: &Site) -> DomainId {
-    chosen(site.filtered, DOMAIN)
+    chosen(site.filtered, site.tenant.domain())
 }
 
 pub(crate) fn remote_vtep(site: &Site) -> [u8; 16] {
@@ -129,10 +184,10 @@ fn tunnel(site: &Site) -> Row {
     Row::Tunnel(
         TunnelKey {
             vtep: remote_vtep(site),
-            vni: NETWORK.0,
+            vni: site.tenant.network().0,
         },
         TunnelRow {
-            network: NETWORK,
+            network: site.tenant.network(),
             flags: foreign | tagged,
         },
     )
@@ -140,7 +195,7 @@ fn tunnel(site: &Site) -> Row {
 
 fn remote_mac(site: &Site) -> Row {
     Row::Mac(
-        MacKey::new(NETWORK, site.remote.mac),
+        MacKey::new(site.tenant.network(), site.remote.mac),
         MacRow {
             vtep: remote_vtep(site),
             mtu: site.mtu,
@@ -164,7 +219,7 @@ fn network(site: &Site) -> NetworkRow {
     }
 }
 
-fn addresses(vm: &Vm) -> [Row; 3] {
+fn addresses(vm: &Vm, network: NetworkId) -> [Row; 3] {
     [
         IpAddr::V4(vm.ipv4),
         IpAddr::V6(vm.ipv6),
@@ -174,7 +229,7 @@ fn addresses(vm: &Vm) -> [Row; 3] {
         Row::Address(
             AddressKey {
                 address: key_address(address),
-                network: NETWORK,
+                network,
             },
             AddressRow::new(vm.mac),
         )

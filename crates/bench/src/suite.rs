@@ -1,6 +1,7 @@
 //! What is measured beside what, and what is asked for.
 
 use crate::filter::Filter;
+use crate::measure::Conduct;
 use crate::pair::Datapath;
 use crate::plan::Plan;
 use crate::report::Figure;
@@ -12,6 +13,8 @@ pub struct Subject {
     pub name: &'static str,
     /// How it is built.
     pub plan: Plan,
+    /// What a VM of another project does beside it meanwhile.
+    pub neighbour: Option<Conduct>,
     /// What is measured on it.
     pub figures: &'static [Figure],
 }
@@ -50,6 +53,10 @@ const NFT_10: &str = "nftables, 10 rules";
 const NFT_10_000: &str = "nftables, 10,000 rules";
 const NFT_STATE: &str = "nftables, 10,000, state first";
 const ROUTED: &str = "coax, routed";
+
+const ALONE: &str = "coax, nobody beside";
+const BUSY: &str = "coax, beside a busy VM";
+const HOSTILE: &str = "coax, beside a hostile VM";
 
 const fn goal(figure: Figure, of: &'static str, to: &'static str, ratio: f64) -> Goal {
     Goal {
@@ -95,6 +102,7 @@ impl Suite {
         let subject = |name, datapath, label| Subject {
             name,
             plan: Plan::of(datapath, label).guarded(),
+            neighbour: None,
             figures: &FORWARDING,
         };
         Self {
@@ -103,6 +111,44 @@ impl Suite {
                 subject(BRIDGES, Datapath::Bridge, "bridge"),
                 subject(VXLAN, Datapath::BridgeVxlan, "vxlan"),
                 subject(COAX, Datapath::Coax, "coax"),
+            ],
+            goals: &GOALS,
+        }
+    }
+
+    /// A VM behind a firewall, with nobody beside it, with a busy VM of another project, and with a hostile one.
+    pub fn neighbours() -> Self {
+        const GOALS: [Goal; 2] = [
+            goal(Figure::Packets, HOSTILE, BUSY, 0.9),
+            goal(Figure::SlowRoundTrip, HOSTILE, BUSY, 1.5),
+        ];
+        const FIGURES: [Figure; 4] = [
+            Figure::Packets,
+            Figure::RoundTrip,
+            Figure::SlowRoundTrip,
+            Figure::NeighbourFlows,
+        ];
+        let filter = Filter {
+            rules: 10,
+            state_first: false,
+        };
+        let subject = |name, label, neighbour: Option<Conduct>| Subject {
+            name,
+            plan: Plan::of(Datapath::Coax, label)
+                .guarded()
+                .filtered(filter)
+                .with_neighbours(),
+            neighbour,
+            figures: match neighbour {
+                None => &FIGURES[..3],
+                Some(_) => &FIGURES,
+            },
+        };
+        Self {
+            subjects: vec![
+                subject(ALONE, "alone", None),
+                subject(BUSY, "busy", Some(Conduct::Busy)),
+                subject(HOSTILE, "hostile", Some(Conduct::Hostile)),
             ],
             goals: &GOALS,
         }
@@ -123,6 +169,7 @@ impl Suite {
         let subject = |name, datapath, label, figures| Subject {
             name,
             plan: Plan::of(datapath, label).guarded(),
+            neighbour: None,
             figures,
         };
         let filtered = |name, datapath, label, figures, rules, state_first| Subject {
@@ -130,6 +177,7 @@ impl Suite {
             plan: Plan::of(datapath, label)
                 .guarded()
                 .filtered(Filter { rules, state_first }),
+            neighbour: None,
             figures,
         };
         let routed = Subject {
@@ -137,6 +185,7 @@ impl Suite {
             plan: Plan::of(Datapath::Coax, "routed")
                 .guarded()
                 .between_networks(),
+            neighbour: None,
             figures: &ALL,
         };
         Self {

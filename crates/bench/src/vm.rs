@@ -30,6 +30,16 @@ impl Vm {
         }
     }
 
+    /// VM number 1 or 2 of another project, on the host of the first one's VM of that number.
+    pub const fn neighbour(number: u8) -> Self {
+        Self {
+            mac: MacAddress([0x02, 0, 0, 0, 1, number]),
+            ipv4: Ipv4Addr::new(10, 10, 1, number),
+            ipv6: Ipv6Addr::new(0xfd00, 0x10, 1, 0, 0, 0, 0, number as u16),
+            ..Self::number(number)
+        }
+    }
+
     /// Tunnel endpoint of one family.
     pub const fn vtep(&self, ipv6: bool) -> IpAddr {
         if ipv6 {

@@ -8,7 +8,7 @@
 //! | `mirror`, `desired`, `plan`, `execute` | rows that are there, rows that should be, the steps between, carrying them out |
 //! | `policies` | which domain each project's policy is in the tables, and the steps of its changes |
 //! | `services` | what DHCP, router advertisements and DNS are answered from |
-//! | `session` | the stream to the controller: numbers, pauses |
+//! | [`session`] | the stream to the controller: numbers, pauses |
 //! | `membership` | joining a deployment, the host's certificate and its renewal |
 //! | `cache` | what survives a reboot |
 //! | [`trace`] | what would become of a frame here; `tracer` asks the kernel what that takes, `probe`, `inject`, `capture` and `packet_socket` send and watch |
@@ -52,7 +52,7 @@ mod punts;
 mod reader_thread;
 mod run;
 mod services;
-mod session;
+pub mod session;
 mod slices;
 mod slots;
 mod stream;

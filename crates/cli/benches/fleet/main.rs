@@ -10,13 +10,14 @@ mod agent;
 mod process;
 mod world;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use coax_api::{Client, InvitationRequest, StackOptions};
+use coax_model::StackFile;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -63,227 +64,196 @@ struct Figure {
     kib_per_agent: f64,
 }
 
-/// Notes what is used while something is measured.
+/// What there was when a measurement began.
 struct Stretch {
     started: Instant,
     usage: Usage,
     bytes: u64,
 }
 
-impl Stretch {
-    fn begin(controller: &Controller, tally: &Tally) -> Self {
+struct Fleet {
+    world: World,
+    tally: Arc<Tally>,
+    controller: Controller,
+    client: Client,
+    folder: tempfile::TempDir,
+    figures: Vec<Figure>,
+}
+
+impl Fleet {
+    fn new(hosts: usize) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         Self {
-            started: Instant::now(),
-            usage: controller.usage(),
-            bytes: tally.bytes.load(Ordering::Relaxed),
+            world: World {
+                hosts,
+                projects: hosts.div_ceil(20),
+            },
+            tally: Arc::default(),
+            controller: Controller::start(folder.path(), "127.0.0.1:0"),
+            client: Controller::client(folder.path()),
+            folder,
+            figures: Vec::new(),
         }
     }
 
-    fn end(
-        self,
-        what: String,
-        mut times: Vec<Duration>,
-        controller: &Controller,
-        fleet: &Fleet,
-    ) -> Figure {
+    fn begin(&self) -> Stretch {
+        Stretch {
+            started: Instant::now(),
+            usage: self.controller.usage(),
+            bytes: self.tally.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Notes what was used since then, and how long things took: no times, all of it.
+    fn note(&mut self, what: String, begun: Stretch, mut times: Vec<Duration>) {
         if times.is_empty() {
-            times.push(self.started.elapsed());
+            times.push(begun.started.elapsed());
         }
         times.sort();
         let at = |share: f64| {
             let place = ((times.len() - 1) as f64 * share).round() as usize;
             times[place].as_secs_f64() * 1e3
         };
-        let usage = controller.usage();
-        let bytes = fleet.tally.bytes.load(Ordering::Relaxed) - self.bytes;
-        Figure {
+        let usage = self.controller.usage();
+        // A controller that was started anew began at nothing.
+        let processor = usage.processor.checked_sub(begun.usage.processor);
+        let bytes = self.tally.bytes.load(Ordering::Relaxed) - begun.bytes;
+        self.figures.push(Figure {
             what,
             p50_ms: at(0.5),
             p99_ms: at(0.99),
             last_ms: at(1.0),
-            // A controller that was started anew began at nothing.
-            processor_ms: usage
-                .processor
-                .saturating_sub(self.usage.processor)
-                .as_secs_f64()
-                * 1e3,
+            processor_ms: processor.unwrap_or(usage.processor).as_secs_f64() * 1e3,
             resident_mib: usage.resident_mib,
-            kib_per_agent: bytes as f64 / 1024.0 / fleet.world.hosts as f64,
-        }
-    }
-}
-
-struct Fleet {
-    world: World,
-    tally: Arc<Tally>,
-    folder: tempfile::TempDir,
-}
-
-impl Fleet {
-    fn folder(&self) -> &Path {
-        self.folder.path()
+            kib_per_agent: bytes as f64 / 1024.0 / self.world.hosts as f64,
+        });
     }
 
-    fn identity(&self, host: usize) -> std::path::PathBuf {
-        self.folder().join(World::host_name(host))
+    fn identity(&self, host: usize) -> PathBuf {
+        self.folder.path().join(World::host_name(host))
     }
 
     /// Every machine becomes a host with a token of its own.
-    async fn join(&self, client: &Client) -> Vec<Duration> {
+    async fn join(&mut self) {
+        let begun = self.begin();
         let mut times = Vec::new();
         let mut joining = JoinSet::new();
         for host in 0..self.world.hosts {
             if joining.len() == JOINING {
                 times.extend(joining.join_next().await.map(Result::unwrap));
             }
-            let (client, folder) = (client.clone(), self.identity(host));
-            joining.spawn(async move {
-                let started = Instant::now();
-                let name = World::host_name(host);
-                let request = InvitationRequest {
-                    host: Some(name.clone()),
-                    expires_in: None,
-                };
-                let invitation = client.invite(&request).await.unwrap();
-                let token = invitation.token.parse().unwrap();
-                coax_agent::join(&token, &name.parse().unwrap(), &folder)
-                    .await
-                    .unwrap();
-                started.elapsed()
-            });
+            joining.spawn(join(self.client.clone(), host, self.identity(host)));
         }
         times.extend(joining.join_all().await);
-        times
+        let what = format!("{} hosts are invited and join", self.world.hosts);
+        self.note(what, begun, times);
     }
 
-    fn attach(&self, controller: &str) {
+    async fn apply(&mut self) {
+        let begun = self.begin();
+        let mut times = Vec::new();
+        for project in 0..self.world.projects {
+            let started = Instant::now();
+            let file = World::stack(project, None);
+            put(&self.client, &file).await;
+            times.push(started.elapsed());
+        }
+        let what = format!("{} files of 1,000 ports are applied", self.world.projects);
+        self.note(what, begun, times);
+    }
+
+    async fn attach(&mut self) {
+        let begun = self.begin();
         for (host, plugged) in self.world.plugged().into_iter().enumerate() {
             let name = (World::host_name(host), u16::try_from(host).unwrap());
             let identity = self.identity(host);
+            let controller = &self.controller.agents;
             let agent = Agent::new(name, controller, &identity, plugged, self.tally.clone());
             tokio::spawn(agent.run());
         }
+        self.settled().await;
+        let what = format!("all attach, {} ports are plugged in", self.world.ports());
+        self.note(what, begun, Vec::new());
     }
 
     /// Changes one port's row on a hundred hosts, at a rate that does not wait for answers.
-    async fn change(&self, client: &Client, rate: u64, seconds: u64) -> Vec<Duration> {
+    async fn change(&mut self, rate: u64, seconds: u64) {
+        let begun = self.begin();
         let mut running = JoinSet::new();
         let started = tokio::time::Instant::now();
-        for number in 0..usize::try_from(rate * seconds).unwrap() {
-            let due = started
-                + Duration::from_secs(1) * u32::try_from(number).unwrap()
-                    / u32::try_from(rate).unwrap();
+        for number in 0..rate * seconds {
+            let due = started + Duration::from_micros(number * 1_000_000 / rate);
+            let number = usize::try_from(number).unwrap();
             let project = number % self.world.projects;
             let file = World::stack(project, Some(World::some_port(number)));
             tokio::time::sleep_until(due).await;
-            let client = client.clone();
+            let client = self.client.clone();
             running.spawn(async move {
-                let options = StackOptions::default();
-                let project = file.project.clone();
-                let plan = client
-                    .put_stack(project.as_ref(), &file, &options)
-                    .await
-                    .unwrap();
-                let state = client.wait(plan.revision, PATIENCE).await.unwrap();
-                assert!(
-                    state.done,
-                    "revision {} is missing on {:?}",
-                    plan.revision, state.missing
-                );
+                let revision = put(&client, &file).await;
+                let state = client.wait(revision, PATIENCE).await.unwrap();
+                assert!(state.done, "{revision} is missing on {:?}", state.missing);
                 due.elapsed()
             });
         }
-        running.join_all().await
+        let times = running.join_all().await;
+        let what = format!("{rate} changes/s for {seconds} s, each to 100 hosts");
+        self.note(what, begun, times);
     }
+
+    async fn restart(&mut self) {
+        let begun = self.begin();
+        self.controller.restart(self.folder.path());
+        self.settled().await;
+        let what = "the controller is killed, starts, all are back".to_owned();
+        self.note(what, begun, Vec::new());
+    }
+
+    /// Waits until every host is there and has acknowledged what there is now.
+    async fn settled(&self) {
+        all_current(&self.tally, self.world.hosts).await;
+        loop {
+            let revision = self.client.status().await.unwrap().revision;
+            let state = self.client.wait(revision, PATIENCE).await.unwrap();
+            if state.done && self.client.status().await.unwrap().revision == revision {
+                return;
+            }
+        }
+    }
+}
+
+async fn join(client: Client, host: usize, folder: PathBuf) -> Duration {
+    let started = Instant::now();
+    let name = World::host_name(host);
+    let request = InvitationRequest {
+        host: Some(name.clone()),
+        expires_in: None,
+    };
+    let invitation = client.invite(&request).await.unwrap();
+    let token = invitation.token.parse().unwrap();
+    let name = name.parse().unwrap();
+    coax_agent::join(&token, &name, &folder).await.unwrap();
+    started.elapsed()
+}
+
+/// Applies a file; says which revision that made.
+async fn put(client: &Client, file: &StackFile) -> u64 {
+    let options = StackOptions::default();
+    let plan = client.put_stack(file.project.as_ref(), file, &options);
+    plan.await.unwrap().revision
 }
 
 async fn measure(args: &Args) -> Vec<Figure> {
-    let world = World {
-        hosts: args.hosts,
-        projects: args.hosts.div_ceil(20),
-    };
-    let fleet = Fleet {
-        world,
-        tally: Arc::default(),
-        folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
-    };
-    let tally = &fleet.tally;
-    let mut controller = Controller::start(fleet.folder(), "127.0.0.1:0");
-    let client = Controller::client(fleet.folder());
-    let mut figures = Vec::new();
-
-    let stretch = Stretch::begin(&controller, tally);
-    let times = fleet.join(&client).await;
-    figures.push(stretch.end(
-        format!("{} hosts are invited and join", world.hosts),
-        times,
-        &controller,
-        &fleet,
-    ));
-
-    let stretch = Stretch::begin(&controller, tally);
-    let mut times = Vec::new();
-    for project in 0..world.projects {
-        let started = Instant::now();
-        let file = World::stack(project, None);
-        client
-            .put_stack(file.project.as_ref(), &file, &StackOptions::default())
-            .await
-            .unwrap();
-        times.push(started.elapsed());
-    }
-    figures.push(stretch.end(
-        format!("{} files of 1,000 ports are applied", world.projects),
-        times,
-        &controller,
-        &fleet,
-    ));
-
-    let stretch = Stretch::begin(&controller, tally);
-    fleet.attach(&controller.agents);
-    all_current(tally, world.hosts).await;
-    settled(&client).await;
-    figures.push(stretch.end(
-        format!("all attach, {} ports are plugged in", world.ports()),
-        Vec::new(),
-        &controller,
-        &fleet,
-    ));
-
+    let mut fleet = Fleet::new(args.hosts);
+    fleet.join().await;
+    fleet.apply().await;
+    fleet.attach().await;
     for rate in &args.rate {
-        let stretch = Stretch::begin(&controller, tally);
-        let times = fleet.change(&client, *rate, args.seconds).await;
-        let what = format!("{rate} changes/s for {} s, each to 100 hosts", args.seconds);
-        figures.push(stretch.end(what, times, &controller, &fleet));
+        fleet.change(*rate, args.seconds).await;
     }
-
-    let stretch = Stretch::begin(&controller, tally);
-    controller.restart(fleet.folder());
-    all_current(tally, world.hosts).await;
-    settled(&client).await;
-    figures.push(stretch.end(
-        "the controller is killed, starts, all are back".to_owned(),
-        Vec::new(),
-        &controller,
-        &fleet,
-    ));
-    assert_eq!(
-        tally.broken.load(Ordering::Relaxed),
-        0,
-        "streams with what does not fit"
-    );
-    figures
-}
-
-/// Waits until every host has acknowledged what there is now.
-async fn settled(client: &Client) {
-    loop {
-        let revision = client.status().await.unwrap().revision;
-        let state = client.wait(revision, PATIENCE).await.unwrap();
-        if state.done && client.status().await.unwrap().revision == revision {
-            return;
-        }
-    }
+    fleet.restart().await;
+    let broken = fleet.tally.broken.load(Ordering::Relaxed);
+    assert_eq!(broken, 0, "streams that carried what does not fit");
+    fleet.figures
 }
 
 fn main() {

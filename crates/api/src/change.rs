@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::check::Check;
+
 /// What happens to one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -33,7 +35,8 @@ impl Action {
 pub struct PlannedChange {
     /// What happens.
     pub action: Action,
-    /// `network`, `port`, `vtep`, `router`, `group`, `address-group`, `firewall` or `firewall-rule`.
+    /// `network`, `port`, `vtep`, `router`, `group`, `address-group`, `firewall`, `firewall-rule` or
+    /// `checks`.
     pub kind: String,
     /// Name in the project.
     pub name: String,
@@ -47,7 +50,7 @@ impl PlannedChange {
         let mut sentence = format!("{} {} ", self.action.as_str(), self.kind);
         match self.kind.as_str() {
             // Its name is the project's.
-            "firewall" => sentence.push_str(project),
+            "firewall" | "checks" => sentence.push_str(project),
             "host" => sentence.push_str(&self.name),
             _ => sentence.push_str(&format!("{project}/{}", self.name)),
         }
@@ -77,6 +80,10 @@ pub struct Plan {
     /// Of a dry run: which connections could no longer be opened.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,
+    /// The project's checks (for `rails` those of all projects) as they are after the change. Where one
+    /// fails, the change is refused unless `ignore_checks` is set; a change of `rails` never is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
     /// Whether it was only asked for, not done.
     pub dry_run: bool,
     /// The revision that holds the result; for a dry run the one that it was compared with.
@@ -130,6 +137,8 @@ pub struct StackOptions {
     pub reason: Option<String>,
     /// What to do about confirmation.
     pub confirm: Confirmation,
+    /// Also if checks fail after it.
+    pub ignore_checks: bool,
     /// Only if this is the project's newest revision.
     pub if_match: Option<u64>,
     /// A name for this request: sent again under the same name, it is not done again.

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 use crate::blast_radius::BlastRadius;
 use crate::change::{MoveRequest, Realisation};
+use crate::check::{Check, CheckRequest, CheckResult};
 use crate::endpoint::Endpoint;
 use crate::object::{Host, Network, Port, Project, Status, Subnet};
 use crate::problem::Problem;
@@ -191,6 +192,16 @@ impl Client {
     /// `POST /v1/traces`: follows a packet from host to host.
     pub async fn trace(&self, request: &TraceRequest) -> Answer<Trace> {
         self.send(Method::POST, "/v1/traces", Some(request)).await
+    }
+
+    /// `GET /v1/checks`: the checks of one project or of all, proved by rules and members.
+    pub async fn checks(&self, project: Option<&str>) -> Answer<Vec<Check>> {
+        self.get(&list("checks", project)).await
+    }
+
+    /// `POST /v1/checks`: puts checks to the proof with packets on the real hosts.
+    pub async fn probe_checks(&self, request: &CheckRequest) -> Answer<Vec<CheckResult>> {
+        self.send(Method::POST, "/v1/checks", Some(request)).await
     }
 
     /// `GET /v1/captures`: frames of a port as a pcapng file, piece by piece until `time` is over or `take` wants no more.

@@ -13,6 +13,7 @@
 //! | [`blast_radius`] | how far one misbehaving member of a network gets |
 //! | [`policy`] | groups, address groups, firewalls, rules, routers as JSON |
 //! | [`change`] | plans, moves, waiting for hosts |
+//! | [`check`] | who must and who must not reach whom |
 //! | [`invitation`] | tokens by which machines become hosts |
 //! | [`connections`] | what the firewall follows |
 //! | [`revision`] | the history of changes |
@@ -33,6 +34,7 @@
 pub mod audit;
 pub mod blast_radius;
 pub mod change;
+pub mod check;
 pub mod client;
 pub mod connections;
 pub mod endpoint;
@@ -71,6 +73,7 @@ pub use blast_radius::{BlastRadius, ReachedGateway, ReachedHost, ReachedRouter};
 pub use change::{
     Action, Confirmation, HostWait, MoveRequest, Plan, PlannedChange, Realisation, StackOptions,
 };
+pub use check::{Check, CheckRequest, CheckResult, ProbeResult, ProbeState, ProofState};
 pub use client::{Client, ClientError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use firewall_report::{FirewallAudit, IdleRule, SuggestedRule, SuggestionParams, Suggestions};

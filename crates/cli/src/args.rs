@@ -72,6 +72,8 @@ pub enum Command {
     Status(commands::status::StatusArgs),
     /// Why can't A reach B? Follow a packet from host to host
     Trace(commands::trace::TraceArgs),
+    /// Who must and who must not reach whom, put to the proof with packets on the real hosts
+    Check(commands::check::CheckArgs),
     /// What firewalls decided lately, or decide from now on
     Flows(commands::flows::FlowsArgs),
     /// Frames of a port, both ways, with what the vSwitch does with each

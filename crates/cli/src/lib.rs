@@ -12,6 +12,7 @@
 //! | [`progress`] | a bar on a terminal, lines elsewhere |
 //! | [`reference`] | reference pages made from the program |
 //! | [`exit`] | the exit codes |
+//! | [`junit`] | results of checks for CI systems |
 //! | [`logging`] | the daemons' logs |
 //! | [`names`] | from a typed name to an object |
 //! | [`stack`] | stack files: reading them, and pointing at the line that is wrong |
@@ -28,6 +29,7 @@ pub mod detect;
 pub mod error;
 pub mod exit;
 pub mod glossary;
+pub mod junit;
 pub mod logging;
 pub mod names;
 pub mod output;

@@ -4,12 +4,15 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use coax_api::Problem;
+use coax_api::{Plan, Problem, ProofState};
 use coax_model::diagnostic::render;
 use coax_model::{Diagnostic, FieldPath, File, Place, Places};
 use serde::Serialize;
 
 use crate::error::CliError;
+
+const IGNORE_CHECKS: &str =
+    "correct the file, or apply it all the same with `coax apply --ignore-checks`";
 
 /// A file as it was read.
 #[derive(Clone, Debug)]
@@ -145,6 +148,25 @@ impl Stack {
             .map(|problem| Mistake::of_problem(problem, &places))
             .collect();
         self.source.clone().bad(mistakes)
+    }
+}
+
+impl Stack {
+    /// The error that it is if checks fail after this file.
+    pub fn blame_checks(&self, plan: &Plan) -> Option<CliError> {
+        let places = Places::of(&self.source.text);
+        let failing = plan
+            .checks
+            .iter()
+            .filter(|it| it.state == ProofState::Fails);
+        let mistakes: Vec<Mistake> = failing
+            .map(|check| {
+                let problem = Problem::new(422, "check-fails", "", &check.sentence, IGNORE_CHECKS);
+                let problem = problem.at(format!("checks[{}]", check.place));
+                Mistake::of_problem(&problem, &places)
+            })
+            .collect();
+        (!mistakes.is_empty()).then(|| self.source.clone().bad(mistakes))
     }
 }
 

@@ -206,7 +206,9 @@ impl Compiler {
             | Change::PutRule { .. }
             | Change::DeleteRule { .. }
             | Change::PutFirewall { .. }
-            | Change::DeleteFirewall { .. } => {}
+            | Change::DeleteFirewall { .. }
+            | Change::PutChecks { .. }
+            | Change::DeleteChecks { .. } => {}
         }
     }
 

@@ -2,12 +2,9 @@
 //!
 //! [`core`] decides everything and does nothing; this shell does it: [`tasks`] runs the core and
 //! draws who talks to whom, `agents` serves the agents' streams, [`identity`] says whose they are, `rest` the
-//! users, [`records`] lays intent into the store, [`history`] what was asked for, `metrics` counts;
-//! [`trace`] follows packets from agent to agent,
-//! `pcapng` writes captures down.
-//! draws who talks to whom, `agents` serves the agents' streams, `rest` the users, [`records`] lays
-//! intent into the store, [`history`] what was asked for, `metrics` counts; [`trace`] follows packets from agent to agent,
-//! `pcapng` writes captures down, `suggest` makes rules of flows.
+//! users, [`records`] lays intent into the store, [`history`] what was asked for, `metrics` counts; [`trace`]
+//! follows packets from agent to agent, `probing` sends those of checks, `pcapng` writes captures down,
+//! `suggest` makes rules of flows.
 
 mod agents;
 pub mod core;
@@ -17,6 +14,7 @@ pub mod identity;
 mod lifetime;
 mod metrics;
 mod pcapng;
+mod probing;
 pub mod records;
 mod rest;
 mod run;

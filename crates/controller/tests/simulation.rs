@@ -56,6 +56,12 @@ fn stack(project: &str, hosts: usize, dice: &mut Dice) -> StackFile {
         yaml += "    - { name: first, from: group/odd, to: any, allow: [tcp/80] }\n";
         if dice.one_in(2) {
             yaml += "    - { name: second, from: network/n0, to: group/odd, allow: [udp/53] }\n";
+            // Some hold and some do not, whatever else is in the file: such a file is refused.
+            let port = 80 + dice.below(2);
+            yaml += "checks:\n";
+            yaml += &format!(
+                "  - {{ from: group/odd, to: network/n0, port: tcp/{port}, expect: allow }}\n"
+            );
         }
     }
     if dice.one_in(2) {

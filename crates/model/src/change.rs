@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::Checks;
 use crate::firewall::{Firewall, FirewallRule};
 use crate::group::{AddressGroup, Group};
 use crate::intent::{Binding, Host, Intent, Vtep};
@@ -138,6 +139,18 @@ pub enum Change {
         /// The project.
         project: Name,
     },
+    /// Replaces the checks of a project.
+    PutChecks {
+        /// The project.
+        project: Name,
+        /// All of them.
+        checks: Checks,
+    },
+    /// Takes the checks of a project away.
+    DeleteChecks {
+        /// The project.
+        project: Name,
+    },
 }
 
 impl Intent {
@@ -172,6 +185,12 @@ impl Intent {
             }
             Change::DeleteFirewall { project } => {
                 self.firewalls.remove(&project);
+            }
+            Change::PutChecks { project, checks } => {
+                self.checks.insert(project, checks);
+            }
+            Change::DeleteChecks { project } => {
+                self.checks.remove(&project);
             }
         }
     }

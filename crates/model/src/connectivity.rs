@@ -4,9 +4,10 @@
 //!
 //! What counts is what hosts enforce: one network, or networks that one router joins; the operator's
 //! rails, then the project's rules, the first of which that matches decides. What an audit mode lets
-//! pass may pass.
+//! pass may pass. A project's checks are proved by the same judgement.
 
 mod judge;
+mod proof;
 mod services;
 mod words;
 
@@ -17,6 +18,8 @@ use crate::name::Name;
 use crate::undo::only;
 use judge::{Judge, Role};
 use services::{Atoms, Services};
+
+pub use proof::{Proof, ProofState, Witness, prove};
 
 /// The most comparisons that are made: beyond, nobody would read the sentences.
 const MOST_WORK: usize = 40_000_000;
@@ -36,16 +39,23 @@ pub struct Difference {
 /// have no effect on it.
 pub fn connectivity(project: &Name, intent: &Intent, changes: &[Change]) -> Difference {
     let before = alone(project, intent);
-    let mut after = before.clone();
+    let after = after(project, before.clone(), changes);
+    compare(project, &before, &after)
+}
+
+/// Proves the checks of a project as they are after changes, on what the changes lead to.
+pub fn prove_after(project: &Name, intent: &Intent, changes: &[Change]) -> Vec<Proof> {
+    prove(project, &after(project, alone(project, intent), changes))
+}
+
+fn after(project: &Name, mut alone: Intent, changes: &[Change]) -> Intent {
+    let mine = |it: &Name| it == project || it.is_rails();
     for change in changes {
-        if change
-            .project()
-            .is_some_and(|it| it == project || it.is_rails())
-        {
-            after.apply(change);
+        if change.project().is_some_and(mine) {
+            alone.apply(change);
         }
     }
-    compare(project, &before, &after)
+    alone
 }
 
 /// A project with what judges it.
@@ -94,7 +104,7 @@ fn alike(
 type Reach = BTreeMap<(BTreeSet<Name>, Atoms), BTreeSet<Name>>;
 
 fn compare(project: &Name, before: &Intent, after: &Intent) -> Difference {
-    let services = Services::of([before, after], project);
+    let services = Services::of([before, after], project, &[]);
     let judges = (
         Judge::new(project, before, &services),
         Judge::new(project, after, &services),

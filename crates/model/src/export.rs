@@ -39,6 +39,10 @@ pub fn export(project: &Name, intent: &Intent) -> StackFile {
             mode: firewall.mode,
             rules: rule_entries(project, intent),
         }),
+        checks: intent
+            .checks
+            .get(project)
+            .map_or_else(Vec::new, |checks| checks.0.clone()),
         moved: Vec::new(),
     }
 }

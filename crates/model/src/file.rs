@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 
+use crate::check::Check;
 use crate::diagnostic::Diagnostic;
 use crate::group::{AddressGroup, Match};
 use crate::locate::{Places, place_of};
@@ -62,6 +63,9 @@ pub struct StackFile {
     /// Its firewall; without one everything passes that the operator's rails let pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<FirewallEntry>,
+    /// Who must and who must not reach whom.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
     /// Objects that have another name than before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moved: Vec<Moved>,
@@ -119,6 +123,7 @@ impl StackFile {
             groups: BTreeMap::new(),
             address_groups: BTreeMap::new(),
             firewall: None,
+            checks: Vec::new(),
             moved: Vec::new(),
         }
     }

@@ -167,11 +167,11 @@ impl fmt::Display for Selector {
 text_form!(Selector);
 
 /// A list of one as the one.
-pub(crate) fn one_or_list<S: serde::Serializer>(
-    selectors: &[Selector],
+pub(crate) fn one_or_list<T: Serialize, S: serde::Serializer>(
+    items: &[T],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    match selectors {
+    match items {
         [one] => one.serialize(serializer),
         more => more.serialize(serializer),
     }

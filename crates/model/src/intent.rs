@@ -9,6 +9,7 @@ use coax_wire::{MacAddress, Mtu};
 use serde::{Deserialize, Serialize};
 
 pub use crate::change::Change;
+use crate::check::Checks;
 use crate::firewall::{Firewall, FirewallRule};
 use crate::group::{AddressGroup, Group};
 use crate::name::{
@@ -119,6 +120,9 @@ pub struct Intent {
     /// All routers.
     #[serde(default)]
     pub routers: BTreeMap<RouterName, Router>,
+    /// The checks of the projects that have some.
+    #[serde(default)]
+    pub checks: BTreeMap<Name, Checks>,
 }
 
 impl Default for Intent {
@@ -142,6 +146,7 @@ impl Intent {
             firewalls: BTreeMap::new(),
             rules: BTreeMap::new(),
             routers: BTreeMap::new(),
+            checks: BTreeMap::new(),
         }
     }
 
@@ -206,6 +211,7 @@ impl Intent {
     /// Every project that owns something, sorted. The operator's rails belong to none.
     pub fn projects(&self) -> Vec<Name> {
         let mut unique: BTreeSet<&Name> = self.firewalls.keys().collect();
+        unique.extend(self.checks.keys());
         unique.extend(owners(&self.networks));
         unique.extend(owners(&self.ports));
         unique.extend(owners(&self.vteps));

@@ -10,6 +10,7 @@
 pub mod allocate;
 pub mod blast_radius;
 pub mod change;
+pub mod check;
 pub mod connectivity;
 pub mod diagnostic;
 pub mod export;
@@ -36,7 +37,8 @@ mod written;
 
 pub use allocate::gateway;
 pub use blast_radius::{BlastRadius, HostReach};
-pub use connectivity::connectivity;
+pub use check::{Check, CheckSide, Checks, Expect, Probe, ProbeTraffic, Probes};
+pub use connectivity::{Proof, ProofState, Witness, connectivity, prove, prove_after};
 pub use diagnostic::{Diagnostic, FieldPath, Place};
 pub use export::{export, export_rails, to_yaml};
 pub use file::{

@@ -57,6 +57,8 @@ pub enum Kind {
     Firewall,
     /// A firewall rule.
     FirewallRule,
+    /// A project's checks. Their name is the project's, twice.
+    Checks,
 }
 
 impl Kind {
@@ -71,6 +73,7 @@ impl Kind {
             Self::AddressGroup => "address-group",
             Self::Firewall => "firewall",
             Self::FirewallRule => "firewall-rule",
+            Self::Checks => "checks",
         }
     }
 }
@@ -108,7 +111,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ", self.action, self.kind)?;
         match self.kind {
-            Kind::Firewall => write!(f, "{}", self.name.project)?,
+            Kind::Firewall | Kind::Checks => write!(f, "{}", self.name.project)?,
             _ => write!(f, "{}", self.name)?,
         }
         if self.detail.is_empty() {
@@ -202,11 +205,11 @@ type Wanted<T> = BTreeMap<ObjectName, T>;
 type Steps = (Vec<Step>, Vec<Step>);
 
 fn difference(project: &Name, resolved: Resolved, intent: &Intent) -> Plan {
-    let firewall = |project: &Name| ObjectName::new(project.clone(), project.clone());
-    let (had, name) = (intent.firewalls.get(project), firewall(project));
-    let wanted = resolved.firewall.map(|wanted| (name.clone(), wanted));
+    let name = ObjectName::new(project.clone(), project.clone());
+    let firewall = resolved.firewall.map(|wanted| (name.clone(), wanted));
+    let checks = resolved.checks.map(|wanted| (name.clone(), wanted));
     // What others name comes before them, and goes after them.
-    let kinds: [Steps; 8] = [
+    let kinds: [Steps; 9] = [
         compare(intent.networks_of(project), resolved.networks, intent),
         compare(intent.vteps_of(project), resolved.vteps, intent),
         compare(intent.routers_of(project), resolved.routers, intent),
@@ -218,11 +221,24 @@ fn difference(project: &Name, resolved: Resolved, intent: &Intent) -> Plan {
             intent,
         ),
         compare(
-            had.into_iter().map(|had| (&name, had)),
-            wanted.into_iter().collect(),
+            intent
+                .firewalls
+                .get(project)
+                .map(|had| (&name, had))
+                .into_iter(),
+            firewall.into_iter().collect(),
             intent,
         ),
         compare_rules(project, resolved.rules, intent),
+        compare(
+            intent
+                .checks
+                .get(project)
+                .map(|had| (&name, had))
+                .into_iter(),
+            checks.into_iter().collect(),
+            intent,
+        ),
     ];
     let (puts, mut deletes): (Vec<_>, Vec<_>) = kinds.into_iter().unzip();
     let drop_networks = std::mem::take(&mut deletes[0]);

@@ -10,6 +10,7 @@ use std::ops::Range;
 use coax_wire::{Mtu, Vni};
 
 use crate::allocate::VniPool;
+use crate::check::Checks;
 use crate::diagnostic::FieldPath;
 use crate::file::{
     GroupEntry, NetworkEntry, RailsEntry, RouterEntry, RuleEntry, StackFile, VtepEntry,
@@ -42,6 +43,8 @@ pub struct Resolved {
     pub firewall: Option<Firewall>,
     /// Its firewall rules.
     pub rules: BTreeMap<RuleName, FirewallRule>,
+    /// Its checks.
+    pub checks: Option<Checks>,
 }
 
 /// Makes a file whole.
@@ -68,6 +71,7 @@ pub fn resolve(file: &StackFile, intent: &Intent, refusals: &mut Refusals) -> Re
             mode: firewall.mode,
         }),
         rules: rules_in(project, rules, PROJECTS, intent),
+        checks: (!file.checks.is_empty()).then(|| Checks(file.checks.clone())),
     }
 }
 

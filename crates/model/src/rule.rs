@@ -19,7 +19,7 @@ use crate::plan::Kind;
 use crate::suggest::nearest;
 
 pub use policy::{
-    MAX_GROUPS, MAX_IN_RULE, MAX_LABELS, MAX_PREFIXES, MAX_RAILS, MAX_RULES, PolicyRule,
+    MAX_CHECKS, MAX_GROUPS, MAX_IN_RULE, MAX_LABELS, MAX_PREFIXES, MAX_RAILS, MAX_RULES, PolicyRule,
 };
 pub use refusal::{Refusal, Refusals};
 pub use routing::{MAX_ROUTES, RoutingRule};
@@ -351,6 +351,7 @@ fn section(kind: Kind) -> &'static str {
         Kind::Group => "groups",
         Kind::AddressGroup => "address_groups",
         Kind::Firewall | Kind::FirewallRule => "firewall",
+        Kind::Checks => "checks",
     }
 }
 

@@ -62,6 +62,13 @@ impl Change {
                     None => Change::DeleteFirewall { project },
                 })
             }
+            Self::PutChecks { project, .. } | Self::DeleteChecks { project } => {
+                let project = project.clone();
+                Some(match before.checks.get(&project).cloned() {
+                    Some(checks) => Change::PutChecks { project, checks },
+                    None => Change::DeleteChecks { project },
+                })
+            }
             Self::PutHost { .. }
             | Self::DeleteHost { .. }
             | Self::PutBinding { .. }
@@ -86,9 +93,10 @@ impl Change {
             | Self::DeleteRouter { name }
             | Self::PutRule { name, .. }
             | Self::DeleteRule { name } => name,
-            Self::PutFirewall { project, .. } | Self::DeleteFirewall { project } => {
-                return Some(project);
-            }
+            Self::PutFirewall { project, .. }
+            | Self::DeleteFirewall { project }
+            | Self::PutChecks { project, .. }
+            | Self::DeleteChecks { project } => return Some(project),
             Self::PutHost { .. }
             | Self::DeleteHost { .. }
             | Self::PutBinding { .. }
@@ -117,6 +125,7 @@ pub fn only(project: &Name, intent: &Intent) -> Intent {
         };
     }
     let firewall = intent.firewalls.get_key_value(project);
+    let checks = intent.checks.get_key_value(project);
     Intent {
         networks: copied!(intent.networks_of(project)),
         ports: copied!(intent.ports_of(project)),
@@ -126,6 +135,7 @@ pub fn only(project: &Name, intent: &Intent) -> Intent {
         rules: copied!(intent.rules_of(project)),
         routers: copied!(intent.routers_of(project)),
         firewalls: copied!(firewall.into_iter()),
+        checks: copied!(checks.into_iter()),
         ..Intent::new(intent.underlay_mtu)
     }
 }
@@ -175,6 +185,8 @@ firewall:
   rules:
     - { name: one, from: any, to: group/web, allow: [tcp/80] }
     - { name: two, from: group/web, to: any, allow: [tcp/5432] }
+checks:
+  - { from: group/web, to: port/db-1, port: tcp/5432, expect: allow }
 ";
 
     const SECOND: &str = "

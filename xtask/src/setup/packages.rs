@@ -60,6 +60,11 @@ const PACKAGES: &[Package] = &[
         "/usr/lib/python3/dist-packages/scapy/__init__.py",
         Need::Test,
     ),
+    file(
+        "python3-junitparser",
+        "/usr/lib/python3/dist-packages/junitparser/__init__.py",
+        Need::Test,
+    ),
     program("qemu-system-x86", "qemu-system-x86_64", Need::Test),
     program("busybox-static", "busybox", Need::Test),
     program("cpio", "cpio", Need::Test),

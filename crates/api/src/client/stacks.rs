@@ -94,6 +94,9 @@ fn stack_path(project: &str, options: &StackOptions) -> String {
     if let Some(reason) = &options.reason {
         path.push_str(&format!("&reason={}", percent(reason)));
     }
+    if options.ignore_checks {
+        path.push_str("&ignore_checks=true");
+    }
     match options.confirm {
         Confirmation::None => {}
         Confirmation::Within(time) => path.push_str(&format!("&confirm={}", in_query(time))),

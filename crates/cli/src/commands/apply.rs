@@ -41,6 +41,9 @@ pub struct ApplyArgs {
     /// Let this change hold, and what still waits for confirmation
     #[arg(long)]
     pub confirm_now: bool,
+    /// Apply it although checks of the project fail afterwards
+    #[arg(long)]
+    pub ignore_checks: bool,
     /// Which controller.
     #[command(flatten)]
     pub connection: ConnectionArgs,
@@ -84,8 +87,15 @@ pub async fn run(args: &ApplyArgs, output: &Output) -> Outcome {
         let plans = diff::dry_run(&stacks, &args.connection).await?;
         if args.dry_run {
             diff::print(&plans, output)?;
-            let nothing = plans.iter().all(|plan| plan.changes.is_empty());
-            return Ok(if nothing { Exit::Done } else { Exit::Different });
+            return Ok(diff::exit(&plans));
+        }
+        let own = stacks
+            .iter()
+            .zip(&plans)
+            .filter(|(stack, _)| !stack.file.project().is_rails());
+        let mut blamed = own.filter_map(|(stack, plan)| stack.blame_checks(plan));
+        if let Some(error) = blamed.next().filter(|_| !args.ignore_checks) {
+            return Err(error);
         }
     }
     let (mut plans, failed) = store(&client, &stacks, &args.options()).await?;
@@ -135,6 +145,7 @@ impl ApplyArgs {
         StackOptions {
             reason: self.message.clone(),
             confirm,
+            ignore_checks: self.ignore_checks,
             ..StackOptions::default()
         }
     }

@@ -1,8 +1,9 @@
-//! `coax diff`: what `apply` would change. Exit code 2 if anything, 0 if nothing.
+//! `coax diff`: what `apply` would change. Exit code 2 if anything, 0 if nothing, 1 if checks of the
+//! project fail, so that `apply` would refuse it.
 
 use std::path::PathBuf;
 
-use coax_api::{Action, Plan, PlannedChange, StackOptions};
+use coax_api::{Action, Check, Plan, PlannedChange, ProofState, StackOptions};
 
 use crate::commands::Outcome;
 use crate::connection::ConnectionArgs;
@@ -30,11 +31,19 @@ pub async fn run(args: &DiffArgs, output: &Output) -> Outcome {
     let stacks = Stack::read_all(&args.files)?;
     let plans = dry_run(&stacks, &args.connection).await?;
     print(&plans, output)?;
-    Ok(if plans.iter().all(|plan| plan.changes.is_empty()) {
+    Ok(exit(&plans))
+}
+
+/// The exit code of what was not done.
+pub fn exit(plans: &[Plan]) -> Exit {
+    let fails = |check: &Check| check.state == ProofState::Fails;
+    if plans.iter().flat_map(|plan| &plan.checks).any(fails) {
+        Exit::Error
+    } else if plans.iter().all(|plan| plan.changes.is_empty()) {
         Exit::Done
     } else {
         Exit::Different
-    })
+    }
 }
 
 /// Asks the controller what each file would change.
@@ -75,8 +84,10 @@ pub fn print(plans: &Vec<Plan>, output: &Output) -> Result<(), CliError> {
 fn people(plan: &Plan, output: &Output) -> String {
     if plan.changes.is_empty() {
         return format!(
-            "project {}: nothing to change (revision {})\n",
-            plan.project, plan.revision
+            "project {}: nothing to change (revision {})\n{}",
+            plan.project,
+            plan.revision,
+            checks(plan)
         );
     }
     let mut text = if plan.dry_run {
@@ -106,7 +117,43 @@ fn people(plan: &Plan, output: &Output) -> String {
         count(Action::Delete),
     ));
     text.push_str(&effects(plan));
+    text.push_str(&checks(plan));
     text
+}
+
+/// Which checks do not hold after the change.
+fn checks(plan: &Plan) -> String {
+    let holding = plan
+        .checks
+        .iter()
+        .filter(|it| it.state == ProofState::Holds);
+    match (holding.count(), plan.checks.len()) {
+        (_, 0) => String::new(),
+        (holding, all) if holding == all => format!("checks: all {all} hold\n"),
+        (holding, all) => {
+            let others = plan
+                .checks
+                .iter()
+                .filter(|it| it.state != ProofState::Holds);
+            let lines = others.map(|check| match plan.project.as_str() {
+                "rails" => format!("  {} {}: {}\n", word(check), check.project, check.sentence),
+                _ => format!("  {} {}\n", word(check), check.sentence),
+            });
+            format!(
+                "checks: {holding} of {all} hold\n{}",
+                lines.collect::<String>()
+            )
+        }
+    }
+}
+
+fn word(check: &Check) -> &'static str {
+    match check.state {
+        ProofState::Holds => "holds:",
+        ProofState::Fails => "FAILS:",
+        ProofState::Idle => "proves nothing:",
+        ProofState::Unproved => "not proved:",
+    }
 }
 
 /// Which hosts are touched, and what becomes of connectivity.

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod audit;
 pub mod bench;
 pub mod capture;
+pub mod check;
 pub mod completion;
 pub mod confirm;
 pub mod conntrack;
@@ -63,6 +64,7 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Confirm(args) => wait_for(confirm::run(&args, output)),
         Command::Status(args) => wait_for(status::run(&args, output)),
         Command::Trace(args) => wait_for(trace::run(&args, output)),
+        Command::Check(args) => wait_for(check::run(&args, output)),
         Command::Flows(args) => wait_for(flows::run(&args, output)),
         Command::Capture(args) => wait_for(capture::run(&args, output)),
         Command::Drops(args) => wait_for(drops::run(&args, output)),

@@ -49,6 +49,13 @@ pub(super) const WORDS: &[Entry] = &[
         Some("coax port list"),
     ),
     word(
+        "check",
+        "A sentence in a project's file about who must or must not reach whom. It changes nothing; it is \
+         proved before every change, and probed by `coax check`.",
+        "An assertion of reachability, verified on the compiled policy and topology.",
+        Some("coax check"),
+    ),
+    word(
         "controller",
         "The process that knows what everybody asked for, and tells each agent what it needs to \
          know. Packets do not pass through it.",

@@ -46,6 +46,22 @@ pub(super) const CODES: &[Entry] = &[
          change: a project could open what a rail closes by taking a port out of a group.",
     ),
     code(
+        "check-empty",
+        "A check with an empty list is about nobody or nothing. If everybody is meant, write `any`.",
+    ),
+    code_with(
+        "checks-fail",
+        "After the change, checks of the project would fail, so nothing was changed. Each one is named \
+         with the rule that decides otherwise.",
+        "coax diff -f FILE",
+    ),
+    code_with(
+        "check-fails",
+        "A check of the project says who must or must not reach whom, and rules, routers or members \
+         say otherwise. `--ignore-checks` applies the file all the same.",
+        "coax diff -f FILE",
+    ),
+    code(
         "group-empty",
         "A group without `match` and `ports` never has a member.",
     ),

@@ -356,6 +356,7 @@ fn plan() -> Plan {
         hosts: vec!["hv1".into(), "hv2".into()],
         gained: vec!["web-* may now reach db-* on tcp/5432".into()],
         lost: vec!["app-1 may no longer reach db-* on everything".into()],
+        checks: policy::checks(),
         dry_run: false,
         revision: 12,
         realisation: None,

@@ -122,3 +122,30 @@ pub fn routers() -> Vec<Router> {
         },
     }]
 }
+
+pub fn checks() -> Vec<Check> {
+    let check = |place, title: &str, state, sentence: &str| Check {
+        project: "shop".into(),
+        place,
+        title: title.into(),
+        from: vec!["group/web".into()],
+        to: vec!["group/db".into()],
+        port: vec!["tcp/5432".into()],
+        expect: "deny".into(),
+        state,
+        sentence: sentence.into(),
+        rule: None,
+    };
+    let said = "group/web must not reach group/db on tcp/5432";
+    let broken = format!("{said}, but web-1 may reach db-1 on tcp/5432: rule web-to-db allows it");
+    vec![
+        check(0, said, ProofState::Holds, said),
+        check(1, "web-not-to-db", ProofState::Fails, &broken),
+        check(
+            2,
+            said,
+            ProofState::Idle,
+            &format!("{said}: group/web has no ports"),
+        ),
+    ]
+}

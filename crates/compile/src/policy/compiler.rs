@@ -162,7 +162,9 @@ impl Policies {
                 | Change::PutHost { .. }
                 | Change::DeleteHost { .. }
                 | Change::PutBinding { .. }
-                | Change::DeleteBinding { .. } => {}
+                | Change::DeleteBinding { .. }
+                | Change::PutChecks { .. }
+                | Change::DeleteChecks { .. } => {}
             }
         }
         all

@@ -1,12 +1,18 @@
-//! What a plan would do beside changing objects: which hosts it touches, and who gains or loses
-//! connectivity by it.
+//! What a plan would do beside changing objects: which hosts it touches, who gains or loses
+//! connectivity by it, and which checks fail after it.
 
 use std::collections::BTreeSet;
 
+use coax_api as api;
 use coax_api::Plan;
-use coax_model::{Change, HostName, Name, NetworkName, Plan as ModelPlan, connectivity};
+use coax_model::{
+    Change, HostName, Name, NetworkName, Plan as ModelPlan, Proof, ProofState, connectivity, prove,
+    prove_after,
+};
 
-use super::Core;
+use super::history::Note;
+use super::{Core, problem};
+use crate::history::Deed;
 
 impl Core {
     /// Says in the answer to a dry run what would come of it.
@@ -27,6 +33,34 @@ impl Core {
                 .extend(difference.gained.into_iter().map(told));
             answer.lost.extend(difference.lost.into_iter().map(told));
         }
+    }
+
+    /// The checks that a plan is about, as they are after it.
+    pub(super) fn proofs_after(&self, plan: &ModelPlan) -> Vec<api::Check> {
+        let changes = plan.changes();
+        let of = |project: &Name| {
+            let proofs = if plan.is_empty() {
+                prove(project, &self.intent)
+            } else {
+                prove_after(project, &self.intent, &changes)
+            };
+            views(project, proofs)
+        };
+        if plan.project.is_rails() {
+            return self.intent.checks.keys().flat_map(of).collect();
+        }
+        let puts = |change: &Change| matches!(change, Change::PutChecks { .. });
+        let has = self.intent.checks.contains_key(&plan.project) || changes.iter().any(puts);
+        if has { of(&plan.project) } else { Vec::new() }
+    }
+
+    /// The checks of a project, or of all, as they are.
+    pub fn proofs(&self, project: Option<&Name>) -> Vec<api::Check> {
+        let wanted = |it: &&Name| project.is_none_or(|project| project == *it);
+        let projects = self.intent.checks.keys().filter(wanted);
+        projects
+            .flat_map(|project| views(project, prove(project, &self.intent)))
+            .collect()
     }
 
     /// The hosts that have, or get, something of what changes.
@@ -63,6 +97,47 @@ impl Core {
         hosts.retain(|host| self.intent.hosts.contains_key(host));
         hosts
     }
+}
+
+/// Why a file is not applied: checks fail after it. The operator's rails are told of it and not held up,
+/// so that no project can hold them up; nor is going back, which is for when things are bad already.
+pub(super) fn refused_by_checks(note: &Note, checks: &[api::Check]) -> Option<api::Problem> {
+    let rails = note.project.as_ref().is_some_and(Name::is_rails);
+    if note.deed != Deed::Apply || rails || note.submission.ignore_checks {
+        return None;
+    }
+    let failing = checks
+        .iter()
+        .filter(|it| it.state == api::ProofState::Fails);
+    let failing: Vec<&api::Check> = failing.collect();
+    (!failing.is_empty()).then(|| problem::checks_fail(&failing))
+}
+
+fn views(project: &Name, proofs: Vec<Proof>) -> Vec<api::Check> {
+    fn words<T: ToString>(items: &[T]) -> Vec<String> {
+        items.iter().map(T::to_string).collect()
+    }
+    let view = |(place, proof): (usize, Proof)| {
+        let rule = proof.witness.and_then(|witness| witness.rule);
+        api::Check {
+            project: project.to_string(),
+            place,
+            title: proof.check.title(),
+            from: words(&proof.check.from),
+            to: words(&proof.check.to),
+            port: words(&proof.check.services),
+            expect: proof.check.expect.name().to_owned(),
+            state: match proof.state {
+                ProofState::Holds => api::ProofState::Holds,
+                ProofState::Fails => api::ProofState::Fails,
+                ProofState::Idle => api::ProofState::Idle,
+                ProofState::Unproved => api::ProofState::Unproved,
+            },
+            sentence: proof.sentence,
+            rule: rule.map(|rule| rule.to_string()),
+        }
+    };
+    proofs.into_iter().enumerate().map(view).collect()
 }
 
 fn sibling(project: &Name, network: &Name) -> NetworkName {

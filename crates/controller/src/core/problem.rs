@@ -1,6 +1,6 @@
 //! What users are told when they do not get what they ask for.
 
-use coax_api::Problem;
+use coax_api::{Check, Problem};
 use coax_model::{HostName, Name, Refusals};
 
 /// A stack file that breaks rules. The first broken rule speaks for all; the others follow it.
@@ -30,6 +30,28 @@ pub fn refusals(refusals: &Refusals) -> Problem {
         )
     });
     first.more = problems.collect();
+    first
+}
+
+/// A change after which checks fail.
+pub fn checks_fail(failing: &[&Check]) -> Problem {
+    let count = match failing.len() {
+        1 => "a check fails".to_owned(),
+        count => format!("{count} checks fail"),
+    };
+    let mut first = Problem::new(
+        422,
+        "checks-fail",
+        "Checks of the project fail",
+        format!("nothing was changed, because {count} after this change"),
+        "correct the file, or change it all the same with `coax apply --ignore-checks`",
+    );
+    let problem = |check: &&Check| {
+        let title = "The check fails";
+        let problem = Problem::new(422, "check-fails", title, &check.sentence, "");
+        problem.at(format!("checks[{}]", check.place))
+    };
+    first.more = failing.iter().map(problem).collect();
     first
 }
 

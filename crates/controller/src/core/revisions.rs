@@ -165,6 +165,7 @@ fn plan_of(revision: Revision, record: &Record) -> Plan {
         hosts: Vec::new(),
         gained: Vec::new(),
         lost: Vec::new(),
+        checks: Vec::new(),
         dry_run: false,
         revision,
         realisation: None,

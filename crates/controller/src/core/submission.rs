@@ -19,6 +19,8 @@ pub struct Submission {
     pub repeat: Option<RepeatKey>,
     /// Whether the change is to be confirmed.
     pub confirm: Confirm,
+    /// Whether it is to happen although checks fail after it.
+    pub ignore_checks: bool,
 }
 
 /// What must be so for a change to happen: RFC 9110, section 13.1.

@@ -10,6 +10,7 @@ use coax_model::{Binding, Change, HostName, Plan as ModelPlan, PortName, plan_de
 use coax_store::Revision;
 
 use super::binding::{Facts, Hold, decide};
+use super::foresight::refused_by_checks;
 use super::history::Note;
 use super::message::{Answer, Command, RequestId, Write};
 use super::submission::Submission;
@@ -32,7 +33,7 @@ pub(super) struct Pending {
 /// Who is told when it is stored.
 #[derive(Debug)]
 pub(super) enum Reply {
-    Plan(RequestId, Plan),
+    Plan(RequestId, Box<Plan>),
     Port(RequestId, PortName),
     Host(RequestId, Box<coax_api::Host>),
     /// The record of the change.
@@ -152,6 +153,7 @@ impl Core {
         out: &mut Vec<Command>,
     ) {
         let mut answer = described(plan, dry_run, self.revision);
+        answer.checks = self.proofs_after(plan);
         if dry_run {
             self.foresee(plan, &mut answer);
         }
@@ -159,6 +161,10 @@ impl Core {
         let idle = plan.is_empty() && !self.unconfirmed.contains_key(&plan.project);
         if dry_run || idle {
             let answer = Ok(Answer::Plan(answer));
+            return out.extend(id.map(|id| Command::Reply { id, answer }));
+        }
+        if let Some(problem) = refused_by_checks(&note, &answer.checks) {
+            let answer = Err(Box::new(problem));
             return out.extend(id.map(|id| Command::Reply { id, answer }));
         }
         let mut changes = plan.changes();
@@ -178,7 +184,7 @@ impl Core {
             changes: answer.changes.clone(),
             ..note
         };
-        let reply = id.map(|id| Reply::Plan(id, answer));
+        let reply = id.map(|id| Reply::Plan(id, Box::new(answer)));
         self.commit(changes, Some(note), reply, now, out);
     }
 
@@ -300,7 +306,7 @@ impl Core {
         self.publish(revision, &pending.batch.changes, out);
         self.remember(revision, pending.batch, now);
         let reply = match pending.reply {
-            Some(Reply::Plan(id, plan)) => Some((id, Answer::Plan(Plan { revision, ..plan }))),
+            Some(Reply::Plan(id, plan)) => Some((id, Answer::Plan(Plan { revision, ..*plan }))),
             Some(Reply::Port(id, name)) => {
                 let port = self.view_port(&name);
                 port.map(|port| (id, Answer::Port(Box::new(port))))
@@ -376,6 +382,7 @@ fn described(plan: &ModelPlan, dry_run: bool, revision: Revision) -> Plan {
         hosts: Vec::new(),
         gained: Vec::new(),
         lost: Vec::new(),
+        checks: Vec::new(),
         dry_run,
         revision,
         realisation: None,

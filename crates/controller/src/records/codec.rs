@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use coax_model::{
-    AddressGroup, Binding, Change, Firewall, FirewallRule, Group, Host, Network, Port, Router, Vtep,
+    AddressGroup, Binding, Change, Checks, Firewall, FirewallRule, Group, Host, Network, Port,
+    Router, Vtep,
 };
 use coax_store::KeyValue;
 use serde::Deserializer;
@@ -31,6 +32,7 @@ pub(super) enum Value<'a> {
     Router(&'a Router),
     Rule(&'a FirewallRule),
     Firewall(&'a Firewall),
+    Checks(&'a Checks),
 }
 
 impl Value<'_> {
@@ -46,6 +48,7 @@ impl Value<'_> {
             Self::Router(value) => serde_json::to_value(value),
             Self::Rule(value) => serde_json::to_value(value),
             Self::Firewall(value) => serde_json::to_value(value),
+            Self::Checks(value) => serde_json::to_value(value),
         };
         // Plain values always encode; an empty record would be noticed when it is read.
         value.unwrap_or_default()
@@ -93,6 +96,10 @@ pub(super) fn records_of(change: &Change) -> Vec<Stored<'_>> {
             record("firewall", project, Some(Value::Firewall(firewall)))
         }
         Change::DeleteFirewall { project } => record("firewall", project, None),
+        Change::PutChecks { project, checks } => {
+            record("checks", project, Some(Value::Checks(checks)))
+        }
+        Change::DeleteChecks { project } => record("checks", project, None),
     }
 }
 
@@ -142,6 +149,10 @@ pub(super) fn read<'a>(
         "firewall" => Change::PutFirewall {
             project: named(name)?,
             firewall: value(item)?,
+        },
+        "checks" => Change::PutChecks {
+            project: named(name)?,
+            checks: value(item)?,
         },
         other => return Err(format!("nothing is called {other}")),
     })
@@ -194,6 +205,9 @@ fn deletion(kind: &str, name: &str) -> Result<Change, String> {
         "router" => Change::DeleteRouter { name: named(name)? },
         "firewall-rule" => Change::DeleteRule { name: named(name)? },
         "firewall" => Change::DeleteFirewall {
+            project: named(name)?,
+        },
+        "checks" => Change::DeleteChecks {
             project: named(name)?,
         },
         other => return Err(format!("nothing is called {other}")),

@@ -96,6 +96,9 @@ pub struct StackParams {
     /// A time like `5m`: the change is reverted unless it is confirmed by then. `now`: this change
     /// holds, and so does what is still to be confirmed.
     pub confirm: Option<String>,
+    /// Change it although checks of the project fail afterwards.
+    #[serde(default)]
+    pub ignore_checks: bool,
 }
 
 impl StackParams {

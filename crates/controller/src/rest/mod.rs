@@ -12,6 +12,7 @@
 //! | `blast_radius` | how far a misbehaving member of a network gets |
 //! | `traces` | why can't A reach B |
 //! | `captures` | what passes by a port |
+//! | `checks` | who must and who must not reach whom |
 //! | `connections` | what the firewalls of hosts follow |
 //! | `invitations` | tokens by which machines become hosts |
 //! | `removal` | removing hosts |
@@ -34,6 +35,7 @@ pub mod openapi;
 
 mod blast_radius;
 mod captures;
+mod checks;
 mod connections;
 mod failure;
 mod firewall_reports;

@@ -7,8 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    App, audit, blast_radius, captures, connections, failure, firewall_reports, flows, invitations,
-    objects, removal, reports, revisions, service, stacks, tokens, traces,
+    App, audit, blast_radius, captures, checks, connections, failure, firewall_reports, flows,
+    invitations, objects, removal, reports, revisions, service, stacks, tokens, traces,
 };
 
 /// A stack file of 50,000 ports is some 10 MiB.
@@ -33,6 +33,7 @@ const LARGEST_BODY: usize = 64 << 20;
         (name = "vteps", description = "Tunnel endpoints that are not Coax hosts"),
         (name = "routers", description = "What joins networks"),
         (name = "firewall", description = "Who may open which connections to whom"),
+        (name = "checks", description = "Who must and who must not reach whom"),
         (name = "hosts", description = "Machines that run the vSwitch"),
         (name = "users", description = "Who may use this interface"),
         (name = "traces", description = "Why can't A reach B; what passes by a port"),
@@ -85,6 +86,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(revisions::confirm))
         .routes(routes!(traces::trace_packet))
         .routes(routes!(captures::capture))
+        .routes(routes!(checks::checks, checks::probe_checks))
         .routes(routes!(connections::connections, connections::flush))
         .routes(routes!(flows::flows))
         .routes(routes!(firewall_reports::audit))

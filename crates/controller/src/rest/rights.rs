@@ -107,6 +107,8 @@ pub const TABLE: &[Rule] = &[
     rule("POST", "/v1/revisions/{revision}/rollback", Own, Edit),
     rule("POST", "/v1/revisions/{revision}/confirm", Own, Edit),
     rule("POST", "/v1/traces", Own, Operate),
+    rule("GET", "/v1/checks", Own, See),
+    rule("POST", "/v1/checks", Own, Operate),
     rule("GET", "/v1/captures", Own, Operate),
     rule("GET", "/v1/flows", Own, Operate),
     rule("GET", "/v1/connections", Own, Operate),

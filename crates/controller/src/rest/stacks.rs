@@ -36,6 +36,7 @@ impl App {
         let submission = Submission {
             reason: params.reason.clone().unwrap_or_default(),
             confirm: params.confirm()?,
+            ignore_checks: params.ignore_checks,
             ..submission
         };
         let request = Request::Write { write, submission };

@@ -10,7 +10,7 @@ use super::services::{Atoms, Services};
 use crate::firewall::{Mode, RuleAction, Selector};
 use crate::intent::Intent;
 use crate::membership::Scope;
-use crate::name::{Name, ObjectName};
+use crate::name::{Name, ObjectName, RuleName};
 use crate::port::Port;
 
 /// Sides of rules that name an address, by their numbers.
@@ -29,11 +29,28 @@ pub(super) struct Place {
 /// All that decides about a port.
 pub(super) type Role = BTreeSet<Place>;
 
-struct Judged {
+/// What decides about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Decider<'a> {
+    /// The rule; nothing for the default.
+    pub(super) rule: Option<&'a RuleName>,
+    /// What becomes of the connection.
+    pub(super) action: RuleAction,
+    /// Whether that counts.
+    pub(super) mode: Mode,
+}
+
+impl Decider<'_> {
+    fn admits(&self) -> bool {
+        self.action == RuleAction::Allow || self.mode == Mode::Audit
+    }
+}
+
+struct Judged<'a> {
     from: Sides,
     to: Sides,
     services: Atoms,
-    admits: bool,
+    decider: Decider<'a>,
 }
 
 /// Addresses that a side of a rule names.
@@ -51,8 +68,8 @@ pub(super) struct Judge<'a> {
     intent: &'a Intent,
     services: &'a Services,
     index: Index,
-    rules: Vec<Judged>,
-    default: bool,
+    rules: Vec<Judged<'a>>,
+    default: Decider<'a>,
 }
 
 impl<'a> Judge<'a> {
@@ -63,14 +80,21 @@ impl<'a> Judge<'a> {
             services,
             index: Index::default(),
             rules: Vec::new(),
-            default: true,
+            default: Decider {
+                rule: None,
+                action: RuleAction::Allow,
+                mode: Mode::Enforce,
+            },
         };
         let Some(domain) = intent.domain(project) else {
             return judge;
         };
-        let admits = |action, mode| action == RuleAction::Allow || mode == Mode::Audit;
         let (action, mode) = domain.default();
-        judge.default = admits(action, mode);
+        judge.default = Decider {
+            rule: None,
+            action,
+            mode,
+        };
         let mut numbers: HashMap<(Name, Selector), usize> = HashMap::new();
         for (name, rule, mode) in domain.rules() {
             let mut number = |selector: &Selector| {
@@ -92,7 +116,11 @@ impl<'a> Judge<'a> {
                 from,
                 to,
                 services: matching,
-                admits: admits(rule.action, mode),
+                decider: Decider {
+                    rule: Some(name),
+                    action: rule.action,
+                    mode,
+                },
             });
         }
         judge
@@ -176,7 +204,8 @@ impl<'a> Judge<'a> {
         allowed
     }
 
-    fn admitted(&self, from: &Place, to: &Place) -> Atoms {
+    /// What a port may open from one of its places to one of another's.
+    pub(super) fn admitted(&self, from: &Place, to: &Place) -> Atoms {
         let mut open = self.services.of_family(from.ipv6.or(to.ipv6));
         let mut admitted = self.services.none();
         for rule in &self.rules {
@@ -184,15 +213,75 @@ impl<'a> Judge<'a> {
                 continue;
             }
             let decided = open.both(&rule.services);
-            if rule.admits {
+            if rule.decider.admits() {
                 admitted.add(&decided);
             }
             open = open.without(&decided);
         }
-        if self.default {
+        if self.default.admits() {
             admitted.add(&open);
         }
         admitted
+    }
+
+    /// What decides about the first of these services, for a packet that finds its way.
+    pub(super) fn decider(&self, from: &Place, to: &Place, wanted: &Atoms) -> Decider<'a> {
+        let wanted = wanted.first();
+        let mut rules = self.rules.iter();
+        let decides = |rule: &&Judged<'_>| {
+            !rule.from.is_disjoint(&from.sides)
+                && !rule.to.is_disjoint(&to.sides)
+                && !rule.services.both(&wanted).is_empty()
+        };
+        rules
+            .find(decides)
+            .map_or(self.default, |rule| rule.decider)
+    }
+}
+
+/// The IP families that a port has addresses of.
+pub(super) fn families(role: &Role) -> BTreeSet<bool> {
+    role.iter().filter_map(|place| place.ipv6).collect()
+}
+
+/// The ways that packets find from one port to another, each with its IP family; nothing: any.
+pub(super) fn ways<'r>(
+    from: &'r Role,
+    to: &'r Role,
+) -> impl Iterator<Item = (Option<bool>, &'r Place, &'r Place)> {
+    let pairs = from
+        .iter()
+        .flat_map(move |from| to.iter().map(move |to| (from, to)));
+    let found = pairs.filter(|(from, to)| reaches(from, to));
+    found.map(|(from, to)| (from.ipv6.or(to.ipv6), from, to))
+}
+
+/// Why packets of a family find no way, in words.
+pub(super) fn why_no_way(from: &Role, to: &Role, ipv6: Option<bool>) -> String {
+    let of_family = |role: &Role| -> BTreeSet<Name> {
+        let fitting = role.iter().filter(|it| ipv6.is_none() || it.ipv6 == ipv6);
+        fitting.map(|place| place.network.clone()).collect()
+    };
+    let (own, other) = (of_family(from), of_family(to));
+    if let Some(network) = own.intersection(&other).next() {
+        return match ipv6 {
+            None => "they have no addresses of one IP family".to_owned(),
+            Some(_) => format!("both are isolated ports of network {network}"),
+        };
+    }
+    let named = |networks: &BTreeSet<Name>| {
+        let names: Vec<&str> = networks.iter().map(Name::as_str).collect();
+        names.join(", ")
+    };
+    match ipv6 {
+        None if !families(from).is_empty() && !families(to).is_empty() => {
+            "they have no addresses of one IP family".to_owned()
+        }
+        _ => format!(
+            "no router joins networks {} and {}",
+            named(&own),
+            named(&other)
+        ),
     }
 }
 

@@ -30,6 +30,17 @@ impl Atoms {
             .is_some_and(|word| word & (1 << (atom % 64)) != 0)
     }
 
+    /// The first piece of the set alone.
+    pub(super) fn first(&self) -> Self {
+        let mut found = false;
+        let words = self.0.iter().map(|word| {
+            let lowest = if found { 0 } else { word & word.wrapping_neg() };
+            found |= lowest != 0;
+            lowest
+        });
+        Self(words.collect())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
@@ -56,15 +67,22 @@ type Piece = (Option<u8>, u16, u16);
 pub(super) struct Services(Vec<Piece>);
 
 impl Services {
-    /// The pieces that the rules which judge a project cut services into.
-    pub(super) fn of(intents: [&Intent; 2], project: &Name) -> Self {
+    /// The pieces that the rules which judge a project cut services into, and those services that are
+    /// asked about.
+    pub(super) fn of<'a>(
+        intents: impl IntoIterator<Item = &'a Intent>,
+        project: &Name,
+        asked: &[Service],
+    ) -> Self {
         let mut cuts: BTreeMap<u8, BTreeSet<u32>> = BTreeMap::new();
         for protocol in [ICMP, TCP, UDP, ICMPV6] {
             cuts.entry(protocol).or_default();
         }
-        let domains = intents.iter().filter_map(|intent| intent.domain(project));
+        let intents = intents.into_iter();
+        let domains = intents.filter_map(|intent| intent.domain(project));
         let rules = domains.flat_map(|domain| domain.rules());
-        for service in rules.flat_map(|(_, rule, _)| rule.services.iter()) {
+        let named = rules.flat_map(|(_, rule, _)| rule.services.iter());
+        for service in named.chain(asked) {
             if let Some(matched) = service.matched() {
                 let cuts = cuts.entry(matched.protocol).or_default();
                 cuts.insert((*matched.numbers.start()).into());

@@ -123,7 +123,7 @@ fn still_used(moved: &Moved, file: &StackFile) -> bool {
         Kind::Router => file.routers.contains_key(from),
         Kind::Group => file.groups.contains_key(from),
         Kind::AddressGroup => file.address_groups.contains_key(from),
-        Kind::Firewall | Kind::FirewallRule => {
+        Kind::Firewall | Kind::FirewallRule | Kind::Checks => {
             let mut rules = file.firewall.iter().flat_map(|firewall| &firewall.rules);
             rules.any(|rule| rule.name == *from)
         }
@@ -156,8 +156,8 @@ fn renamed(
         Kind::Group => renamed!(groups, PutGroup, DeleteGroup, group),
         Kind::AddressGroup => renamed!(address_groups, PutAddressGroup, DeleteAddressGroup, group),
         Kind::FirewallRule => renamed!(rules, PutRule, DeleteRule, rule),
-        // A project has one: it has no name of its own.
-        Kind::Firewall => None,
+        // A project has one of these: they have no name of their own.
+        Kind::Firewall | Kind::Checks => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Kind, Planned};
+use crate::check::Checks;
 use crate::firewall::{Firewall, FirewallRule};
 use crate::group::{AddressGroup, Group};
 use crate::intent::{Binding, Change, Intent, Network, Port, Vtep};
@@ -320,5 +321,39 @@ impl Planned for FirewallRule {
 
     fn delete(name: ObjectName) -> Change {
         Change::DeleteRule { name }
+    }
+}
+
+impl Planned for Checks {
+    const KIND: Kind = Kind::Checks;
+
+    fn facts(&self) -> Vec<Fact> {
+        vec![fact("count", self.0.len())]
+    }
+
+    fn differences(&self, to: &Self) -> Vec<String> {
+        let gone = self.0.iter().filter(|check| !to.0.contains(check));
+        let new = to.0.iter().filter(|check| !self.0.contains(check));
+        let gone = gone.map(|check| format!("no longer: {check}"));
+        let mut words: Vec<String> = gone
+            .chain(new.map(|check| format!("now: {check}")))
+            .collect();
+        if words.is_empty() {
+            words.push("in another order".to_owned());
+        }
+        words
+    }
+
+    fn put(name: ObjectName, checks: Self) -> Change {
+        Change::PutChecks {
+            project: name.project,
+            checks,
+        }
+    }
+
+    fn delete(name: ObjectName) -> Change {
+        Change::DeleteChecks {
+            project: name.project,
+        }
     }
 }

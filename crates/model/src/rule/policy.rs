@@ -16,6 +16,8 @@ pub const MAX_IN_RULE: usize = 256;
 pub const MAX_GROUPS: usize = 4096;
 /// The most prefixes of an address group.
 pub const MAX_PREFIXES: usize = 65_536;
+/// The most checks of a project.
+pub const MAX_CHECKS: usize = 1024;
 /// The most labels of a port.
 pub const MAX_LABELS: usize = 32;
 
@@ -72,6 +74,12 @@ pub enum PolicyRule {
         /// What it breaks.
         broken: Box<Rule>,
     },
+    /// A check is about somebody, by something.
+    #[error("the check says nothing, because its `{field}` is an empty list")]
+    CheckEmpty {
+        /// The list.
+        field: &'static str,
+    },
     /// A group has members, now or later.
     #[error("group `{name}` can never have a member: nothing is in it")]
     GroupEmpty {
@@ -92,6 +100,7 @@ impl PolicyRule {
             Self::Families { .. } => "rule-families",
             Self::RailSelector { .. } => "rail-selector",
             Self::Within { broken, .. } => broken.code(),
+            Self::CheckEmpty { .. } => "check-empty",
             Self::GroupEmpty { .. } => "group-empty",
             Self::ProjectReserved => "project-reserved",
         }
@@ -116,6 +125,8 @@ impl PolicyRule {
                     .into()
             }
             Self::Within { broken, .. } => broken.hint(),
+            Self::CheckEmpty { field: "port" } => "write a service like `tcp/443`, or `any`".into(),
+            Self::CheckEmpty { .. } => "write `any` if every port of the project is meant".into(),
             Self::GroupEmpty { .. } => {
                 "add `match: { vm: \"web-*\" }`, `match: { labels: { role: web } }` or `ports: [web-1]`"
                     .into()

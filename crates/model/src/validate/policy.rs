@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use ipnet::IpNet;
 
+use crate::check::{Check, CheckSide};
 use crate::diagnostic::FieldPath;
 use crate::file::{FirewallEntry, RailsEntry, RuleEntry, StackFile};
 use crate::firewall::Selector;
@@ -11,8 +12,8 @@ use crate::group::AddressGroup;
 use crate::name::Name;
 use crate::plan::Kind;
 use crate::rule::{
-    MAX_GROUPS, MAX_IN_RULE, MAX_LABELS, MAX_PREFIXES, MAX_RAILS, MAX_RULES, PolicyRule, Refusals,
-    Rule,
+    MAX_CHECKS, MAX_GROUPS, MAX_IN_RULE, MAX_LABELS, MAX_PREFIXES, MAX_RAILS, MAX_RULES,
+    PolicyRule, Refusals, Rule,
 };
 use crate::written::is_default;
 
@@ -35,6 +36,17 @@ pub fn check(file: &StackFile, refusals: &mut Refusals) {
         let path = FieldPath::keys(&["firewall", "rules"]);
         limit("rules", rules.len(), MAX_RULES, path.clone(), refusals);
         check_rules(rules, &path, refusals, |selector| known(selector, file));
+    }
+    let path = FieldPath::keys(&["checks"]);
+    limit(
+        "checks",
+        file.checks.len(),
+        MAX_CHECKS,
+        path.clone(),
+        refusals,
+    );
+    for (index, check) in file.checks.iter().enumerate() {
+        check_check(check, &path.item(index), file, refusals);
     }
 }
 
@@ -131,6 +143,38 @@ fn known(selector: &Selector, file: &StackFile) -> Result<(), Rule> {
         Selector::AddressGroup(name) => among(Kind::AddressGroup, name, &file.address_groups),
         Selector::Network(name) => among(Kind::Network, name, &file.networks),
     }
+}
+
+fn check_check(check: &Check, path: &FieldPath, file: &StackFile, refusals: &mut Refusals) {
+    for (field, side) in [("from", &check.from), ("to", &check.to)] {
+        let path = path.key(field);
+        if side.is_empty() {
+            refusals.push(path.clone(), PolicyRule::CheckEmpty { field });
+        }
+        limit("names", side.len(), MAX_IN_RULE, path.clone(), refusals);
+        for (index, side) in side.iter().enumerate() {
+            let known = match side {
+                CheckSide::Any => Ok(()),
+                CheckSide::Group(name) => among(Kind::Group, name, &file.groups),
+                CheckSide::Network(name) => among(Kind::Network, name, &file.networks),
+                CheckSide::Port(name) => among(Kind::Port, name, &file.ports),
+            };
+            if let Err(unknown) = known {
+                refusals.push(path.item(index), unknown);
+            }
+        }
+    }
+    let path = path.key("port");
+    if check.services.is_empty() {
+        refusals.push(path.clone(), PolicyRule::CheckEmpty { field: "port" });
+    }
+    limit(
+        "services",
+        check.services.len(),
+        MAX_IN_RULE,
+        path,
+        refusals,
+    );
 }
 
 fn among<T>(kind: Kind, name: &Name, objects: &BTreeMap<Name, T>) -> Result<(), Rule> {

@@ -1,12 +1,13 @@
 //! What a plan says about connectivity beside what the rows decide. The model judges by rules and members, because it is asked
-//! before anything is compiled; this holds the two in step.
+//! before anything is compiled; this holds the two in step, for changes and for checks.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use coax_model::{
-    AddressGroup, Change, DefaultAction, Firewall, FirewallRule, Group, Intent, Match, Mode, Name,
-    Network, ObjectName, Port, Router, RouterNumber, RuleAction, RuleOrder, Selector, connectivity,
+    AddressGroup, Change, Check, CheckSide, Checks, DefaultAction, Expect, Firewall, FirewallRule,
+    Group, Intent, Match, Mode, Name, Network, ObjectName, Port, ProofState, Router, RouterNumber,
+    RuleAction, RuleOrder, Selector, connectivity, prove,
 };
 use coax_tables::{DomainId, PolicyRow};
 use coax_wire::{MacAddress, Mtu, Vni};
@@ -225,6 +226,35 @@ fn gainers(
         .collect()
 }
 
+/// Checks of every sample in both directions, each expected to pass and expected not to.
+fn checks() -> Vec<(&'static str, u8, u16, Check)> {
+    let mut checks = Vec::new();
+    for (from, to) in [(0, 1), (1, 0)] {
+        for (protocol, port) in SAMPLES {
+            let [kind, code] = port.to_be_bytes();
+            let service = match protocol {
+                6 => format!("tcp/{port}"),
+                17 => format!("udp/{port}"),
+                1 => format!("icmp/{kind}/{code}"),
+                58 => format!("icmpv6/{kind}/{code}"),
+                other => format!("ip/{other}"),
+            };
+            for expect in [Expect::Allow, Expect::Deny] {
+                let port_of = |end: usize| CheckSide::Port(Name::new(PORTS[end].0).unwrap());
+                let check = Check {
+                    name: None,
+                    from: vec![port_of(from)],
+                    to: vec![port_of(to)],
+                    services: vec![service.parse().unwrap()],
+                    expect,
+                };
+                checks.push((PORTS[from].0, protocol, port, check));
+            }
+        }
+    }
+    checks
+}
+
 fn told(sentences: &[String]) -> BTreeSet<&'static str> {
     let from = PORTS.map(|(port, ..)| port).into_iter();
     from.filter(|port| {
@@ -253,6 +283,22 @@ proptest! {
         let difference = connectivity(&project(), &intent, &changes);
         changes.iter().for_each(|change| intent.apply(change));
         let now = admitted(&intent);
+        let checks = checks();
+        let list = checks.iter().map(|(.., check)| check.clone()).collect();
+        intent.apply(&Change::PutChecks { project: project(), checks: Checks(list) });
+        for (proof, (from, protocol, port, check)) in prove(&project(), &intent).iter().zip(&checks) {
+            let families: &[bool] = match protocol {
+                1 => &[false],
+                58 => &[true],
+                _ => &[false, true],
+            };
+            let mut passes = families.iter().map(|ipv6| now.contains(&(*from, *protocol, *port, *ipv6)));
+            let kept = match check.expect {
+                Expect::Allow => passes.all(|passes| passes),
+                Expect::Deny => !passes.any(|passes| passes),
+            };
+            prop_assert_eq!(proof.state == ProofState::Holds, kept, "{}", proof.sentence);
+        }
         prop_assert_eq!(told(&difference.gained), gainers(&then, &now), "gained: {:?}", difference.gained);
         prop_assert_eq!(told(&difference.lost), gainers(&now, &then), "lost: {:?}", difference.lost);
     }

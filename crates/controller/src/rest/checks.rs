@@ -1,0 +1,56 @@
+//! Checks of projects: proved by rules and members, or put to the proof on the real hosts.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::{Extension, Json};
+use coax_api::{Check, CheckRequest, CheckResult, Problem};
+use coax_model::Name;
+
+use super::App;
+use super::authorise::outside;
+use super::failure::Failure;
+use super::input::{ListParams, Params, body, name};
+use crate::identity::Caller;
+use crate::probing;
+
+/// Checks of projects, and whether rules, routers and members keep them
+#[utoipa::path(
+    get, path = "/v1/checks", tag = "checks", params(ListParams),
+    responses((status = 200, body = Vec<Check>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn checks(
+    State(app): State<App>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<Vec<Check>>, Failure> {
+    let project = params.project()?;
+    let all = app.handle.read().proofs(project.as_ref());
+    Ok(Json(
+        params.page(all, |it| format!("{}/{}", it.project, it.place)),
+    ))
+}
+
+/// Put checks to the proof with packets on the real hosts
+///
+/// From ports of one side to ports of the other, as their VMs would send them. Answers when it is done,
+/// which takes some seconds for each check.
+#[utoipa::path(
+    post, path = "/v1/checks", tag = "checks", request_body = CheckRequest,
+    responses((status = 200, body = Vec<CheckResult>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn probe_checks(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    bytes: Bytes,
+) -> Result<Json<Vec<CheckResult>>, Failure> {
+    let request: CheckRequest = body(&bytes)?;
+    let project: Name = name("project", &request.project)?;
+    if caller.project.as_ref().is_some_and(|own| *own != project) {
+        return Err(outside(&caller));
+    }
+    let tasks = probing::tasks(&app.handle.read(), &project, request.place);
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(probing::run(task, &app).await);
+    }
+    Ok(Json(results))
+}

@@ -102,6 +102,13 @@ impl Policies {
             .map(|(number, held)| (*number, held.revision))
     }
 
+    /// Whatever the controller sends next is newer than what is here.
+    pub(crate) fn forget_revisions(&mut self) {
+        for held in self.held.values_mut() {
+            held.revision = 0;
+        }
+    }
+
     /// The revision of a policy.
     pub(crate) fn revision(&self, number: u32) -> Option<u64> {
         self.held.get(&number).map(|held| held.revision)

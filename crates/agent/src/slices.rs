@@ -93,6 +93,16 @@ impl Slices {
         names.filter_map(move |name| slice?.host(name))
     }
 
+    /// Whatever the controller sends next is newer than what is here.
+    pub fn forget_revisions(&mut self) {
+        for slice in self.networks.values_mut() {
+            Arc::make_mut(slice).revision = 0;
+        }
+        for slice in self.routers.values_mut() {
+            Arc::make_mut(slice).revision = 0;
+        }
+    }
+
     /// Takes a slice in, in the place of the one of the same network.
     pub fn replace(&mut self, slice: Arc<NetworkSlice>) {
         let network = slice.network_id;

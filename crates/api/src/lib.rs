@@ -10,6 +10,7 @@
 //! | [`sequence`] | the numbering of that stream's messages, for both ends |
 //! | [`object`] | networks, subnets, ports, vteps, hosts, projects as JSON |
 //! | [`audit`] | who changed what |
+//! | [`backup`] | backups of the whole deployment |
 //! | [`blast_radius`] | how far one misbehaving member of a network gets |
 //! | [`policy`] | groups, address groups, firewalls, rules, routers as JSON |
 //! | [`change`] | plans, moves, waiting for hosts |
@@ -32,6 +33,7 @@
 //! controller. The OpenAPI document is made from these types (docs/reference/openapi.json).
 
 pub mod audit;
+pub mod backup;
 pub mod blast_radius;
 pub mod change;
 pub mod check;
@@ -69,6 +71,7 @@ pub mod membership {
 }
 
 pub use audit::{AuditEntry, AuditVerdict};
+pub use backup::BackupRequest;
 pub use blast_radius::{BlastRadius, ReachedGateway, ReachedHost, ReachedRouter};
 pub use change::{
     Action, Confirmation, HostWait, MoveRequest, Plan, PlannedChange, Realisation, StackOptions,

@@ -122,6 +122,9 @@ pub enum Command {
     /// The audit log: who changed what, from where
     #[command(subcommand)]
     Audit(commands::audit::AuditCommand),
+    /// Backups: the whole deployment in one encrypted file
+    #[command(subcommand)]
+    Backup(commands::backup::BackupCommand),
     /// VTEPs: tunnel endpoints that are not Coax hosts
     #[command(subcommand)]
     Vtep(commands::vtep::VtepCommand),

@@ -1,6 +1,8 @@
 //! The command line against a real controller: files in, exit codes and data out.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "end_to_end/backup.rs"]
+mod backup;
 #[path = "support/controller.rs"]
 mod controller;
 mod support;

@@ -250,6 +250,11 @@ fn take_in(
 
 /// Counts one more start of a controller on this store, and says the count.
 pub fn next_generation(store: &dyn Store) -> Result<u64, RecordError> {
+    raise_generation(store, 0)
+}
+
+/// The same for a store that was restored: the next count, and at least this.
+pub fn raise_generation(store: &dyn Store, least: u64) -> Result<u64, RecordError> {
     let found = store.get(GENERATION.as_bytes())?;
     let before = match &found {
         None => 0,
@@ -258,7 +263,7 @@ pub fn next_generation(store: &dyn Store) -> Result<u64, RecordError> {
             reason,
         })?,
     };
-    let generation = before + 1;
+    let generation = (before + 1).max(least);
     let transaction = Transaction::new()
         .when(Compare::Modified {
             key: GENERATION.into(),

@@ -74,7 +74,7 @@ impl Authority {
 
     /// Writes key and certificate into a folder.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
-        let key = self.issuer.key().serialize_pem();
+        let key = self.key_pem();
         file::write(&folder.join(KEY_FILE), key.as_bytes(), Readers::Owner)?;
         let certificate = self.certificate_pem();
         file::write(
@@ -91,26 +91,35 @@ impl Authority {
 
     /// Reads it from the folder that [`Authority::save`] wrote.
     pub fn load(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(KEY_FILE);
-        let content = file::read(&path)?;
-        let key = std::str::from_utf8(&content)
+        let [key, certificate] = [folder.join(KEY_FILE), folder.join(CERTIFICATE_FILE)];
+        Self::from_pem(
+            (&file::read(&key)?, &key),
+            (&file::read(&certificate)?, &certificate),
+        )
+    }
+
+    /// Reads it from key and certificate as text, each with the name of where it comes from.
+    pub fn from_pem(key: (&[u8], &Path), certificate: (&[u8], &Path)) -> Result<Self, Error> {
+        let wrong = |path: &Path, wanted| Error::Content {
+            path: path.to_owned(),
+            wanted,
+        };
+        let pair = std::str::from_utf8(key.0)
             .ok()
             .and_then(|text| KeyPair::from_pem(text).ok())
-            .ok_or(Error::Content {
-                path,
-                wanted: "a private key in PEM",
-            })?;
-        let path = folder.join(CERTIFICATE_FILE);
-        let certificate =
-            Certificate::from_pem_slice(&file::read(&path)?).map_err(|_| Error::Content {
-                path,
-                wanted: "a certificate in PEM",
-            })?;
-        let issuer = Issuer::from_ca_cert_der(&certificate, key)?;
+            .ok_or_else(|| wrong(key.1, "a private key in PEM"))?;
+        let authority = Certificate::from_pem_slice(certificate.0)
+            .map_err(|_| wrong(certificate.1, "a certificate in PEM"))?;
+        let issuer = Issuer::from_ca_cert_der(&authority, pair)?;
         Ok(Self {
-            certificate,
+            certificate: authority,
             issuer,
         })
+    }
+
+    /// Its key as text: whoever has it may speak for every host.
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
     }
 
     /// Its certificate.

@@ -36,6 +36,9 @@ pub enum Error {
     /// The certificates that a client is to trust are none.
     #[error("the authority's certificate cannot be used: {0}")]
     Authority(String),
+    /// A passphrase could not be made into a key, or its key could not encrypt.
+    #[error("the content cannot be sealed under this passphrase")]
+    Seal,
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     Random,

@@ -15,6 +15,7 @@
 //! | [`token`] | join tokens as text |
 //! | [`user_token`] | users' tokens as text |
 //! | [`secret`] | random secrets, and the hashes that are kept of them |
+//! | [`seal`] | encryption under a passphrase, for backups |
 //! | [`tls`] | configurations for both ends of a stream |
 //! | [`file`] | files that only their owner reads, replaced whole |
 //!
@@ -23,13 +24,15 @@
 //! - There is no configuration without verification. A client knows the authority, or its hash from
 //!   a token; nothing else makes a client.
 //! - Times are arguments. Nothing here reads a clock.
-//! - Keys are ECDSA P-256, made where they are used, and never leave that machine.
+//! - Keys are ECDSA P-256, made where they are used, and never leave that machine; but for the
+//!   authority's, in a backup, sealed.
 
 pub mod authority;
 pub mod certificate;
 pub mod credentials;
 mod error;
 pub mod file;
+pub mod seal;
 pub mod secret;
 pub mod tls;
 pub mod token;

@@ -61,6 +61,30 @@ impl Embedded {
         Self::start(database)
     }
 
+    /// Makes a new file that holds what another store held: each key with the revisions that it had there.
+    /// What happened before cannot be watched any more.
+    pub fn restore(path: &Path, content: &Range) -> Result<Self, StoreError> {
+        let store = Self::open(path)?;
+        let write = store.shared.database.begin_write()?;
+        {
+            let mut current = write.open_table(CURRENT)?;
+            for item in &content.items {
+                current.insert(item.key.as_slice(), record::encode_value(item).as_slice())?;
+            }
+            let mut numbers = write.open_table(NUMBERS)?;
+            if number(&numbers, NUMBER_REVISION)? != 0 {
+                return Err(StoreError::NotEmpty {
+                    path: path.to_owned(),
+                });
+            }
+            numbers.insert(NUMBER_REVISION, content.revision)?;
+            numbers.insert(NUMBER_COMPACTED, content.revision)?;
+        }
+        write.commit()?;
+        store.shared.bell.ring(content.revision);
+        Ok(store)
+    }
+
     /// The same on any storage: how tests lose power between two writes.
     pub fn open_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
         let database = Builder::new().create_with_backend(backend);

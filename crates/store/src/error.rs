@@ -18,6 +18,12 @@ pub enum StoreError {
         /// What the database says.
         source: Box<redb::DatabaseError>,
     },
+    /// What is to become another store has revisions of its own.
+    #[error("the store {} is not empty", path.display())]
+    NotEmpty {
+        /// The file.
+        path: PathBuf,
+    },
     /// An address of etcd that is none.
     #[error("`{address}` is no address of etcd; write it like etcd://192.0.2.1:2379")]
     Address {

@@ -169,6 +169,9 @@ impl Core {
         }
         if welcome.generation > self.generation {
             self.generation = welcome.generation;
+            // Revisions count within a generation: a store that was restored counts on from an older one.
+            self.slices.forget_revisions();
+            self.policies.forget_revisions();
             self.save_soon(now);
         }
         self.session.welcomed();

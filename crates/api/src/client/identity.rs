@@ -1,9 +1,10 @@
-//! Who may take part: hosts that come and go, users with tokens.
+//! Who may take part: hosts that come and go, users with tokens; and backups of all that.
 
 use hyper::Method;
 
-use super::{Answer, Client};
+use super::{Answer, Client, ClientError};
 use crate::audit::{AuditEntry, AuditVerdict};
+use crate::backup::BackupRequest;
 use crate::invitation::{Invitation, InvitationRequest};
 use crate::object::Host;
 use crate::token::{IssuedToken, Token, TokenRequest};
@@ -17,6 +18,22 @@ impl Client {
     /// `GET /v1/audit-log/verify`.
     pub async fn verify_audit_log(&self) -> Answer<AuditVerdict> {
         self.get("/v1/audit-log/verify").await
+    }
+
+    /// `POST /v1/backups`: everything, encrypted under a passphrase.
+    pub async fn backup(&self, request: &BackupRequest) -> Answer<Vec<u8>> {
+        let path = "/v1/backups";
+        let unexpected = |source| ClientError::Unexpected {
+            endpoint: self.endpoint.clone(),
+            path: path.to_owned(),
+            source,
+        };
+        let body = serde_json::to_vec(request).map_err(unexpected)?;
+        let (status, file) = self.exchange(Method::POST, path, &[], Some(body)).await?;
+        match status.is_success() {
+            true => Ok(file.into()),
+            false => Err(self.refusal(path, status, &file)),
+        }
     }
 
     /// `GET /v1/tokens`.

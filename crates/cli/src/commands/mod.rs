@@ -4,6 +4,7 @@ pub mod address_group;
 pub mod agent;
 pub mod apply;
 pub mod audit;
+pub mod backup;
 pub mod bench;
 pub mod capture;
 pub mod check;
@@ -88,6 +89,7 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Firewall(command) => wait_for(firewall::run(&command, output)),
         Command::Host(command) => wait_for(host::run(&command, output)),
         Command::Token(command) => wait_for(token::run(&command, output)),
+        Command::Backup(command) => wait_for(backup::run(&command, output)),
         Command::Audit(command) => wait_for(audit::run(&command, output)),
         Command::Vtep(command) => wait_for(vtep::run(&command, output)),
         Command::Version(args) => version::run(&args, output),

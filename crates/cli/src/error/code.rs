@@ -19,6 +19,7 @@ impl CliError {
             Self::Api(ClientError::Unexpected { .. }) => "unknown-answer",
             Self::Lab(error) => error.code(),
             Self::Controller(error) => controller_code(error),
+            Self::Backup { source, .. } => backup_code(source),
             Self::Agent(error) => agent_code(error),
             Self::BadConfig { .. } => "bad-config",
             Self::NoAnswer { .. } => "no-answer",
@@ -71,6 +72,26 @@ fn controller_code(error: &coax_controller::Error) -> &'static str {
         Error::Agents { .. } | Error::Transport(_) => "agents-address",
         Error::System { .. } => "kernel-refused",
         Error::CoreStopped => "task-ended",
+    }
+}
+
+fn backup_code(error: &coax_controller::backup::BackupError) -> &'static str {
+    use coax_controller::backup::BackupError;
+    use coax_identity::seal::OpenError;
+    match error {
+        BackupError::NotABackup => "not-a-backup",
+        BackupError::CutOff { .. }
+        | BackupError::Damaged
+        | BackupError::Content(_)
+        | BackupError::Sealed(OpenError::Excessive { .. }) => "backup-damaged",
+        BackupError::Format { .. } => "backup-format",
+        BackupError::Sealed(OpenError::Denied) => "wrong-passphrase",
+        BackupError::ShortPassphrase { .. } => "short-passphrase",
+        BackupError::NotEmpty { .. } => "deployment-exists",
+        BackupError::Folder { .. } => "state-folder",
+        BackupError::Identity(_) | BackupError::Audit(_) => "identity",
+        BackupError::Store(_) => "store-failed",
+        BackupError::Records(_) => "store-damaged",
     }
 }
 

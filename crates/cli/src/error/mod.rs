@@ -47,6 +47,14 @@ pub enum CliError {
     /// A controller cannot start or go on.
     #[error(transparent)]
     Controller(#[from] coax_controller::Error),
+    /// A backup cannot be made, read or restored.
+    #[error("{}: {source}", path.display())]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<coax_controller::backup::BackupError>,
+    },
     /// An agent cannot start or go on.
     #[error(transparent)]
     Agent(#[from] coax_agent::Error),

@@ -52,6 +52,7 @@ impl CliError {
             Self::Controller(coax_controller::Error::Agents { .. }) => {
                 "`--agents` names the address; is another controller running?".into()
             }
+            Self::Backup { source, .. } => return next_after_backup(source),
             Self::NoAnswer { flag, .. } => format!("say it with `{flag}`"),
             Self::Token(_) => "copy the whole line that `coax host invite` printed".into(),
             Self::Controller(coax_controller::Error::Deployment(
@@ -79,6 +80,22 @@ impl CliError {
             _ => return None,
         })
     }
+}
+
+fn next_after_backup(error: &coax_controller::backup::BackupError) -> Option<String> {
+    use coax_controller::backup::BackupError;
+    Some(match error {
+        BackupError::CutOff { .. } | BackupError::Damaged => {
+            "use another copy; `coax backup verify` tells whether it is whole".into()
+        }
+        BackupError::NotEmpty { .. } => {
+            "a backup is restored into an empty folder: move what is there away, or name another with \
+             `--state`"
+                .into()
+        }
+        BackupError::Format { .. } => "restore it with the version of Coax that made it".into(),
+        _ => return None,
+    })
 }
 
 fn next_after(error: &ClientError) -> Option<String> {

@@ -22,6 +22,31 @@ pub(super) const CODES: &[Entry] = &[
         "identity",
         "A key or certificate cannot be made, read or written; the message says which.",
     ),
+    code(
+        "not-a-backup",
+        "The file does not begin like a backup of Coax.",
+    ),
+    code_with(
+        "backup-damaged",
+        "The backup is not as it was written: bytes are missing or are others, on the way or on the disk.",
+        "coax backup verify FILE",
+    ),
+    code(
+        "backup-format",
+        "The backup was made by another version of Coax, in a format that this one does not read.",
+    ),
+    code(
+        "wrong-passphrase",
+        "The backup is whole, and this passphrase does not open it; or somebody changed it on purpose.",
+    ),
+    code(
+        "short-passphrase",
+        "Who has the backup can try passphrases at leisure; short ones are found.",
+    ),
+    code(
+        "backup-failed",
+        "The controller could not read its store, or not encrypt what is in it.",
+    ),
     code_with(
         "not-joined",
         "The machine has no certificate, and without one no controller listens to it.",

@@ -44,7 +44,8 @@ impl Controller {
     }
 
     pub fn kill(&mut self) {
-        self.process.kill().unwrap();
+        // One that is dead already is as wanted.
+        let _ = self.process.kill();
         self.process.wait().unwrap();
     }
 
@@ -59,6 +60,10 @@ impl Controller {
             self.directory.path(),
             input,
         )
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     pub fn file(&self, name: &str, text: &str) -> PathBuf {

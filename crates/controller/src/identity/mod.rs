@@ -28,7 +28,7 @@ use std::time::{Duration, SystemTime};
 
 use coax_identity::{Authority, Certificate, Enrolment, HostIdentity, JoinToken, Secret};
 use coax_model::HostName;
-use coax_store::{Compare, KeyValue, Operation, Outcome, Store, StoreError, Transaction};
+use coax_store::{Compare, KeyValue, Operation, Outcome, Range, Store, StoreError, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -39,8 +39,10 @@ pub use self::record::{HostRecord, Invitation, NotAdmitted, NotJoined};
 pub(crate) use self::service::{Membership, joined};
 pub use self::user::{Caller, NewToken, NotKnown};
 
+/// The records of intent, of identities, and the audit log.
+const EVERYTHING: &str = "/coax/";
 const HOSTS: &str = "/coax/identity/v1/host/";
-const INVITATIONS: &str = "/coax/identity/v1/invitation/";
+pub(crate) const INVITATIONS: &str = "/coax/identity/v1/invitation/";
 /// How often a decision is taken anew because another controller changed what it was based on.
 const ATTEMPTS: usize = 8;
 
@@ -214,6 +216,11 @@ impl Identities {
     /// Lets the store go, after what is being asked of it now. Questions that come later fail.
     pub fn close(&self) {
         *self.store.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Everything that Coax has in the store, as of one revision.
+    pub fn everything(&self) -> Result<Range, IdentityError> {
+        self.with_store(|store| store.range(EVERYTHING.as_bytes()))
     }
 
     fn with_store<T>(

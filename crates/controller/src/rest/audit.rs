@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Extensions, Uri};
+use axum::http::{Extensions, HeaderMap, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use coax_api::{AuditEntry, AuditVerdict, Problem};
@@ -85,6 +85,11 @@ pub async fn recorded(
     let entry = entry(caller, rule, request.extensions(), request.uri());
     let (parts, body) = next.run(request).await.into_parts();
     let status = parts.status.as_u16();
+    if !is_json(&parts.headers) {
+        // A file, which says nothing about what changed.
+        write(app, AuditEntry { status, ..entry }).await;
+        return Response::from_parts(parts, body);
+    }
     let Ok(bytes) = to_bytes(body, LARGEST_ANSWER).await else {
         // What was done is written down all the same, without what the answer says of it.
         error!(path = entry.path, "an answer is too large to be passed on");
@@ -96,6 +101,12 @@ pub async fn recorded(
         write(app, described(entry, status, &answer)).await;
     }
     Response::from_parts(parts, Body::from(bytes))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.contains("json"))
 }
 
 /// Writes down that a known caller was refused.

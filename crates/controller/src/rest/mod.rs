@@ -17,6 +17,7 @@
 //! | `invitations` | tokens by which machines become hosts |
 //! | `removal` | removing hosts |
 //! | `audit` | the log of changes |
+//! | `backups` | everything as a file |
 //! | `tokens` | users' tokens |
 //! | `own` | answers about the whole system, for those who may see a part |
 //! | `firewall_reports` | rules in vain, and rules that are wanting |
@@ -33,6 +34,7 @@ pub mod authorise;
 pub mod listen;
 pub mod openapi;
 
+mod backups;
 mod blast_radius;
 mod captures;
 mod checks;

@@ -7,8 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    App, audit, blast_radius, captures, checks, connections, failure, firewall_reports, flows,
-    invitations, objects, removal, reports, revisions, service, stacks, tokens, traces,
+    App, audit, backups, blast_radius, captures, checks, connections, failure, firewall_reports,
+    flows, invitations, objects, removal, reports, revisions, service, stacks, tokens, traces,
 };
 
 /// A stack file of 50,000 ports is some 10 MiB.
@@ -76,6 +76,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(tokens::delete_token))
         .routes(routes!(audit::audit_log))
         .routes(routes!(audit::verify_audit_log))
+        .routes(routes!(backups::create_backup))
         .routes(routes!(objects::status))
         .routes(routes!(reports::drops))
         .routes(routes!(reports::counters))

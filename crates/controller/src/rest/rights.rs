@@ -118,4 +118,5 @@ pub const TABLE: &[Rule] = &[
     rule("DELETE", "/v1/tokens/{name}", Own, Administer),
     rule("GET", "/v1/audit-log", Deployment, Administer),
     rule("GET", "/v1/audit-log/verify", Deployment, Administer),
+    rule("POST", "/v1/backups", Deployment, Administer),
 ];

@@ -1,6 +1,6 @@
 //! Starts, stops and restarts a controller in this process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use coax_api::{Client, Endpoint, InvitationRequest, Status};
 use coax_controller::{Addresses, Deployment, Lifetime, Options};
@@ -82,9 +82,23 @@ impl Controller {
         self.folder.path()
     }
 
+    /// Its state folder.
+    pub fn state(&self) -> PathBuf {
+        self.options.state.clone()
+    }
+
     pub async fn restart(&mut self) {
+        self.stop().await;
+        self.launch().await;
+    }
+
+    pub async fn stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         self.task.take().unwrap().await.unwrap().unwrap();
+    }
+
+    /// Starts again on what is in the state folder.
+    pub async fn launch(&mut self) {
         let (addresses, stop, task) = launch(self.options.clone()).await;
         (self.addresses, self.stop, self.task) = (addresses, Some(stop), Some(task));
     }

@@ -209,6 +209,14 @@ impl World {
         self.controller.generation += 1;
     }
 
+    /// Goes back to what was the intent at a revision; a new generation follows from coming back.
+    pub(super) fn controller_restores(&mut self, (intent, revision): (Intent, u64)) {
+        self.controller.compiler = Compiler::full(&intent, revision);
+        self.controller.policies = Policies::full(&intent, revision);
+        self.controller.intent = intent;
+        self.controller.revision = revision;
+    }
+
     pub(super) fn ask_for_report(&mut self, request_id: u64) {
         self.controller_says(controller_message::Body::ReportRequest(ReportRequest {
             request_id,
@@ -244,12 +252,14 @@ impl World {
         }
         match body {
             Body::Hello(hello) => {
-                let have = hello
-                    .have
-                    .iter()
-                    .map(|held| ((held.kind(), held.number), held.revision));
-                attached.told = have.collect();
                 let (generation, revision) = (self.controller.generation, self.controller.revision);
+                // Revisions of another generation say nothing.
+                let current = hello.generation == generation;
+                let have = hello.have.iter().map(|held| {
+                    let revision = if current { held.revision } else { 0 };
+                    ((held.kind(), held.number), revision)
+                });
+                attached.told = have.collect();
                 let welcome = Welcome {
                     generation,
                     revision,

@@ -167,6 +167,32 @@ fn a_snapshot_older_than_what_is_here_changes_nothing_and_is_reported() {
 }
 
 #[test]
+fn a_restored_controller_is_believed_although_its_revisions_are_older() {
+    let mut world = world();
+    let backup = (world.controller.intent.clone(), world.controller.revision);
+    world.port("p/later", "p/net");
+    world.bind("p/later", OTHER);
+    world.run();
+    let before = world.rows();
+    world.controller_dies();
+    world.controller_restores(backup);
+    world.controller_comes_back();
+    world.run();
+    assert_eq!(world.problems(), []);
+    world.assert_converged();
+    assert_ne!(
+        world.rows(),
+        before,
+        "the port that nobody knows any more is gone"
+    );
+    // And changes go on from there.
+    world.port("p/new", "p/net");
+    world.bind("p/new", OTHER);
+    world.run();
+    world.assert_converged();
+}
+
+#[test]
 fn a_controller_with_an_old_generation_is_turned_away() {
     let mut world = world();
     world.controller_dies();

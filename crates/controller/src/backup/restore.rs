@@ -1,0 +1,94 @@
+//! A state folder from a backup.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use coax_api::AuditEntry;
+use coax_identity::Authority;
+use coax_identity::authority::HOST_LIFETIME;
+use coax_store::{Embedded, Store, Transaction};
+
+use super::{Backup, BackupError, Contents};
+use crate::identity::{INVITATIONS, Identities, STORE, seconds};
+use crate::records;
+
+/// What a backup became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// The generation that the store has now.
+    pub generation: u64,
+    /// Join tokens that were left out.
+    pub invitations: usize,
+}
+
+/// Makes a state folder from a backup. `folder` may exist, and must be empty.
+///
+/// The key is written last: a folder without it is no deployment, so a restore that was interrupted starts nothing.
+pub fn restore(
+    backup: Backup,
+    contents: &Contents,
+    folder: &Path,
+    now: SystemTime,
+) -> Result<Restored, BackupError> {
+    let failed = |source| BackupError::Folder {
+        folder: folder.to_owned(),
+        source,
+    };
+    let found = fs::read_dir(folder).map(|mut entries| entries.next().is_some());
+    if found.unwrap_or(false) {
+        return Err(BackupError::NotEmpty {
+            folder: folder.to_owned(),
+        });
+    }
+    let inside = Path::new("the backup");
+    let (key, certificate) = (backup.key.as_bytes(), backup.certificate.as_bytes());
+    let authority = Authority::from_pem((key, inside), (certificate, inside))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(failed)?;
+    let store = Arc::new(Embedded::restore(&folder.join(STORE), &backup.store)?);
+    let restored = start_anew(&*store, contents, now)?;
+    // It must be one that a controller starts with.
+    records::load(&*store, coax_model::DEFAULT_UNDERLAY_MTU)?;
+    authority.save(folder)?;
+    let identities = Identities::new(store, authority, HOST_LIFETIME);
+    identities.record(&AuditEntry {
+        time: seconds(now),
+        who: "root".to_owned(),
+        role: "admin".to_owned(),
+        from: "local".to_owned(),
+        method: "RESTORE".to_owned(),
+        path: format!("the backup of {}", contents.made),
+        status: 200,
+        ..AuditEntry::default()
+    })?;
+    Ok(restored)
+}
+
+/// A generation that no controller of this deployment can have had, and no join token that may have been used since.
+fn start_anew(
+    store: &dyn Store,
+    contents: &Contents,
+    now: SystemTime,
+) -> Result<Restored, BackupError> {
+    let invitations = store.range(INVITATIONS.as_bytes())?.items;
+    let invited = invitations.len();
+    let deletes = invitations
+        .into_iter()
+        .fold(Transaction::new(), |it, invitation| {
+            it.delete(invitation.key)
+        });
+    store.transact(&deletes)?;
+    // Controllers do not start every second, so counting starts never catches up with the clock.
+    let least = seconds(now).max(contents.generation + 1);
+    let generation = records::raise_generation(store, least)?;
+    Ok(Restored {
+        generation,
+        invitations: invited,
+    })
+}

@@ -35,11 +35,14 @@ struct Args {
     /// Hosts, with 50 ports each
     #[arg(long, default_value_t = 1_000)]
     hosts: usize,
+    /// Ports of each project; a change is the file of a whole project
+    #[arg(long, default_value_t = 1_000)]
+    project: usize,
     /// How long changes go on, at each rate
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// Changes a second; can be repeated
-    #[arg(long, default_values_t = [10, 100])]
+    #[arg(long, default_values_t = [10])]
     rate: Vec<u64>,
     /// Print JSON instead of a table
     #[arg(long)]
@@ -81,13 +84,10 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn new(hosts: usize) -> Self {
+    fn new(world: World) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         Self {
-            world: World {
-                hosts,
-                projects: hosts.div_ceil(20),
-            },
+            world,
             tally: Arc::default(),
             controller: Controller::start(folder.path(), "127.0.0.1:0"),
             client: Controller::client(folder.path()),
@@ -154,11 +154,14 @@ impl Fleet {
         let mut times = Vec::new();
         for project in 0..self.world.projects {
             let started = Instant::now();
-            let file = World::stack(project, None);
+            let file = self.world.stack(project, None);
             put(&self.client, &file).await;
             times.push(started.elapsed());
         }
-        let what = format!("{} files of 1,000 ports are applied", self.world.projects);
+        let World {
+            projects, project, ..
+        } = self.world;
+        let what = format!("{projects} files of {project} ports are applied");
         self.note(what, begun, times);
     }
 
@@ -183,9 +186,8 @@ impl Fleet {
         let started = tokio::time::Instant::now();
         for number in 0..rate * seconds {
             let due = started + Duration::from_micros(number * 1_000_000 / rate);
-            let number = usize::try_from(number).unwrap();
-            let project = number % self.world.projects;
-            let file = World::stack(project, Some(World::some_port(number)));
+            let (project, port) = self.world.change(usize::try_from(number).unwrap());
+            let file = self.world.stack(project, Some(port));
             tokio::time::sleep_until(due).await;
             let client = self.client.clone();
             running.spawn(async move {
@@ -243,7 +245,7 @@ async fn put(client: &Client, file: &StackFile) -> u64 {
 }
 
 async fn measure(args: &Args) -> Vec<Figure> {
-    let mut fleet = Fleet::new(args.hosts);
+    let mut fleet = Fleet::new(World::new(args.hosts, args.project));
     fleet.join().await;
     fleet.apply().await;
     fleet.attach().await;

@@ -51,7 +51,7 @@ impl PlannedChange {
         match self.kind.as_str() {
             // Its name is the project's.
             "firewall" | "checks" => sentence.push_str(project),
-            "host" => sentence.push_str(&self.name),
+            "host" | "quota" => sentence.push_str(&self.name),
             _ => sentence.push_str(&format!("{project}/{}", self.name)),
         }
         if !self.detail.is_empty() {

@@ -23,8 +23,9 @@ use crate::blast_radius::BlastRadius;
 use crate::change::{MoveRequest, Realisation};
 use crate::check::{Check, CheckRequest, CheckResult};
 use crate::endpoint::Endpoint;
-use crate::object::{Host, Network, Port, Project, Status, Subnet};
+use crate::object::{Host, Network, Port, Status, Subnet};
 use crate::problem::Problem;
+use crate::project::{Project, Quota};
 use crate::report::{Counters, Drops};
 use crate::trace::{Trace, TraceRequest};
 
@@ -121,6 +122,34 @@ impl Client {
     /// `GET /v1/projects`.
     pub async fn projects(&self) -> Answer<Vec<Project>> {
         self.get("/v1/projects").await
+    }
+
+    /// `GET /v1/projects/{project}`.
+    pub async fn project(&self, project: &str) -> Answer<Project> {
+        self.get(&format!("/v1/projects/{project}")).await
+    }
+
+    /// `PUT /v1/projects/{project}/quota`: how much it may have.
+    pub async fn set_quota(&self, project: &str, quota: &Quota) -> Answer<Project> {
+        let path = format!("/v1/projects/{project}/quota");
+        self.send(Method::PUT, &path, Some(quota)).await
+    }
+
+    /// `DELETE /v1/projects/{project}/quota`: as much as every other.
+    pub async fn delete_quota(&self, project: &str) -> Answer<Project> {
+        let path = format!("/v1/projects/{project}/quota");
+        self.send(Method::DELETE, &path, None::<&()>).await
+    }
+
+    /// `GET /v1/default-quota`: how much projects without a quota of their own may have.
+    pub async fn default_quota(&self) -> Answer<Quota> {
+        self.get("/v1/default-quota").await
+    }
+
+    /// `PUT /v1/default-quota`.
+    pub async fn set_default_quota(&self, quota: &Quota) -> Answer<Quota> {
+        self.send(Method::PUT, "/v1/default-quota", Some(quota))
+            .await
     }
 
     /// `GET /v1/networks`, of one project or of all.

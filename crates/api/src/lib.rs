@@ -8,7 +8,8 @@
 //! | [`service_manager`] | telling systemd that a daemon serves |
 //! | [`stream`] | TLS around both: connecting and accepting |
 //! | [`sequence`] | the numbering of that stream's messages, for both ends |
-//! | [`object`] | networks, subnets, ports, vteps, hosts, projects as JSON |
+//! | [`object`] | networks, subnets, ports, vteps, hosts as JSON |
+//! | [`project`] | projects: what they have and may have |
 //! | [`audit`] | who changed what |
 //! | [`backup`] | backups of the whole deployment |
 //! | [`blast_radius`] | how far one misbehaving member of a network gets |
@@ -46,6 +47,7 @@ pub mod invitation;
 pub mod object;
 pub mod policy;
 pub mod problem;
+pub mod project;
 pub mod question;
 pub mod report;
 pub mod revision;
@@ -83,12 +85,13 @@ pub use firewall_report::{FirewallAudit, IdleRule, SuggestedRule, SuggestionPara
 pub use invitation::{Invitation, InvitationRequest};
 pub use object::{
     AllowedAddress, Condition, Dhcp, Dns, Host, HostTotals, Network, ObjectStatus, Port, PortState,
-    PortTotals, Project, Status, StormControl, Subnet, TrunkVlan, Vtep,
+    PortTotals, Status, StormControl, Subnet, TrunkVlan, Vtep,
 };
 pub use policy::{
     AddressGroup, Firewall, FirewallRule, Group, Mode, Route, Router, RouterInterface, RuleAction,
 };
 pub use problem::Problem;
+pub use project::{Project, Quota};
 pub use report::{
     Counters, DropCount, Drops, HostDrop, HostPortCounters, HostReport, HostRule, HostTable,
     MissingHost, PortReport, ReportedProblem, RequestCount, RuleHits, TableUsage,

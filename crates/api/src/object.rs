@@ -35,29 +35,6 @@ pub struct Condition {
     pub message: String,
 }
 
-/// A project: who owns objects.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Project {
-    /// Same as `name`.
-    pub id: String,
-    /// Name of the project.
-    pub name: String,
-    /// How many networks it has.
-    pub networks: usize,
-    /// How many ports it has.
-    pub ports: usize,
-    /// How many foreign tunnel endpoints it has.
-    pub vteps: usize,
-    /// How many routers it has.
-    pub routers: usize,
-    /// How many groups of ports it has.
-    pub groups: usize,
-    /// How many firewall rules it has.
-    pub rules: usize,
-    /// Whether it has a firewall.
-    pub firewall: bool,
-}
-
 /// A virtual network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Network {

@@ -208,7 +208,8 @@ impl Compiler {
             | Change::PutFirewall { .. }
             | Change::DeleteFirewall { .. }
             | Change::PutChecks { .. }
-            | Change::DeleteChecks { .. } => {}
+            | Change::DeleteChecks { .. }
+            | Change::PutQuota { .. } => {}
         }
     }
 

@@ -48,6 +48,7 @@ mod moves;
 mod overview;
 mod problem;
 mod publish;
+mod quotas;
 mod refusals;
 mod requests;
 mod revisions;
@@ -76,7 +77,7 @@ use crate::history::{History, Limits};
 use crate::records::{Loaded, ObjectRevisions};
 
 pub use self::problem::{host_attached, no_such, not_in_history};
-pub use self::view::Listing;
+pub use self::view::{Listing, quota_view};
 
 /// How long a host that is not attached still counts as one that will be back at once.
 pub const AWAY_GRACE: Duration = Duration::from_secs(5);

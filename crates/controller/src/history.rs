@@ -61,6 +61,8 @@ pub enum Deed {
     Revert,
     /// A change was confirmed.
     Confirm,
+    /// A quota was set.
+    Quota,
 }
 
 impl Deed {
@@ -74,6 +76,7 @@ impl Deed {
             Self::Rollback => "rollback",
             Self::Revert => "revert",
             Self::Confirm => "confirm",
+            Self::Quota => "quota",
         }
     }
 }

@@ -7,7 +7,7 @@
 //! /coax/v1/group/shop/web       /coax/v1/router/shop/gw      /coax/v1/address-group/shop/office
 //! /coax/v1/firewall/shop        /coax/v1/firewall-rule/shop/web-to-app
 //! /coax/v1/project/shop         /coax/v1/confirm/shop        /coax/v1/meta/head
-//! /coax/v1/checks/shop
+//! /coax/v1/checks/shop          /coax/v1/quota/shop          /coax/v1/default-quota/all
 //! ```
 //!
 //! A record's revision in the store is the revision of the object. `project` is put with every change

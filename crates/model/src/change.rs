@@ -12,6 +12,7 @@ use crate::name::{
 };
 use crate::network::Network;
 use crate::port::Port;
+use crate::quota::Quota;
 use crate::router::Router;
 
 /// One step from an intent to the next: puts or deletes one object. Putting what is there already and
@@ -151,6 +152,13 @@ pub enum Change {
         /// The project.
         project: Name,
     },
+    /// Says how much a project may have.
+    PutQuota {
+        /// The project; nothing: all that have no quota of their own.
+        project: Option<Name>,
+        /// The limits; nothing: as all that have none of their own.
+        quota: Option<Quota>,
+    },
 }
 
 impl Intent {
@@ -191,6 +199,21 @@ impl Intent {
             }
             Change::DeleteChecks { project } => {
                 self.checks.remove(&project);
+            }
+            Change::PutQuota {
+                project: None,
+                quota,
+            } => {
+                self.default_quota = quota.unwrap_or_default();
+            }
+            Change::PutQuota {
+                project: Some(project),
+                quota,
+            } => {
+                match quota {
+                    Some(quota) => self.quotas.insert(project, quota),
+                    None => self.quotas.remove(&project),
+                };
             }
         }
     }

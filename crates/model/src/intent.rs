@@ -18,6 +18,7 @@ use crate::name::{
 };
 pub use crate::network::Network;
 pub use crate::port::Port;
+use crate::quota::Quota;
 use crate::router::Router;
 
 /// What the tunnel headers take from an underlay packet at worst: an IPv6 (40), a UDP (8) and a VXLAN
@@ -123,6 +124,12 @@ pub struct Intent {
     /// The checks of the projects that have some.
     #[serde(default)]
     pub checks: BTreeMap<Name, Checks>,
+    /// The quotas of the projects that have their own.
+    #[serde(default)]
+    pub quotas: BTreeMap<Name, Quota>,
+    /// The quota of all others.
+    #[serde(default)]
+    pub default_quota: Quota,
 }
 
 impl Default for Intent {
@@ -147,6 +154,8 @@ impl Intent {
             rules: BTreeMap::new(),
             routers: BTreeMap::new(),
             checks: BTreeMap::new(),
+            quotas: BTreeMap::new(),
+            default_quota: Quota::default(),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::file::FILE_VERSION;
 use crate::intent::OVERHEAD;
 use crate::name::{HostName, Name, NetworkName, ObjectName};
 use crate::plan::Kind;
+use crate::quota::Counted;
 use crate::suggest::nearest;
 
 pub use policy::{
@@ -109,6 +110,18 @@ pub enum Rule {
         count: usize,
         /// How many are allowed.
         max: usize,
+    },
+    /// A project keeps its quota.
+    #[error("{count} {counted} are more than the {limit} that project {project} may have")]
+    Quota {
+        /// Of what.
+        counted: Counted,
+        /// How many the file makes.
+        count: usize,
+        /// How many are allowed.
+        limit: u32,
+        /// Whose quota.
+        project: Name,
     },
     /// What is named is in the file.
     #[error("there is no {kind} `{name}` in the file")]
@@ -248,6 +261,7 @@ impl Rule {
             Self::SubnetTooSmall { .. } => "subnet-too-small",
             Self::SubnetUnusable { .. } => "subnet-unusable",
             Self::TooMany { .. } => "too-many",
+            Self::Quota { .. } => "quota-exceeded",
             Self::Unknown { kind, .. } => match kind {
                 Kind::Network => "unknown-network",
                 Kind::Port => "unknown-member",
@@ -298,17 +312,20 @@ impl Rule {
                 "use a private prefix: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or fd00::/8".into()
             }
             Self::TooMany { max, .. } => format!("keep {max} and put the rest on another"),
-            Self::Unknown {
-                nearest: Some(nearest),
+            Self::Quota {
+                counted,
+                count,
+                project,
                 ..
-            } => format!("did you mean `{nearest}`?"),
-            Self::Unknown { kind, known, .. } if known.is_empty() => {
-                format!("add it under `{}`", section(*kind))
-            }
-            Self::Unknown { kind, known, .. } => {
-                let section = section(*kind);
-                format!("add it under `{section}`, or use one of: {}", list(known))
-            }
+            } => format!(
+                "delete some, or ask the deployment's admin: `coax project set {project} --{counted} {count}`"
+            ),
+            Self::Unknown {
+                kind,
+                nearest,
+                known,
+                ..
+            } => named_instead(*kind, nearest.as_ref(), known),
             Self::Policy(rule) => rule.hint(),
             Self::Routing(rule) => rule.hint(),
             Self::Setting(rule) => rule.hint(),
@@ -338,6 +355,16 @@ impl Rule {
                 "remove the `vteps` entry, or give the agent another tunnel address".into()
             }
         }
+    }
+}
+
+/// The way out where something is named that is not there.
+fn named_instead(kind: Kind, nearest: Option<&Name>, known: &[Name]) -> String {
+    let section = section(kind);
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None if known.is_empty() => format!("add it under `{section}`"),
+        None => format!("add it under `{section}`, or use one of: {}", list(known)),
     }
 }
 

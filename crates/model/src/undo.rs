@@ -10,7 +10,7 @@ use crate::name::{Name, ObjectName};
 
 impl Change {
     /// What takes this change back, applied to `before`, the intent that it has not reached yet.
-    /// `None`: it is about a host or a binding, or takes away what is not there.
+    /// `None`: it is about a host, a binding or a quota, or takes away what is not there.
     pub fn inverse(&self, before: &Intent) -> Option<Change> {
         macro_rules! restored {
             ($map:ident, $name:expr, $put:ident, $delete:ident, $field:ident) => {{
@@ -72,11 +72,12 @@ impl Change {
             Self::PutHost { .. }
             | Self::DeleteHost { .. }
             | Self::PutBinding { .. }
-            | Self::DeleteBinding { .. } => None,
+            | Self::DeleteBinding { .. }
+            | Self::PutQuota { .. } => None,
         }
     }
 
-    /// The project whose file says it; `None`: hosts and bindings are in no file.
+    /// The project whose file says it; `None`: hosts, bindings and quotas are in no file.
     pub fn project(&self) -> Option<&Name> {
         let name: &ObjectName = match self {
             Self::PutNetwork { name, .. }
@@ -100,7 +101,8 @@ impl Change {
             Self::PutHost { .. }
             | Self::DeleteHost { .. }
             | Self::PutBinding { .. }
-            | Self::DeleteBinding { .. } => return None,
+            | Self::DeleteBinding { .. }
+            | Self::PutQuota { .. } => return None,
         };
         Some(&name.project)
     }

@@ -2,6 +2,7 @@
 //! field that a user would have to change: of two that clash, the one that was written by hand.
 
 mod policy;
+mod quota;
 mod routing;
 mod settings;
 mod stations;
@@ -39,6 +40,7 @@ pub fn check(file: &StackFile, resolved: &Resolved, intent: &Intent, refusals: &
     settings::check(file, intent, refusals);
     routing::check(file, &joined, refusals);
     policy::check(file, refusals);
+    quota::check(file, resolved, intent, refusals);
 }
 
 /// Checks the operator's file.

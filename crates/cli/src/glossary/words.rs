@@ -213,6 +213,13 @@ pub(super) const WORDS: &[Entry] = &[
         Some("coax network show NETWORK"),
     ),
     word(
+        "quota",
+        "How many networks, ports, rules and so on a project may have. An admin of the deployment sets it; a \
+         project cannot raise its own.",
+        "A limit on the objects of a tenant, checked when a change is made.",
+        Some("coax project list"),
+    ),
+    word(
         "router",
         "What joins networks, so that machines on one reach those on another. It exists on every host that \
          needs it: packets take no detour.",

@@ -50,6 +50,13 @@ pub(super) const CODES: &[Entry] = &[
         "A check with an empty list is about nobody or nothing. If everybody is meant, write `any`.",
     ),
     code_with(
+        "quota-exceeded",
+        "The file would give the project more of something than its quota allows, so nothing was changed. \
+         What the project has already it keeps, also where a quota became smaller. An admin of the deployment \
+         sets quotas.",
+        "coax project show NAME",
+    ),
+    code_with(
         "checks-fail",
         "After the change, checks of the project would fail, so nothing was changed. Each one is named \
          with the rule that decides otherwise.",

@@ -216,8 +216,16 @@ fn projects() -> Vec<Project> {
         vteps: 0,
         routers: 1,
         groups: 2,
+        members: Some(2),
+        prefixes: 0,
         rules: 2,
+        checks: 0,
         firewall: name == "shop",
+        quota: Quota {
+            ports: Some(10),
+            ..Quota::default()
+        },
+        own_quota: name == "shop",
     };
     vec![project("bank"), project("shop")]
 }

@@ -164,7 +164,8 @@ impl Policies {
                 | Change::PutBinding { .. }
                 | Change::DeleteBinding { .. }
                 | Change::PutChecks { .. }
-                | Change::DeleteChecks { .. } => {}
+                | Change::DeleteChecks { .. }
+                | Change::PutQuota { .. } => {}
             }
         }
         all

@@ -6,7 +6,7 @@ use coax_api as api;
 use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_api::question::{HostAnswer, HostQuestion};
 use coax_api::{Host, HostReport, MissingHost, Plan, Port, Problem, Realisation};
-use coax_model::{File, HostName, Name, PortName};
+use coax_model::{File, HostName, Name, PortName, Quota};
 use coax_store::{Revision, Transaction};
 
 use super::submission::Submission;
@@ -123,6 +123,13 @@ pub enum Write {
         /// Only say what would change.
         dry_run: bool,
     },
+    /// Say how much a project may have.
+    SetQuota {
+        /// The project; nothing: all that have no quota of their own.
+        project: Option<Name>,
+        /// The limits; nothing: as all that have none of their own.
+        quota: Option<Quota>,
+    },
     /// Let a change hold that would be taken back.
     Confirm {
         /// Its revision.
@@ -137,7 +144,10 @@ impl Write {
             Self::Apply { dry_run, .. }
             | Self::Destroy { dry_run, .. }
             | Self::Rollback { dry_run, .. } => *dry_run,
-            Self::Move { .. } | Self::RemoveHost { .. } | Self::Confirm { .. } => false,
+            Self::Move { .. }
+            | Self::RemoveHost { .. }
+            | Self::SetQuota { .. }
+            | Self::Confirm { .. } => false,
         }
     }
 }
@@ -147,7 +157,7 @@ impl Write {
 pub enum Answer {
     /// To `Apply`, `Destroy` and `Rollback`.
     Plan(Plan),
-    /// To `Confirm`: what the history says of it.
+    /// To `Confirm` and `SetQuota`: what the history says of it.
     Record(Box<api::Revision>),
     /// To `Move`.
     Port(Box<Port>),

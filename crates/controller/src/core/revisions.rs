@@ -81,6 +81,13 @@ impl Core {
                 let record = self.history.get(*revision)?;
                 of_project(project.as_ref().or(record.head.project.as_ref())?)
             }
+            Write::SetQuota { project, .. } => match project {
+                Some(project) => {
+                    let exists = self.intent.quotas.contains_key(project);
+                    exists.then(|| self.revisions.of("quota", project))
+                }
+                None => Some(self.revisions.of("default-quota", &"all")),
+            },
             Write::Confirm { revision } => Some(*revision),
         }
     }
@@ -144,7 +151,7 @@ impl Core {
                 Some(Ok(Answer::Plan(plan_of(revision, record))))
             }
             // Done twice they do nothing else.
-            Write::RemoveHost { .. } | Write::Confirm { .. } => None,
+            Write::RemoveHost { .. } | Write::SetQuota { .. } | Write::Confirm { .. } => None,
         }
     }
 }

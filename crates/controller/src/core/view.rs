@@ -6,19 +6,22 @@
 mod policy;
 mod port;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use coax_api as api;
 use coax_api::{Condition, ObjectStatus, PortState};
 use coax_model::{
-    Binding, File, HostName, Intent, Name, Network, NetworkName, ObjectName, PortName, Vtep,
-    VtepName, export, export_rails,
+    Binding, Counted, File, HostName, Intent, Name, Network, NetworkName, ObjectName, PortName,
+    Quota, Vtep, VtepName, export, export_rails,
 };
 use coax_store::Revision;
 
 use self::policy::route;
 use super::Core;
+
+/// Memberships that are counted without being asked for.
+const MOST_MEMBERSHIPS: usize = 1 << 20;
 
 /// What hosts could not do, by the object that it is about.
 type Complaints<'a> = BTreeMap<&'a str, Vec<Condition>>;
@@ -83,21 +86,44 @@ impl<'a> Listing<'a> {
         objects.iter().filter(move |(name, _)| wanted(name))
     }
 
-    /// Projects that own something.
+    /// Projects that own something, or have a quota of their own.
     pub fn projects(&self) -> Vec<api::Project> {
+        let mut names: BTreeSet<Name> = self.intent().projects().into_iter().collect();
+        names.extend(self.intent().quotas.keys().cloned());
+        names.iter().map(|name| self.project(name)).collect()
+    }
+
+    /// One project that owns something, or has a quota of its own.
+    pub fn project_named(&self, name: &Name) -> Option<api::Project> {
         let intent = self.intent();
-        let project = |name: Name| api::Project {
+        let known = intent.quotas.contains_key(name) || intent.projects().contains(name);
+        known.then(|| self.project(name))
+    }
+
+    /// A project, whether it owns something or not.
+    pub fn project(&self, name: &Name) -> api::Project {
+        let intent = self.intent();
+        let count = |counted| intent.count(name, counted);
+        let quota = intent.quota_of(name);
+        let (groups, ports) = (count(Counted::Groups), count(Counted::Ports));
+        let few = groups.saturating_mul(ports) <= MOST_MEMBERSHIPS;
+        let counted = few || quota.members.is_some();
+        api::Project {
             id: name.to_string(),
-            networks: intent.networks_of(&name).count(),
-            ports: intent.ports_of(&name).count(),
-            vteps: intent.vteps_of(&name).count(),
-            routers: intent.routers_of(&name).count(),
-            groups: intent.groups_of(&name).count(),
-            rules: intent.rules_of(&name).count(),
-            firewall: intent.firewalls.contains_key(&name),
+            networks: count(Counted::Networks),
+            ports,
+            vteps: count(Counted::Vteps),
+            routers: count(Counted::Routers),
+            groups,
+            members: counted.then(|| count(Counted::Members)),
+            prefixes: count(Counted::Prefixes),
+            rules: count(Counted::Rules),
+            checks: count(Counted::Checks),
+            firewall: intent.firewalls.contains_key(name),
+            quota: quota_view(quota),
+            own_quota: intent.quotas.contains_key(name),
             name: name.to_string(),
-        };
-        intent.projects().into_iter().map(project).collect()
+        }
     }
 
     /// Networks.
@@ -328,6 +354,21 @@ impl Core {
                 "the agent of {host} is not attached to the controller; it forwards by what it has"
             ),
         }
+    }
+}
+
+/// Limits as users see them.
+pub fn quota_view(quota: Quota) -> api::Quota {
+    api::Quota {
+        networks: quota.networks,
+        ports: quota.ports,
+        vteps: quota.vteps,
+        routers: quota.routers,
+        groups: quota.groups,
+        members: quota.members,
+        prefixes: quota.prefixes,
+        rules: quota.rules,
+        checks: quota.checks,
     }
 }
 

@@ -105,6 +105,9 @@ impl Core {
             Write::Rollback {
                 revision, project, ..
             } => self.start_rollback(id, (revision, project), dry_run, submission, now, out),
+            Write::SetQuota { project, quota } => {
+                self.start_quota(id, (project, quota), submission, now, out);
+            }
             Write::Confirm { revision } => self.start_confirm(id, revision, submission, now, out),
         }
     }

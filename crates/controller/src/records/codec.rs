@@ -5,13 +5,16 @@ use std::str::FromStr;
 
 use coax_model::{
     AddressGroup, Binding, Change, Checks, Firewall, FirewallRule, Group, Host, Network, Port,
-    Router, Vtep,
+    Quota, Router, Vtep,
 };
 use coax_store::KeyValue;
 use serde::Deserializer;
 use serde::de::DeserializeOwned;
 
 use crate::history::Step;
+
+/// The name of what is for all projects.
+const ALL: &str = "all";
 
 /// What becomes of one record.
 pub(super) struct Stored<'a> {
@@ -33,6 +36,7 @@ pub(super) enum Value<'a> {
     Rule(&'a FirewallRule),
     Firewall(&'a Firewall),
     Checks(&'a Checks),
+    Quota(&'a Quota),
 }
 
 impl Value<'_> {
@@ -49,6 +53,7 @@ impl Value<'_> {
             Self::Rule(value) => serde_json::to_value(value),
             Self::Firewall(value) => serde_json::to_value(value),
             Self::Checks(value) => serde_json::to_value(value),
+            Self::Quota(value) => serde_json::to_value(value),
         };
         // Plain values always encode; an empty record would be noticed when it is read.
         value.unwrap_or_default()
@@ -100,6 +105,13 @@ pub(super) fn records_of(change: &Change) -> Vec<Stored<'_>> {
             record("checks", project, Some(Value::Checks(checks)))
         }
         Change::DeleteChecks { project } => record("checks", project, None),
+        Change::PutQuota { project, quota } => {
+            let value = quota.as_ref().map(Value::Quota);
+            match project {
+                Some(project) => record("quota", project, value),
+                None => record("default-quota", &ALL, value),
+            }
+        }
     }
 }
 
@@ -153,6 +165,14 @@ pub(super) fn read<'a>(
         "checks" => Change::PutChecks {
             project: named(name)?,
             checks: value(item)?,
+        },
+        "quota" => Change::PutQuota {
+            project: Some(named(name)?),
+            quota: Some(value(item)?),
+        },
+        "default-quota" => Change::PutQuota {
+            project: None,
+            quota: Some(value(item)?),
         },
         other => return Err(format!("nothing is called {other}")),
     })
@@ -209,6 +229,14 @@ fn deletion(kind: &str, name: &str) -> Result<Change, String> {
         },
         "checks" => Change::DeleteChecks {
             project: named(name)?,
+        },
+        "quota" => Change::PutQuota {
+            project: Some(named(name)?),
+            quota: None,
+        },
+        "default-quota" => Change::PutQuota {
+            project: None,
+            quota: None,
         },
         other => return Err(format!("nothing is called {other}")),
     })

@@ -15,6 +15,7 @@
 //! | `checks` | who must and who must not reach whom |
 //! | `connections` | what the firewalls of hosts follow |
 //! | `invitations` | tokens by which machines become hosts |
+//! | `quotas` | how much projects may have |
 //! | `removal` | removing hosts |
 //! | `audit` | the log of changes |
 //! | `backups` | everything as a file |
@@ -47,6 +48,7 @@ mod input;
 mod invitations;
 mod objects;
 mod own;
+mod quotas;
 mod removal;
 mod reports;
 mod revisions;

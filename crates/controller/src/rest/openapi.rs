@@ -8,7 +8,8 @@ use utoipa_axum::routes;
 
 use super::{
     App, audit, backups, blast_radius, captures, checks, connections, failure, firewall_reports,
-    flows, invitations, objects, removal, reports, revisions, service, stacks, tokens, traces,
+    flows, invitations, objects, quotas, removal, reports, revisions, service, stacks, tokens,
+    traces,
 };
 
 /// A stack file of 50,000 ports is some 10 MiB.
@@ -50,6 +51,9 @@ fn routes() -> OpenApiRouter<App> {
             stacks::delete_stack
         ))
         .routes(routes!(objects::projects))
+        .routes(routes!(quotas::project))
+        .routes(routes!(quotas::put_quota, quotas::delete_quota))
+        .routes(routes!(quotas::default_quota, quotas::put_default_quota))
         .routes(routes!(objects::networks))
         .routes(routes!(objects::network))
         .routes(routes!(blast_radius::blast_radius))

@@ -61,6 +61,21 @@ pub const TABLE: &[Rule] = &[
     rule("GET", "/metrics", Deployment, See),
     rule("GET", "/v1/status", Own, See),
     rule("GET", "/v1/projects", Own, See),
+    rule("GET", "/v1/projects/{project}", Project, See),
+    rule(
+        "PUT",
+        "/v1/projects/{project}/quota",
+        Deployment,
+        Administer,
+    ),
+    rule(
+        "DELETE",
+        "/v1/projects/{project}/quota",
+        Deployment,
+        Administer,
+    ),
+    rule("GET", "/v1/default-quota", Own, See),
+    rule("PUT", "/v1/default-quota", Deployment, Administer),
     rule("GET", "/v1/networks", Own, See),
     rule("GET", "/v1/networks/{project}/{name}", Project, See),
     rule(

@@ -30,7 +30,7 @@ fn an_unknown_field_is_refused_with_the_nearest_known_one() {
     assert_eq!(
         hint,
         "known here are: version, project, networks, ports, vteps, routers, groups, address_groups, \
-         firewall, moved"
+         firewall, checks, moved"
     );
 }
 

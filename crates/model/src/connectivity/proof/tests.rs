@@ -28,9 +28,9 @@ groups:
 firewall:
   default: deny
   rules:
-- { name: web-to-db, from: group/web, to: group/db, allow: [tcp/5432, icmp/8] }
-- { name: no-telnet, from: any, to: any, deny: [tcp/23], mode: audit }
-- { name: inside, from: group/web, to: group/web, allow: [any] }
+    - { name: web-to-db, from: group/web, to: group/db, allow: [tcp/5432, icmp/8] }
+    - { name: no-telnet, from: any, to: any, deny: [tcp/23], mode: audit }
+    - { name: inside, from: group/web, to: group/web, allow: [any] }
 checks:
 ";
 

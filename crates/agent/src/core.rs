@@ -30,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use coax_api::Finding;
 use coax_api::agent::Problem;
 use coax_compile::{NetworkSlice, RouterSlice};
 use coax_tables::{MacKey, NetworkId};
@@ -120,6 +121,8 @@ pub struct Core {
     /// The data plane is being asked for them.
     looking: bool,
     next_look: Moment,
+    /// What blocks this host, as it found by itself.
+    findings: Vec<Finding>,
     cache_problem: Option<String>,
     services: Services,
     policies: Policies,
@@ -180,6 +183,7 @@ impl Core {
             shut: BTreeMap::new(),
             looking: false,
             next_look: now,
+            findings: Vec::new(),
             cache_problem: found.cache_problem,
             services: Services::default(),
             policies,
@@ -237,6 +241,7 @@ impl Core {
             Input::Answered { question_id, json } => self.answered(question_id, json),
             Input::HandedOver(connections) => self.handed_over(connections),
             Input::GuardsSeen { shut } => self.guards_seen(&shut, now),
+            Input::Examined(findings) => self.examined(findings),
             Input::Tick => {}
         }
         self.notice_mtu(now);

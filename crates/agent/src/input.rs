@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use coax_api::Finding;
 use coax_api::agent::{Connections, ControllerMessage, agent_message};
 use coax_api::question::HostQuestion;
 use coax_tables::{DomainId, FlowRecord, ShutRow};
@@ -114,6 +115,8 @@ pub enum Input {
     },
     /// The answer to [`Command::HandOver`].
     HandedOver(Connections),
+    /// What the host found wrong with itself; everything else that it had found is mended.
+    Examined(Vec<Finding>),
     /// The time that [`crate::Core::deadline`] named has come.
     Tick,
 }

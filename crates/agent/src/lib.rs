@@ -12,6 +12,7 @@
 //! | `membership` | joining a deployment, the host's certificate and its renewal |
 //! | `cache` | what survives a reboot |
 //! | [`trace`] | what would become of a frame here; `tracer` asks the kernel what that takes, `probe`, `inject`, `capture` and `packet_socket` send and watch |
+//! | [`doctor`] | what is wrong with this host, and packets to others |
 //! | `connections` | what the firewall follows, in users' words |
 //! | `canary` | what is sent to find VMs that bridge two ports |
 //! | `tasks`, `links`, `stream`, `plane`, `punts`, `answers`, `cache_thread` | the shell: tasks and channels around the core |
@@ -33,6 +34,7 @@ mod claims;
 mod connections;
 mod core;
 mod desired;
+pub mod doctor;
 mod error;
 mod execute;
 mod flow_thread;

@@ -1,5 +1,6 @@
 //! Packets that a trace sends through the fabric for real, and watching for them.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -52,17 +53,30 @@ pub(crate) async fn watch(
 fn watch_one(socket: &PacketSocket, markers: &[[u8; 8]], time: Duration) -> io::Result<Vec<bool>> {
     let end = Instant::now() + time;
     let mut seen = vec![false; markers.len()];
+    let mut missing = markers.len();
+    let places: HashMap<[u8; 8], usize> = markers.iter().copied().zip(0..).collect();
     let mut buffer = vec![0; LARGEST];
-    while Instant::now() < end && !seen.iter().all(|seen| *seen) {
+    while Instant::now() < end && missing > 0 {
         let Some(passing) = socket.receive(&mut buffer)? else {
             continue;
         };
         let frame = buffer.get(..passing.length).unwrap_or_default();
-        for (marker, seen) in markers.iter().zip(&mut seen) {
-            *seen |= !passing.outgoing && frame.windows(8).any(|bytes| bytes == marker);
+        let Some(marker) = marker_of(frame).filter(|_| !passing.outgoing) else {
+            continue;
+        };
+        if let Some(place) = places.get(&marker) {
+            missing -= usize::from(!seen[*place]);
+            seen[*place] = true;
         }
     }
     Ok(seen)
+}
+
+/// What a probe holds: the eight bytes behind its VXLAN header.
+fn marker_of(frame: &[u8]) -> Option<[u8; 8]> {
+    let over_ipv6 = frame.get(12..14)? == [0x86, 0xdd];
+    let at = 14 + if over_ipv6 { 40 } else { 20 } + 16;
+    frame.get(at..)?.first_chunk().copied()
 }
 
 /// Sends packets by a device as they are, after a while.

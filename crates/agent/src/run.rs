@@ -17,9 +17,10 @@ use crate::cache_thread::CacheThread;
 use crate::canary::CanaryThread;
 use crate::core::{Core, Found};
 use crate::desired;
+use crate::doctor::{self, Subject};
 use crate::error::Error;
 use crate::flow_thread;
-use crate::input::Config;
+use crate::input::{Config, Input};
 use crate::membership::Membership;
 use crate::plane::PlaneThread;
 use crate::punts;
@@ -88,7 +89,13 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
         .map(|reader| flow_thread::start(reader, flow_sender));
     let _flow_reader = flow_reader.transpose()?;
     let plane = PlaneThread::start(config.host.clone(), plane, result_sender.clone())?;
-    let tracer = Tracer::new(plane.copies(), Netlink::open()?, result_sender);
+    let subject = Subject::of(&config);
+    tokio::spawn(watch_host(
+        Netlink::open()?,
+        subject.clone(),
+        result_sender.clone(),
+    ));
+    let tracer = Tracer::new(plane.copies(), Netlink::open()?, result_sender, subject);
     let cache = CacheThread::start(cache)?;
     let core = Core::new(config, found, Duration::ZERO);
     // What forwards is in place; the controller may come later.
@@ -107,6 +114,27 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
     let outcome = run_core(core, channels, controllers, stop).await;
     tracing::info!("the agent stops; forwarding goes on");
     outcome
+}
+
+/// Looks at the host now and again, and tells what is different, until nobody listens.
+async fn watch_host(netlink: Netlink, subject: Subject, results: mpsc::Sender<Input>) {
+    let mut told = Vec::new();
+    loop {
+        match doctor::look(&netlink, &subject).await {
+            Ok(found) if found != told => {
+                told.clone_from(&found);
+                if results.send(Input::Examined(found)).await.is_err() {
+                    return;
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the host cannot be looked at"),
+        }
+        if results.is_closed() {
+            return;
+        }
+        tokio::time::sleep(doctor::AGAIN).await;
+    }
 }
 
 /// Reads what the host has from before.

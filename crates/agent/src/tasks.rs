@@ -23,6 +23,8 @@
 //! Beside them, one task per question of a trace (`tracer`, at most [`QUESTIONS`] at once): it asks `plane` for a copy of the
 //! rows and netlink for routes, sends and watches packets, and puts its answer into `RESULTS`.
 //!
+//! A task of `run` looks at the host every few seconds and tells `RESULTS` what blocks it, when that is different.
+//!
 //! And one OS thread, `canary`, that sends a frame out of every port once in [`PERIOD`]; while it is at it, the next round is
 //! left out.
 //!

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use crate::capture::Captures;
 use crate::connections;
+use crate::doctor::{self, Subject};
 use crate::input::{Input, Inquiry};
 use crate::plane::Copies;
 use crate::tasks::QUESTIONS;
@@ -37,6 +38,7 @@ pub(crate) struct Tracer {
     copies: Copies,
     netlink: Netlink,
     results: mpsc::Sender<Input>,
+    subject: Subject,
     permits: Arc<Semaphore>,
     /// There is one device for it.
     injection: Arc<Mutex<()>>,
@@ -45,11 +47,17 @@ pub(crate) struct Tracer {
 
 impl Tracer {
     /// Takes copies of the rows from `copies` and tells answers to `results`.
-    pub(crate) fn new(copies: Copies, netlink: Netlink, results: mpsc::Sender<Input>) -> Self {
+    pub(crate) fn new(
+        copies: Copies,
+        netlink: Netlink,
+        results: mpsc::Sender<Input>,
+        subject: Subject,
+    ) -> Self {
         Self {
             copies,
             netlink,
             results,
+            subject,
             permits: Arc::new(Semaphore::new(QUESTIONS)),
             injection: Arc::default(),
             captures: Captures::default(),
@@ -79,6 +87,45 @@ impl Tracer {
     async fn find_out(&self, inquiry: Inquiry) -> Result<HostAnswer, String> {
         match inquiry.question.clone() {
             HostQuestion::Run { frames } => self.run(inquiry, &frames).await,
+            HostQuestion::Watch { .. }
+            | HostQuestion::Send { .. }
+            | HostQuestion::Resolve { .. }
+            | HostQuestion::Examine { .. }
+            | HostQuestion::Probe { .. } => self.in_the_fabric(inquiry).await,
+            HostQuestion::Count { ports } => {
+                let view = self.view(inquiry).await?;
+                let sides = view.count(&ports);
+                Ok(HostAnswer::Counted { sides })
+            }
+            HostQuestion::Capture { reader, ref port } => {
+                let port = port.clone();
+                self.capture(inquiry, reader, &port).await
+            }
+            HostQuestion::Connections { filter, most } => {
+                let listed = self.copies.connections().await?;
+                Ok(connections::tell(&inquiry.names, &filter, listed, most))
+            }
+            HostQuestion::EndConnections { filter } => {
+                let wanted = connections::wanted(&inquiry.names, filter);
+                let count = self.copies.end_connections(wanted).await?;
+                Ok(HostAnswer::Ended {
+                    count: count as u64,
+                })
+            }
+            HostQuestion::Flows { .. } => Err("the core knows the flows".to_owned()),
+            HostQuestion::Inject { port, frame, times } => {
+                let ifindex = inquiry.names.device_of(&port);
+                let ifindex = ifindex.ok_or_else(|| format!("{port} has no device here"))?;
+                let _alone = self.injection.lock().await;
+                inject::inject(&self.netlink, &self.copies, ifindex, &frame, times).await?;
+                Ok(HostAnswer::Sent)
+            }
+        }
+    }
+
+    /// What is sent and seen beside the vSwitch.
+    async fn in_the_fabric(&self, inquiry: Inquiry) -> Result<HostAnswer, String> {
+        match inquiry.question {
             HostQuestion::Watch {
                 markers,
                 milliseconds,
@@ -113,34 +160,25 @@ impl Tracer {
                     .map(|()| HostAnswer::Sent)
                     .map_err(|error| format!("it cannot send to {to}: {error}"))
             }
-            HostQuestion::Count { ports } => {
-                let view = self.view(inquiry).await?;
-                let sides = view.count(&ports);
-                Ok(HostAnswer::Counted { sides })
+            HostQuestion::Examine { ways, needed } => {
+                let subject = Subject {
+                    ways,
+                    needed,
+                    ..self.subject.clone()
+                };
+                let examined = doctor::examine(&self.netlink, &subject).await;
+                let examined = examined.map_err(|error| error.to_string())?;
+                Ok(HostAnswer::Examined(Box::new(examined)))
             }
-            HostQuestion::Capture { reader, ref port } => {
-                let port = port.clone();
-                self.capture(inquiry, reader, &port).await
-            }
-            HostQuestion::Connections { filter, most } => {
-                let listed = self.copies.connections().await?;
-                Ok(connections::tell(&inquiry.names, &filter, listed, most))
-            }
-            HostQuestion::EndConnections { filter } => {
-                let wanted = connections::wanted(&inquiry.names, filter);
-                let count = self.copies.end_connections(wanted).await?;
-                Ok(HostAnswer::Ended {
-                    count: count as u64,
-                })
-            }
-            HostQuestion::Flows { .. } => Err("the core knows the flows".to_owned()),
-            HostQuestion::Inject { port, frame, times } => {
-                let ifindex = inquiry.names.device_of(&port);
-                let ifindex = ifindex.ok_or_else(|| format!("{port} has no device here"))?;
-                let _alone = self.injection.lock().await;
-                inject::inject(&self.netlink, &self.copies, ifindex, &frame, times).await?;
+            HostQuestion::Probe {
+                probes,
+                milliseconds,
+            } => {
+                let delay = Duration::from_millis(milliseconds).min(LONGEST_WATCH);
+                doctor::send(&self.netlink, &probes, delay).await?;
                 Ok(HostAnswer::Sent)
             }
+            _ => Err("this is no question of the fabric".to_owned()),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::blast_radius::BlastRadius;
 use crate::change::{MoveRequest, Realisation};
 use crate::check::{Check, CheckRequest, CheckResult};
 use crate::endpoint::Endpoint;
+use crate::finding::Findings;
 use crate::object::{Host, Network, Port, Status, Subnet};
 use crate::problem::Problem;
 use crate::project::{Project, Quota};
@@ -201,6 +202,15 @@ impl Client {
     /// `GET /v1/hosts/{name}`.
     pub async fn host(&self, name: &str) -> Answer<Host> {
         self.get(&format!("/v1/hosts/{name}")).await
+    }
+
+    /// `GET /v1/findings`: lets all hosts, or one, look at themselves, and sends packets between them.
+    pub async fn findings(&self, host: Option<&str>) -> Answer<Findings> {
+        self.get(&match host {
+            Some(host) => format!("/v1/findings?host={host}"),
+            None => "/v1/findings".to_owned(),
+        })
+        .await
     }
 
     /// `GET /v1/status`.

@@ -20,6 +20,8 @@
 //! | [`connections`] | what the firewall follows |
 //! | [`revision`] | the history of changes |
 //! | [`flows`] | what the firewall decided |
+//! | [`finding`] | what `coax doctor` finds |
+//! | `hex` | bytes in JSON |
 //! | [`firewall_report`] | rules in vain, and rules that are wanting |
 //! | [`report`] | counters, drops and table usage of one host, and what the controller makes of them |
 //! | [`token`] | roles and users' tokens |
@@ -41,8 +43,10 @@ pub mod check;
 pub mod client;
 pub mod connections;
 pub mod endpoint;
+pub mod finding;
 pub mod firewall_report;
 pub mod flows;
+mod hex;
 pub mod invitation;
 pub mod object;
 pub mod policy;
@@ -81,6 +85,7 @@ pub use change::{
 pub use check::{Check, CheckRequest, CheckResult, ProbeResult, ProbeState, ProofState};
 pub use client::{Client, ClientError};
 pub use endpoint::{Endpoint, EndpointError};
+pub use finding::{Finding, Findings};
 pub use firewall_report::{FirewallAudit, IdleRule, SuggestedRule, SuggestionParams, Suggestions};
 pub use invitation::{Invitation, InvitationRequest};
 pub use object::{

@@ -293,6 +293,8 @@ pub struct Host {
     pub underlay_mtu: u32,
     /// Whether its agent is attached to the controller.
     pub connected: bool,
+    /// Whether nothing keeps it from carrying its networks' packets, as far as its agent sees; why not, is in `status`.
+    pub ready: bool,
     /// Version of its agent; empty while it never attached since the controller started.
     pub version: String,
     /// How many ports are bound to it.

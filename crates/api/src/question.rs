@@ -7,37 +7,14 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::connections::{Connection, ConnectionFilter};
+use crate::finding::{Ends, Examination, PathProbe};
 use crate::flows::{Flow, FlowFilter};
 use crate::trace::{TracePath, TraceStage};
-
-/// Bytes as hexadecimal digits.
-mod hex {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-    use std::fmt::Write;
-
-    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = String::with_capacity(bytes.len() * 2);
-        for byte in bytes {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        serializer.serialize_str(&text)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
-        let digits = digits.filter(|digits| digits.len().is_multiple_of(2));
-        let digits = digits.ok_or_else(|| de::Error::custom("not pairs of hexadecimal digits"))?;
-        let byte = |pair: &[u32]| pair.iter().fold(0, |byte, digit| byte << 4 | *digit as u8);
-        Ok(digits.chunks(2).map(byte).collect())
-    }
-}
 
 /// A packet as it travels in a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Hexadecimal(#[serde(with = "hex")] pub Vec<u8>);
+pub struct Hexadecimal(#[serde(with = "crate::hex")] pub Vec<u8>);
 
 /// A frame that enters a vSwitch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +22,7 @@ pub struct Entering {
     /// Full name of the port whose VM sends it; nothing: it comes by an uplink.
     pub port: Option<String>,
     /// The frame.
-    #[serde(with = "hex")]
+    #[serde(with = "crate::hex")]
     pub frame: Vec<u8>,
 }
 
@@ -116,12 +93,26 @@ pub enum HostQuestion {
         /// Not more than so many.
         most: usize,
     },
+    /// Look for what is wrong with the host.
+    Examine {
+        /// Ways to other hosts.
+        ways: Vec<Ends>,
+        /// Bytes of the largest tunnel packet, from its IP header on.
+        needed: u32,
+    },
+    /// Send packets to other hosts as the vSwitch would send them, three times.
+    Probe {
+        /// The packets.
+        probes: Vec<PathProbe>,
+        /// After so long, when others watch.
+        milliseconds: u64,
+    },
     /// Let a frame enter the vSwitch as if a port's VM had sent it.
     Inject {
         /// The port.
         port: String,
         /// The frame.
-        #[serde(with = "hex")]
+        #[serde(with = "crate::hex")]
         frame: Vec<u8>,
         /// How often.
         times: u32,
@@ -173,7 +164,9 @@ pub enum HostAnswer {
         /// since the agent started.
         lost: u64,
     },
-    /// To `Send`, `Resolve` and `Inject`.
+    /// To `Examine`.
+    Examined(Box<Examination>),
+    /// To `Send`, `Probe`, `Resolve` and `Inject`.
     Sent,
     /// It cannot be done.
     Failed {
@@ -190,7 +183,7 @@ pub struct CapturedFrame {
     /// It went to the VM; otherwise it came from it.
     pub to_vm: bool,
     /// The frame.
-    #[serde(with = "hex")]
+    #[serde(with = "crate::hex")]
     pub bytes: Vec<u8>,
     /// What the vSwitch does with it, in words.
     pub comment: String,
@@ -254,7 +247,7 @@ pub enum HostVerdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TunnelPacket {
     /// The packet.
-    #[serde(with = "hex")]
+    #[serde(with = "crate::hex")]
     pub packet: Vec<u8>,
     /// Its way.
     pub path: TracePath,
@@ -356,7 +349,7 @@ fn reason(run: &HostRun) -> &str {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answering {
     /// The frame.
-    #[serde(with = "hex")]
+    #[serde(with = "crate::hex")]
     pub frame: Vec<u8>,
 }
 

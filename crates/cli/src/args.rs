@@ -70,6 +70,8 @@ pub enum Command {
     Confirm(commands::confirm::ConfirmArgs),
     /// The whole system at a glance
     Status(commands::status::StatusArgs),
+    /// What keeps hosts from carrying packets, and the command that mends it
+    Doctor(commands::doctor::DoctorArgs),
     /// Why can't A reach B? Follow a packet from host to host
     Trace(commands::trace::TraceArgs),
     /// Who must and who must not reach whom, put to the proof with packets on the real hosts

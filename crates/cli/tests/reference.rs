@@ -104,6 +104,20 @@ fn every_error_code_is_explained() {
     }
 }
 
+#[test]
+fn every_finding_is_explained() {
+    for (code, _) in coax_api::finding::FINDINGS {
+        let entry = coax_cli::glossary::find(code);
+        assert!(entry.is_some(), "`coax explain {code}` knows nothing");
+        let page = repository().join("docs/how-to/check-hosts.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        assert!(
+            page.contains(&format!("`{code}`")),
+            "the how-to page lacks {code}"
+        );
+    }
+}
+
 /// Every page below a folder.
 fn pages(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder)

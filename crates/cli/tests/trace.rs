@@ -2,6 +2,8 @@
 //! be seeded in one process is in the controller's tests (`faults`). Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "trace/doctor.rs"]
+mod doctor;
 #[path = "support/lab.rs"]
 mod lab;
 
@@ -49,6 +51,7 @@ fn faults_of_the_real_world_are_named_in_the_first_line() {
 
     devices_and_programs(&lab);
     checks(&lab.0);
+    doctor::doctor(&lab.0);
     lab.names(THERE, "", &["delivered"]);
 }
 

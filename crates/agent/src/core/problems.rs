@@ -1,6 +1,10 @@
 //! What could not be done, in words that name the object and the reason.
 
+use std::collections::BTreeSet;
+
+use coax_api::Finding;
 use coax_api::agent::Problem;
+use coax_api::finding::Severity;
 
 use super::Core;
 use super::guards::PORT_SHUT;
@@ -63,7 +67,28 @@ impl Core {
             reason,
             code: String::new(),
         });
-        shut.chain(problems).collect()
+        let found = self.findings.iter().map(|finding| Problem {
+            object: finding.about.clone(),
+            reason: format!("{}; `{}`", finding.cause, finding.mend),
+            code: finding.code.clone(),
+        });
+        found.chain(shut).chain(problems).collect()
+    }
+
+    /// Notes what blocks; what is only a warning is told to those who ask.
+    pub(super) fn examined(&mut self, findings: Vec<Finding>) {
+        let blocking = |finding: &Finding| finding.severity == Severity::Blocking;
+        let findings: Vec<Finding> = findings.into_iter().filter(blocking).collect();
+        let known: BTreeSet<&str> = self.findings.iter().map(|it| it.code.as_str()).collect();
+        for finding in &findings {
+            if !known.contains(finding.code.as_str()) {
+                let Finding {
+                    code, cause, mend, ..
+                } = finding;
+                tracing::error!(code, cause, mend, "this host is not ready");
+            }
+        }
+        self.findings = findings;
     }
 
     /// Devices that cannot take the largest packet of their network.

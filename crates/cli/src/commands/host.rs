@@ -157,10 +157,11 @@ async fn remove(args: &RemoveArgs, output: &Output) -> Outcome {
 
 /// What the host is doing, in a word.
 fn state(host: &Host) -> &'static str {
-    match (host.connected, host.lag) {
-        (false, _) => "away",
-        (true, 0) => "current",
-        (true, _) => "behind",
+    match (host.connected, host.ready, host.lag) {
+        (false, ..) => "away",
+        (true, false, _) => "not ready",
+        (true, true, 0) => "current",
+        (true, true, _) => "behind",
     }
 }
 

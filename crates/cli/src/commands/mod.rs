@@ -14,6 +14,7 @@ pub mod conntrack;
 pub mod controller;
 pub mod counters;
 pub mod diff;
+pub mod doctor;
 pub mod drops;
 pub mod explain;
 pub mod export;
@@ -64,6 +65,7 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Rollback(args) => wait_for(rollback::run(&args, output)),
         Command::Confirm(args) => wait_for(confirm::run(&args, output)),
         Command::Status(args) => wait_for(status::run(&args, output)),
+        Command::Doctor(args) => wait_for(doctor::run(&args, output)),
         Command::Trace(args) => wait_for(trace::run(&args, output)),
         Command::Check(args) => wait_for(check::run(&args, output)),
         Command::Flows(args) => wait_for(flows::run(&args, output)),

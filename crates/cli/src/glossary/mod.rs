@@ -6,6 +6,7 @@
 
 mod causes;
 mod codes;
+mod finding_codes;
 mod history_codes;
 mod identity_codes;
 mod words;
@@ -76,6 +77,7 @@ pub fn entries() -> impl Iterator<Item = Entry> {
         .chain(history_codes::CODES.iter().copied())
         .chain(zone_codes::CODES.iter().copied())
         .chain(identity_codes::CODES.iter().copied())
+        .chain(finding_codes::CODES.iter().copied())
 }
 
 /// The entry of that name; case and the difference between blank, `_` and `-` do not count, and the

@@ -194,6 +194,7 @@ fn hosts() -> Vec<Host> {
         vtep_ipv6: Some(format!("2001:db8::{last}")),
         underlay_mtu: 1600,
         connected,
+        ready: connected,
         version: "0.1.0".into(),
         ports: 1,
         networks: 1,

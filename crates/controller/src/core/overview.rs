@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 
 use coax_api as api;
+use coax_api::finding::{Severity, severity_of};
 use coax_api::{Condition, HostTotals, ObjectStatus, PortState, PortTotals};
 use coax_model::{Host, HostName, OVERHEAD, PortName};
 
 use super::Core;
 use super::host::HostState;
+
+/// The uplinks of a host carry less than they should.
+const UNDERLAY_MTU: &str = "underlay-mtu";
 
 impl Core {
     /// All hosts.
@@ -33,6 +37,10 @@ impl Core {
         });
         // A trunk is named once for each of its networks.
         let bound: BTreeSet<&PortName> = bound.collect();
+        let conditions = state
+            .map(|state| self.host_conditions(name, host, state))
+            .unwrap_or_default();
+        let connected = state.is_some_and(|state| state.session.is_some());
         api::Host {
             id: name.to_string(),
             name: name.to_string(),
@@ -40,7 +48,8 @@ impl Core {
             vtep_ipv4: host.ipv4.map(|address| address.to_string()),
             vtep_ipv6: host.ipv6.map(|address| address.to_string()),
             underlay_mtu: host.underlay_mtu,
-            connected: state.is_some_and(|state| state.session.is_some()),
+            connected,
+            ready: connected && !conditions.iter().any(blocks),
             version: state.map(|state| state.version.clone()).unwrap_or_default(),
             ports: bound.len(),
             networks: self.reach().networks(name).count(),
@@ -48,9 +57,7 @@ impl Core {
             status: ObjectStatus {
                 desired_revision: owed,
                 realized: [(name.to_string(), realised)].into(),
-                conditions: state
-                    .map(|state| self.host_conditions(name, host, state))
-                    .unwrap_or_default(),
+                conditions,
             },
         }
     }
@@ -79,7 +86,7 @@ impl Core {
                 self.intent.underlay_mtu,
                 host.underlay_mtu.saturating_sub(OVERHEAD)
             );
-            conditions.push(condition("underlay-mtu", message));
+            conditions.push(condition(UNDERLAY_MTU, message));
         }
         for (port, device) in &state.claims {
             if !self.intent.ports.contains_key(port) {
@@ -164,4 +171,9 @@ impl Core {
             )
         })
     }
+}
+
+/// Whether a host is not ready for this.
+fn blocks(condition: &Condition) -> bool {
+    condition.code == UNDERLAY_MTU || severity_of(&condition.code) == Some(Severity::Blocking)
 }

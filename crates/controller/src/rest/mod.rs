@@ -25,6 +25,7 @@
 //! | `flows` | what they decided, `flow_filter` which of it is wanted |
 //! | `service` | health, metrics, the specification |
 //! | [`openapi`] | the router and the specification, made from each other |
+//! | `findings` | what keeps hosts from carrying packets |
 //! | `failure` | errors as problem details, `input` what requests carry |
 //!
 //! Reading takes the core's state as it is; everything else is asked from the core and answered when
@@ -41,6 +42,7 @@ mod captures;
 mod checks;
 mod connections;
 mod failure;
+mod findings;
 mod firewall_reports;
 mod flow_filter;
 mod flows;

@@ -7,9 +7,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    App, audit, backups, blast_radius, captures, checks, connections, failure, firewall_reports,
-    flows, invitations, objects, quotas, removal, reports, revisions, service, stacks, tokens,
-    traces,
+    App, audit, backups, blast_radius, captures, checks, connections, failure, findings,
+    firewall_reports, flows, invitations, objects, quotas, removal, reports, revisions, service,
+    stacks, tokens, traces,
 };
 
 /// A stack file of 50,000 ports is some 10 MiB.
@@ -75,6 +75,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(objects::firewall_rule))
         .routes(routes!(objects::hosts))
         .routes(routes!(objects::host, removal::remove_host))
+        .routes(routes!(findings::findings))
         .routes(routes!(invitations::invite))
         .routes(routes!(tokens::tokens, tokens::create_token))
         .routes(routes!(tokens::delete_token))

@@ -77,6 +77,7 @@ fn never_attached(host: &HostName) -> Host {
         vtep_ipv6: None,
         underlay_mtu: 0,
         connected: false,
+        ready: false,
         version: String::new(),
         ports: 0,
         networks: 0,

@@ -113,6 +113,7 @@ pub const TABLE: &[Rule] = &[
     rule("GET", "/v1/hosts", Network, See),
     rule("GET", "/v1/hosts/{name}", Network, See),
     rule("DELETE", "/v1/hosts/{name}", Network, Edit),
+    rule("GET", "/v1/findings", Network, See),
     rule("POST", "/v1/invitations", Network, Edit),
     rule("GET", "/v1/drops", Own, See),
     rule("GET", "/v1/counters", Own, See),

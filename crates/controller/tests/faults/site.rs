@@ -317,6 +317,8 @@ impl State {
             | HostQuestion::Capture { .. }
             | HostQuestion::Flows { .. }
             | HostQuestion::Count { .. }
+            | HostQuestion::Examine { .. }
+            | HostQuestion::Probe { .. }
             | HostQuestion::Inject { .. } => HostAnswer::Failed {
                 reason: "there is no kernel here".into(),
             },

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::process::Cmd;
 use crate::setup::{self, Need};
 use crate::workspace::Workspace;
-use crate::{budget, ebpf, fuzz, test, tidy, vm};
+use crate::{budget, ebpf, fuzz, package, test, tidy, vm};
 
 /// One command of `cargo xtask`.
 pub struct Command {
@@ -81,6 +81,12 @@ pub const COMMANDS: &[Command] = &[
         "",
         "the kernel programs only (target/ebpf/coax.o)",
         ebpf::run,
+    ),
+    command(
+        "package",
+        "[--into DIR] [--debug]",
+        "Debian packages of the release build (target/packages)",
+        package::run,
     ),
     command(
         "tidy",

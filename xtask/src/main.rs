@@ -9,6 +9,7 @@ mod commands;
 mod ebpf;
 mod fuzz;
 mod halves;
+mod package;
 mod preflight;
 mod process;
 mod setup;

@@ -4,10 +4,11 @@
 //! Handshakes of many agents run side by side, each with a deadline and all of them bounded in number,
 //! so that whoever opens connections and says nothing takes no room from the others for long.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -109,9 +110,20 @@ pub fn accept(
     tls: ServerConfig,
     failed: impl Fn(SocketAddr, &io::Error) + Clone + Send + Sync + 'static,
 ) -> ReceiverStream<io::Result<Connection>> {
+    accept_fairly(listener, tls, usize::MAX, failed)
+}
+
+/// As [`accept`], with at most `most` handshakes of one address under way: more are hung up on.
+pub fn accept_fairly(
+    listener: TcpListener,
+    tls: ServerConfig,
+    most: usize,
+    failed: impl Fn(SocketAddr, &io::Error) + Clone + Send + Sync + 'static,
+) -> ReceiverStream<io::Result<Connection>> {
     let (ready, connections) = mpsc::channel(READY);
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let room = Arc::new(Semaphore::new(HANDSHAKES));
+    let greeting = Greeting::default();
     tokio::spawn(async move {
         loop {
             // The semaphore is never closed.
@@ -131,9 +143,14 @@ pub fn accept(
                     continue;
                 }
             };
+            let Some(greeted) = greeting.begin(address.ip(), most) else {
+                let error = io::Error::other("too many handshakes of this address");
+                failed(address, &error);
+                continue;
+            };
             let (acceptor, ready, failed) = (acceptor.clone(), ready.clone(), failed.clone());
             tokio::spawn(async move {
-                let _place = place;
+                let _place = (place, greeted);
                 match timeout(HANDSHAKE, greet(acceptor, stream, address)).await {
                     // Nobody may be serving any more.
                     Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
@@ -144,6 +161,38 @@ pub fn accept(
         }
     });
     ReceiverStream::new(connections)
+}
+
+/// How many handshakes of each address are under way.
+#[derive(Clone, Default)]
+struct Greeting(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One of them; over when it is dropped.
+struct Greeted(Greeting, IpAddr);
+
+impl Greeting {
+    fn begin(&self, address: IpAddr, most: usize) -> Option<Greeted> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let under_way = all.entry(address).or_default();
+        if *under_way >= most {
+            return None;
+        }
+        *under_way += 1;
+        Some(Greeted(self.clone(), address))
+    }
+}
+
+impl Drop for Greeted {
+    fn drop(&mut self) {
+        let Greeting(all) = &self.0;
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(under_way) = all.get_mut(&self.1) {
+            *under_way -= 1;
+            if *under_way == 0 {
+                all.remove(&self.1);
+            }
+        }
+    }
 }
 
 async fn greet(

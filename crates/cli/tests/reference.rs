@@ -118,6 +118,56 @@ fn every_finding_is_explained() {
     }
 }
 
+/// The codes of problems that a source file makes: the first text in `Problem::new(404, "no-such-port", …)`.
+fn problem_codes(source: &str) -> Vec<&str> {
+    let mut codes = Vec::new();
+    for maker in ["Problem::new(", "bad_request("] {
+        for call in source.split(maker).skip(1) {
+            let Some((before, rest)) = call.split_once('"') else {
+                continue;
+            };
+            let plain = |c: char| c.is_ascii_digit() || c.is_whitespace() || c == ',';
+            let (code, _) = rest.split_once('"').unwrap();
+            if before.chars().all(plain) && !code.contains('{') {
+                codes.push(code);
+            }
+        }
+    }
+    codes
+}
+
+/// Every source file below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let all = paths.flat_map(|path| match path.is_dir() {
+        true => sources(&path),
+        false => vec![path],
+    });
+    all.filter(|path| path.extension().is_some_and(|it| it == "rs"))
+        .collect()
+}
+
+#[test]
+fn every_problem_of_the_interface_is_explained() {
+    let mut found = std::collections::BTreeSet::new();
+    for part in ["api", "controller"] {
+        for path in sources(&repository().join("crates").join(part).join("src")) {
+            let source = std::fs::read_to_string(&path).unwrap();
+            for code in problem_codes(&source) {
+                let entry = coax_cli::glossary::find(code);
+                assert!(
+                    entry.is_some(),
+                    "`coax explain {code}` knows nothing of {}",
+                    path.display()
+                );
+                found.insert(code.to_owned());
+            }
+        }
+    }
+    assert!(found.len() > 30, "{found:?}");
+}
+
 /// Every page below a folder.
 fn pages(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder)

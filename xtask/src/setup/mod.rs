@@ -1,9 +1,10 @@
 //! `cargo xtask setup`: finds out what is missing and installs it, or says exactly what to install.
 //!
-//! Three sources: Debian packages ([`packages`]), an eBPF-capable Rust ([`ebpf_rust`]) and tools that
-//! cargo builds below target/tools ([`tools`]). Each is probed first, so a second run changes nothing.
+//! Four sources: Debian packages ([`packages`]), an eBPF-capable Rust ([`ebpf_rust`]), tools that cargo builds
+//! below target/tools ([`tools`]), and judges from the Python package index ([`judges`]). Each is probed first, so a second run changes nothing.
 
 pub mod ebpf_rust;
+pub mod judges;
 pub mod packages;
 pub mod tools;
 
@@ -36,6 +37,7 @@ pub fn ensure(workspace: &Workspace, need: Need) -> Result<()> {
     eprintln!("setup: eBPF Rust: {rust}; linker: {}", linker.display());
     if need >= Need::Test {
         tools::cargo_deny(workspace)?;
+        judges::ensure(workspace)?;
     }
     eprintln!("setup: everything is there ({})", show(start.elapsed()));
     Ok(())

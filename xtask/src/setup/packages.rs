@@ -61,6 +61,11 @@ const PACKAGES: &[Package] = &[
         Need::Test,
     ),
     file(
+        "python3.11-venv",
+        "/usr/lib/python3.11/ensurepip/__init__.py",
+        Need::Test,
+    ),
+    file(
         "python3-junitparser",
         "/usr/lib/python3/dist-packages/junitparser/__init__.py",
         Need::Test,

@@ -5,6 +5,15 @@ use super::codes::{code, code_with};
 
 /// All of them.
 pub(super) const CODES: &[Entry] = &[
+    code(
+        "body-too-large",
+        "A program sent the controller more than it takes: 64 MiB for the file of a project, 1 MiB for everything \
+         else.",
+    ),
+    code(
+        "body-incomplete",
+        "A request ended before the length that it announced, or took longer than a minute to come.",
+    ),
     code_with(
         "no-deployment",
         "The state folder holds no authority: no deployment was made here, or it lies elsewhere.",

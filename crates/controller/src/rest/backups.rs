@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -12,6 +11,7 @@ use tokio::task::spawn_blocking;
 use super::App;
 use super::failure::Failure;
 use super::input::body;
+use super::payload::Payload;
 use crate::backup::{BackupError, take};
 
 /// Take a backup of everything: intent, history, identities, audit log, and the authority's key, encrypted
@@ -28,7 +28,7 @@ use crate::backup::{BackupError, take};
 )]
 pub async fn create_backup(
     State(app): State<App>,
-    bytes: Bytes,
+    bytes: Payload,
 ) -> Result<impl IntoResponse, Failure> {
     let request: BackupRequest = body(&bytes)?;
     let generation = app.handle.read().generation();

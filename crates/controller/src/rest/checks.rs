@@ -1,6 +1,5 @@
 //! Checks of projects: proved by rules and members, or put to the proof on the real hosts.
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::{Extension, Json};
 use coax_api::{Check, CheckRequest, CheckResult, Problem};
@@ -10,6 +9,7 @@ use super::App;
 use super::authorise::outside;
 use super::failure::Failure;
 use super::input::{ListParams, Params, body, name};
+use super::payload::Payload;
 use crate::identity::Caller;
 use crate::probing;
 
@@ -40,7 +40,7 @@ pub async fn checks(
 pub async fn probe_checks(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    bytes: Bytes,
+    bytes: Payload,
 ) -> Result<Json<Vec<CheckResult>>, Failure> {
     let request: CheckRequest = body(&bytes)?;
     let project: Name = name("project", &request.project)?;

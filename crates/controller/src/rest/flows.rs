@@ -37,7 +37,7 @@ type Events = mpsc::Sender<Result<Event, Infallible>>;
 #[utoipa::path(
     get, path = "/v1/flows", tag = "firewall", params(FlowParams),
     responses(
-        (status = 200, body = Flows),
+        (status = 200, content((Flows = "application/json"), (String = "text/event-stream"))),
         (status = "4XX", body = Problem, content_type = "application/problem+json")
     )
 )]

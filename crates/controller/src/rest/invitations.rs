@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use coax_api::{Invitation, InvitationRequest, Problem};
 use coax_model::HostName;
@@ -12,6 +11,7 @@ use tokio::task::spawn_blocking;
 use super::App;
 use super::failure::Failure;
 use super::input::{body, name};
+use super::payload::Payload;
 use crate::Lifetime;
 use crate::identity::IdentityError;
 
@@ -27,7 +27,7 @@ const USUAL: Lifetime = Lifetime::from_secs(86_400);
     request_body = InvitationRequest,
     responses((status = 200, body = Invitation), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub async fn invite(State(app): State<App>, bytes: Bytes) -> Result<Json<Invitation>, Failure> {
+pub async fn invite(State(app): State<App>, bytes: Payload) -> Result<Json<Invitation>, Failure> {
     let request: InvitationRequest = body(&bytes)?;
     let host: Option<HostName> = match &request.host {
         Some(host) => Some(name("host", host)?),

@@ -3,19 +3,21 @@
 use std::convert::Infallible;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use coax_api::Endpoint;
-use coax_api::stream::{Connection, accept};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use coax_api::stream::{Connection, accept_fairly};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::Error;
+
+/// The most handshakes of one address that may be under way.
+const HANDSHAKES: usize = 64;
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,24 +31,32 @@ pub enum Origin {
     Remote(SocketAddr),
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Origin {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let uid = stream.io().peer_cred().map(|peer| peer.uid());
-        Self::Local {
+/// A connection that says where it comes from.
+pub trait Arrival: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Where it comes from.
+    fn origin(&self) -> Origin;
+}
+
+impl Arrival for UnixStream {
+    fn origin(&self) -> Origin {
+        let uid = self.peer_cred().map(|peer| peer.uid());
+        Origin::Local {
             uid: uid.unwrap_or(u32::MAX),
         }
     }
 }
 
-impl Connected<IncomingStream<'_, TcpListener>> for Origin {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self::Remote(*stream.remote_addr())
+impl Arrival for TcpStream {
+    fn origin(&self) -> Origin {
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        // Whoever has hung up already is from nowhere.
+        Origin::Remote(self.peer_addr().unwrap_or(nowhere))
     }
 }
 
-impl Connected<IncomingStream<'_, TlsListener>> for Origin {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        Self::Remote(*stream.remote_addr())
+impl Arrival for Connection {
+    fn origin(&self) -> Origin {
+        Origin::Remote(self.address())
     }
 }
 
@@ -66,7 +76,7 @@ impl TlsListener {
         let listener = TcpListener::bind(address).await?;
         Ok(Self {
             address: listener.local_addr()?,
-            connections: accept(listener, tls, failed),
+            connections: accept_fairly(listener, tls, HANDSHAKES, failed),
         })
     }
 

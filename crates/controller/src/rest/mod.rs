@@ -26,6 +26,7 @@
 //! | `service` | health, metrics, the specification |
 //! | [`openapi`] | the router and the specification, made from each other |
 //! | `findings` | what keeps hosts from carrying packets |
+//! | `edge` | what bounds every connection, `payload` every body |
 //! | `failure` | errors as problem details, `input` what requests carry |
 //!
 //! Reading takes the core's state as it is; everything else is asked from the core and answered when
@@ -41,6 +42,7 @@ mod blast_radius;
 mod captures;
 mod checks;
 mod connections;
+mod edge;
 mod failure;
 mod findings;
 mod firewall_reports;
@@ -50,6 +52,7 @@ mod input;
 mod invitations;
 mod objects;
 mod own;
+mod payload;
 mod quotas;
 mod removal;
 mod reports;
@@ -69,7 +72,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use tokio::sync::watch;
 
-use self::listen::{Listener, Origin, TlsListener};
+use self::listen::{Listener, TlsListener};
 use crate::identity::Identities;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::tasks::Handle;
@@ -95,40 +98,26 @@ pub async fn serve(
     remote: Option<TlsListener>,
     app: App,
     stop: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+) {
+    let metrics = app.metrics.clone();
     let router = openapi::router(app.clone())
         .layer(from_fn_with_state(app.clone(), authorise::authorise))
-        .layer(from_fn_with_state(app, measure))
-        .into_make_service_with_connect_info::<Origin>();
-    let stopped = || {
-        let mut stop = stop.clone();
-        async move {
-            // An error means that nobody can say stop any more.
-            let _ = stop.wait_for(|stop| *stop).await;
-        }
-    };
+        .layer(from_fn_with_state(app, measure));
     let remote = async {
-        match remote {
-            Some(listener) => {
-                let serve = axum::serve(listener, router.clone());
-                serve.with_graceful_shutdown(stopped()).await
-            }
-            None => Ok(()),
+        if let Some(listener) = remote {
+            edge::serve(listener, router.clone(), metrics.clone(), stop.clone()).await;
         }
     };
     let local = async {
+        let (router, metrics, stop) = (router.clone(), metrics.clone(), stop.clone());
         match local {
-            Listener::Unix { listener, .. } => {
-                let serve = axum::serve(listener, router.clone());
-                serve.with_graceful_shutdown(stopped()).await
-            }
+            Listener::Unix { listener, .. } => edge::serve(listener, router, metrics, stop).await,
             Listener::Loopback { listener, .. } => {
-                let serve = axum::serve(listener, router.clone());
-                serve.with_graceful_shutdown(stopped()).await
+                edge::serve(listener, router, metrics, stop).await;
             }
         }
     };
-    tokio::try_join!(local, remote).map(|_| ())
+    tokio::join!(local, remote);
 }
 
 async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {

@@ -16,7 +16,7 @@ use crate::core::Listing;
 use crate::identity::Caller;
 
 /// Projects that own something
-#[utoipa::path(get, path = "/v1/projects", tag = "projects", responses((status = 200, body = Vec<Project>)))]
+#[utoipa::path(get, path = "/v1/projects", tag = "projects", responses((status = 200, body = Vec<Project>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn projects(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -161,7 +161,7 @@ single!(
 );
 
 /// What judges the connections of each project that is judged at all
-#[utoipa::path(get, path = "/v1/firewalls", tag = "firewall", responses((status = 200, body = Vec<Firewall>)))]
+#[utoipa::path(get, path = "/v1/firewalls", tag = "firewall", responses((status = 200, body = Vec<Firewall>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn firewalls(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -187,7 +187,7 @@ pub async fn firewall(
 }
 
 /// Hosts
-#[utoipa::path(get, path = "/v1/hosts", tag = "hosts", responses((status = 200, body = Vec<Host>)))]
+#[utoipa::path(get, path = "/v1/hosts", tag = "hosts", responses((status = 200, body = Vec<Host>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn hosts(State(app): State<App>) -> Json<Vec<Host>> {
     Json(app.handle.read().host_views())
 }
@@ -210,7 +210,7 @@ pub async fn host(
 }
 
 /// The whole system at a glance
-#[utoipa::path(get, path = "/v1/status", tag = "system", responses((status = 200, body = Status)))]
+#[utoipa::path(get, path = "/v1/status", tag = "system", responses((status = 200, body = Status), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn status(State(app): State<App>, Extension(caller): Extension<Caller>) -> Json<Status> {
     Json(caller.own_status(&app.handle.read()))
 }

@@ -1,7 +1,6 @@
 //! Projects by themselves, and how much they may have.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use coax_api::{Problem, Project, Quota};
 use coax_model::Name;
@@ -9,6 +8,7 @@ use coax_model::Name;
 use super::App;
 use super::failure::Failure;
 use super::input::{body, name};
+use super::payload::Payload;
 use super::stacks::mismatch;
 use super::submission::{SubmissionHeaders, Submitted};
 use crate::core::message::{Answer, Request, Write};
@@ -45,7 +45,7 @@ pub async fn put_quota(
     State(app): State<App>,
     Path(project): Path<String>,
     submitted: Submitted,
-    bytes: Bytes,
+    bytes: Payload,
 ) -> Result<Json<Project>, Failure> {
     let project = limited(&project)?;
     let quota = body(&bytes)?;
@@ -73,7 +73,7 @@ pub async fn delete_quota(
 
 /// How much projects may have that have no quota of their own
 #[utoipa::path(
-    get, path = "/v1/default-quota", tag = "projects", responses((status = 200, body = Quota))
+    get, path = "/v1/default-quota", tag = "projects", responses((status = 200, body = Quota), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn default_quota(State(app): State<App>) -> Json<Quota> {
     Json(quota_view(app.handle.read().intent().default_quota))
@@ -87,7 +87,7 @@ pub async fn default_quota(State(app): State<App>) -> Json<Quota> {
 pub async fn put_default_quota(
     State(app): State<App>,
     submitted: Submitted,
-    bytes: Bytes,
+    bytes: Payload,
 ) -> Result<Json<Quota>, Failure> {
     let quota = body(&bytes)?;
     app.set_quota(None, Some(quota), submitted.with(&bytes))

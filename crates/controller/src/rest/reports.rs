@@ -40,7 +40,7 @@ fn hint(reason: &str) -> &'static str {
 /// Frames that were dropped, by host, port and reason
 #[utoipa::path(
     get, path = "/v1/drops", tag = "system",
-    responses((status = 200, body = Drops), (status = "5XX", body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = Drops), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn drops(
     State(app): State<App>,
@@ -67,7 +67,7 @@ pub async fn drops(
 /// Counters by host and port, and how full the tables are
 #[utoipa::path(
     get, path = "/v1/counters", tag = "system",
-    responses((status = 200, body = Counters), (status = "5XX", body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = Counters), (status = "4XX", body = Problem, content_type = "application/problem+json"), (status = "5XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn counters(
     State(app): State<App>,

@@ -34,7 +34,7 @@ pub async fn readyz(State(app): State<App>) -> Result<&'static str, Failure> {
 /// Metrics of the controller and of all hosts
 #[utoipa::path(
     get, path = "/metrics", tag = "system",
-    responses((status = 200, body = String, content_type = "application/openmetrics-text"))
+    responses((status = 200, body = String, content_type = "application/openmetrics-text"), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Failure> {
     let (reports, missing) = app.reports().await?;

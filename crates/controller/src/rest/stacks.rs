@@ -1,7 +1,6 @@
 //! Whole projects, moves and waiting: what changes things.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use coax_api::{MoveRequest, Plan, Port, Problem, Realisation};
 use coax_model::{File, HostName, Name, RailsFile, StackFile};
@@ -11,6 +10,7 @@ use super::failure::Failure;
 use super::input::{
     Params, StackParams, WaitParams, body, full_name, name, revision_number, timeout,
 };
+use super::payload::Payload;
 use super::submission::{SubmissionHeaders, Submitted, Tagged};
 use crate::core::message::{Answer, Request, Write};
 use crate::core::submission::Submission;
@@ -89,7 +89,7 @@ pub async fn put_stack(
     Path(project): Path<String>,
     Params(params): Params<StackParams>,
     submitted: Submitted,
-    bytes: Bytes,
+    bytes: Payload,
 ) -> Result<Tagged<Plan>, Failure> {
     let project: Name = name("project", &project)?;
     let file = if project.is_rails() {
@@ -169,7 +169,7 @@ pub async fn move_port(
     State(app): State<App>,
     Path((project, port)): Path<(String, String)>,
     submitted: Submitted,
-    bytes: Bytes,
+    bytes: Payload,
 ) -> Result<Json<Port>, Failure> {
     let port = full_name(&project, &port)?;
     let request: MoveRequest = body(&bytes)?;

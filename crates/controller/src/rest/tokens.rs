@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use coax_api::{IssuedToken, Problem, Role, Token, TokenRequest};
@@ -14,6 +13,7 @@ use super::authorise::outside;
 use super::failure::Failure;
 use super::input::{body, name};
 use super::invitations::{identity_failure, lifetime};
+use super::payload::Payload;
 use crate::Lifetime;
 use crate::identity::{Caller, NewToken};
 
@@ -47,7 +47,7 @@ pub async fn tokens(
 pub async fn create_token(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    bytes: Bytes,
+    bytes: Payload,
 ) -> Result<Json<IssuedToken>, Failure> {
     let request: TokenRequest = body(&bytes)?;
     let token_name: Name = name("name", &request.name)?;

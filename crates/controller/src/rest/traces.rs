@@ -3,7 +3,6 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::{Extension, Json};
 use coax_api::question::{HostAnswer, HostQuestion};
@@ -14,6 +13,7 @@ use super::App;
 use super::authorise::outside;
 use super::failure::Failure;
 use super::input::body;
+use super::payload::Payload;
 use crate::core::message::{Answer, Request};
 use crate::identity::Caller;
 use crate::trace::{self, Facts, Hosts};
@@ -33,7 +33,7 @@ const ARRIVAL: Duration = Duration::from_millis(300);
 pub async fn trace_packet(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    bytes: Bytes,
+    bytes: Payload,
 ) -> Result<Json<Trace>, Failure> {
     let mut request: TraceRequest = body(&bytes)?;
     if let Some(project) = &caller.project {

@@ -5,10 +5,12 @@
 mod agent;
 mod backup;
 mod controller;
+mod edge;
 mod etcd;
 mod history;
 mod identity;
 mod roles;
+mod schemathesis;
 #[path = "../../../store/tests/server/mod.rs"]
 mod server;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
-use coax_netlink::{Netlink, OperState, UdpFlow, read_sysctl};
+use coax_netlink::{Netlink, UdpFlow, read_sysctl};
 use nix::sys::statfs::{FsType, statfs};
 use nix::sys::utsname::uname;
 use tokio::process::Command;
@@ -79,9 +79,9 @@ impl Facts {
         let mut devices = BTreeMap::new();
         for name in &subject.uplinks {
             let Some(link) = known(name) else { continue };
-            let down = [OperState::Down, OperState::LowerLayerDown].contains(&link.state);
             let uplink = Uplink {
-                up: link.up && !down,
+                // The operational state follows up to a second later.
+                up: link.up && link.carrier,
                 mtu: link.mtu,
                 mac: link.mac.map(|mac| coax_wire::MacAddress(mac).to_string()),
                 rp_filter: rp_filter(name),

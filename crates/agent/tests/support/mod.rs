@@ -74,6 +74,9 @@ impl Place {
         let uplink = VethEnd::new("uplink").with_mtu(1600);
         let fabric = VethEnd::new("fabric").in_namespace(&self.vm).with_mtu(1600);
         netlink.create_veth(&uplink, &fabric).await.unwrap();
+        let other_end = self.vm.netlink().unwrap();
+        let fabric = other_end.link("fabric").await.unwrap().index;
+        other_end.set_up(fabric).await.unwrap();
         let index = netlink.link("uplink").await.unwrap().index;
         netlink
             .add_address(index, "192.0.2.1/24".parse().unwrap())

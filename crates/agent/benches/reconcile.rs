@@ -61,6 +61,8 @@ fn core(members: u32) -> Core {
         secret: 2,
     };
     let cache = CacheContents {
+        newest: 0,
+        told_by: 1,
         slices: [(NETWORK, Arc::new(slice(members)))].into(),
         ..CacheContents::default()
     };
@@ -130,6 +132,7 @@ fn elsewhere(criterion: &mut Criterion) {
         let welcome = controller_message::Body::Welcome(Welcome {
             generation: 1,
             revision: 1,
+            run: 1,
         });
         settle(&mut core, received(1, welcome));
         let (mut revision, mut sequence) = (1, 1);

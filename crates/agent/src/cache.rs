@@ -28,10 +28,14 @@ const NAME: &str = "agent.cache";
 /// What is kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheContents {
-    /// The newest controller generation that was seen.
+    /// The newest generation of the controllers' store that was seen.
     pub generation: u64,
     /// The revision that was realised last.
     pub revision: u64,
+    /// The newest revision of that generation that a controller told.
+    pub newest: u64,
+    /// The run of the controller that told all of this; 0: more than one did.
+    pub told_by: u64,
     /// The slices, by network. Shared with the core, which goes on while they are written.
     pub slices: BTreeMap<u32, Arc<NetworkSlice>>,
     /// The slices of routers, by number.
@@ -71,6 +75,10 @@ struct Stored {
     routers: Vec<RouterSlice>,
     #[prost(message, repeated, tag = "6")]
     policies: Vec<StoredPolicy>,
+    #[prost(uint64, tag = "7")]
+    newest: u64,
+    #[prost(uint64, tag = "8")]
+    told_by: u64,
 }
 
 /// Why a cache could not be read or written.
@@ -204,6 +212,8 @@ fn encode(contents: &CacheContents) -> Vec<u8> {
             .map(|slice| RouterSlice::clone(slice))
             .collect(),
         policies: contents.policies.clone(),
+        newest: contents.newest,
+        told_by: contents.told_by,
     };
     let body = stored.encode_to_vec();
     let mut bytes = Vec::with_capacity(HEADER + body.len());
@@ -252,6 +262,8 @@ fn decode(bytes: &[u8]) -> Result<CacheContents, Damage> {
         routers: routers.collect(),
         policies: stored.policies,
         slots: slots.collect(),
+        newest: stored.newest,
+        told_by: stored.told_by,
     })
 }
 
@@ -291,6 +303,8 @@ mod tests {
         CacheContents {
             generation: 3,
             revision: 12,
+            newest: 13,
+            told_by: 77,
             slices: BTreeMap::from([(4096, Arc::new(slice))]),
             routers: BTreeMap::from([(1, Arc::new(router))]),
             policies: vec![policy],

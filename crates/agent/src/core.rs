@@ -82,6 +82,10 @@ pub struct Core {
     slices: Slices,
     generation: u64,
     revision: u64,
+    /// The newest revision of this generation that a controller told: no older one is believed.
+    newest: u64,
+    /// The run of the controller that told everything that is here; 0: more than one did.
+    told_by: u64,
     listed: bool,
     /// Devices whose program was put on by this process. The others have a program of the process before, and get the new one.
     attached_now: BTreeSet<(u32, Attachment)>,
@@ -158,6 +162,8 @@ impl Core {
             touched: BTreeMap::new(),
             generation: cache.generation,
             revision: cache.revision,
+            newest: cache.newest,
+            told_by: cache.told_by,
             listed: false,
             attached_now: BTreeSet::new(),
             refused: BTreeMap::new(),
@@ -295,6 +301,8 @@ impl Core {
         CacheContents {
             generation: self.generation,
             revision: self.revision,
+            newest: self.newest,
+            told_by: self.told_by,
             slices: self.slices.all().clone(),
             routers: self.slices.routers().clone(),
             policies: self.policies.to_store(),

@@ -29,6 +29,8 @@ enum State {
         sender: Sender,
         receiver: Receiver,
         welcome_until: Option<Moment>,
+        /// The run of the controller at the other end.
+        run: u64,
         current: bool,
     },
 }
@@ -109,14 +111,27 @@ impl Session {
             sender: Sender::default(),
             receiver: Receiver::default(),
             welcome_until: Some(now + PATIENCE),
+            run: 0,
             current: false,
         };
     }
 
     /// The controller has said who it is.
-    pub fn welcomed(&mut self) {
-        if let State::Open { welcome_until, .. } = &mut self.state {
+    pub fn welcomed(&mut self, by: u64) {
+        if let State::Open {
+            welcome_until, run, ..
+        } = &mut self.state
+        {
             *welcome_until = None;
+            *run = by;
+        }
+    }
+
+    /// The run of the controller at the other end; 0 if it did not say or there is no stream.
+    pub fn run(&self) -> u64 {
+        match &self.state {
+            State::Open { run, .. } => *run,
+            _ => 0,
         }
     }
 
@@ -256,7 +271,7 @@ mod tests {
         assert!(!session.is_overdue(PATIENCE / 2) && session.is_overdue(PATIENCE));
         session.opened(PATIENCE);
         assert!(!session.is_overdue(PATIENCE) && session.is_overdue(PATIENCE * 2));
-        session.welcomed();
+        session.welcomed(1);
         assert!(!session.is_overdue(PATIENCE * 10));
         assert_eq!(session.deadline(), None);
     }

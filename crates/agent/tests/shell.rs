@@ -64,6 +64,7 @@ fn devices_become_ports_survive_the_agent_and_go_with_detach() {
             .say(Answer::Welcome(Welcome {
                 generation: 1,
                 revision: 5,
+                run: 1,
             }))
             .await;
         let snapshot = Snapshot {

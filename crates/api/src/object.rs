@@ -340,7 +340,7 @@ pub struct Status {
     pub version: String,
     /// The newest revision of intent.
     pub revision: u64,
-    /// Counts the starts of the controller.
+    /// The store's generation: a new one begins when a backup is restored.
     pub generation: u64,
     /// How many projects there are.
     pub projects: usize,

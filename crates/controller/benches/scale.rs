@@ -12,7 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 use coax_api::agent::agent_message::Body;
 use coax_api::agent::{AgentMessage, Claims, Hello, Plugged};
 use coax_controller::core::Core;
-use coax_controller::core::message::{Command, Input, Request, RequestId, SessionId, Write};
+use coax_controller::core::message::{
+    Command, Input, Request, RequestId, SessionId, Stored, Write,
+};
 use coax_controller::core::submission::{Clock, Submission};
 use coax_controller::records;
 use coax_model::StackFile;
@@ -43,12 +45,16 @@ impl World {
             took += started.elapsed();
             for command in commands {
                 match command {
-                    Command::Commit { transaction } => {
-                        match self.store.transact(&transaction).unwrap() {
-                            Outcome::Done(revision) => next = Some(Input::Committed { revision }),
-                            Outcome::Conflict { .. } => unreachable!("nobody else writes"),
+                    Command::Commit {
+                        number,
+                        transaction,
+                    } => match self.store.transact(&transaction).unwrap() {
+                        Outcome::Done(revision) => {
+                            let outcome = Stored::Done(revision);
+                            next = Some(Input::Stored { number, outcome });
                         }
-                    }
+                        Outcome::Conflict { .. } => unreachable!("nobody else writes"),
+                    },
                     Command::Send { message, .. } => {
                         self.bytes_sent += prost::Message::encoded_len(&message) as u64;
                     }
@@ -165,9 +171,14 @@ fn world(projects: usize) -> World {
 }
 
 fn boot(store: &Memory, now: Instant) -> Core {
-    let generation = records::next_generation(store).unwrap();
+    let generation = records::generation(store).unwrap();
     let loaded = records::load(store, 1600).unwrap();
-    Core::new(generation, loaded, Clock::new(SystemTime::UNIX_EPOCH, now))
+    Core::new(
+        generation,
+        1,
+        loaded,
+        Clock::new(SystemTime::UNIX_EPOCH, now),
+    )
 }
 
 #[derive(serde::Serialize)]

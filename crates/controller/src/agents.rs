@@ -93,6 +93,9 @@ impl ControlStream for Service {
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Messages>, Status> {
         let identity = joined(&request, &self.identities, &self.metrics).await?;
+        // What the controller is about to tell must not be older than what another one told.
+        let caught_up = self.handle.catch_up().await;
+        caught_up.map_err(|reason| Status::unavailable(reason.to_string()))?;
         let session = SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1);
         info!(session = session.0, host = %identity.host, "an agent attaches");
         let (messages, inbox) = mpsc::channel(MESSAGES);

@@ -1,15 +1,15 @@
 //! The controller without IO: intent, bindings, who needs what and who has what.
 //!
 //! [`Core::handle`] takes something that happened and the time, and answers with what is to be done.
-//! It never waits: a change of intent is a [`Command::Commit`], and only when the store says
-//! [`Input::Committed`] does the change exist, for users and for agents. So what an agent was told
-//! is always on disk.
+//! It never waits: a change of intent is a [`Command::Commit`], and only when the store says that it is
+//! done does the change exist, for users and for agents. So what an agent was told is always on disk.
+//! Where several controllers share a store, what the others stored comes as news and is told the same way.
 //!
 //! ```text
-//!  request ─► plan ─┐                            ┌─► deltas, snapshots ─► agents
-//!                   ├─► commit ─► store ─► publish
-//!  claims ─► decide ┘                            └─► reply
-//!                                                         agents ─► realised ─► waits, moves settled
+//!  request ─► plan ─┐                 news ─┐    ┌─► deltas, snapshots ─► agents
+//!                   ├─► commit ─► store ────┴► publish
+//!  claims ─► decide ┘      ▲         │           └─► reply
+//!                          └─ lost ◄─┘                    agents ─► realised ─► waits, moves settled
 //! ```
 //!
 //! | module | holds |
@@ -17,6 +17,7 @@
 //! | [`message`] | inputs and commands |
 //! | `agents` | what agents say |
 //! | `writes` | from requests and claims to changes, one transaction at a time |
+//! | `outcome` | what became of a transaction, and what others stored |
 //! | `publish` | from stored changes to messages |
 //! | [`submission`] | who wants a change, why, and on which conditions |
 //! | `moves` | ports that go to another host |
@@ -32,6 +33,8 @@
 //!
 //! Invariants:
 //! - At most one commit is under way; nothing is decided on state that it would change.
+//! - A commit happens only on the state that it was decided on. Whoever was slower takes in what the other
+//!   did, and decides anew.
 //! - A host is sent what changes of a network or router exactly while it needs that: see
 //!   [`coax_compile::reach`].
 //! - Everything sent to a host is followed by a `Current` of that revision.
@@ -45,6 +48,7 @@ mod host;
 mod inquiries;
 pub mod message;
 mod moves;
+mod outcome;
 mod overview;
 mod problem;
 mod publish;
@@ -68,15 +72,15 @@ use coax_store::Revision;
 use self::history::Countdown;
 use self::host::{HostState, Session};
 use self::inquiries::Inquiry;
-use self::message::{Command, Input, Request, RequestId, SessionId, Write};
+use self::message::{Command, Input, Request, SessionId};
 use self::publish::Snapshots;
 use self::requests::{Collection, Wait};
-use self::submission::{Clock, Submission};
-use self::writes::Pending;
+use self::submission::Clock;
+use self::writes::{Asked, Pending};
 use crate::history::{History, Limits};
 use crate::records::{Loaded, ObjectRevisions};
 
-pub use self::problem::{host_attached, no_such, not_in_history};
+pub use self::problem::{host_attached, no_such, not_in_history, store_silent};
 pub use self::view::{Listing, quota_view};
 
 /// How long a host that is not attached still counts as one that will be back at once.
@@ -97,9 +101,12 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// The state of the controller. See the module.
 pub struct Core {
     generation: u64,
-    revision: Revision,
+    /// This run of a controller: a number that no other run has.
+    run: u64,
+    /// Whether others store in the same store.
+    shared: bool,
     /// The newest revision of anything that a controller stored.
-    head: Revision,
+    revision: Revision,
     clock: Clock,
     intent: Intent,
     history: History,
@@ -122,8 +129,9 @@ pub struct Core {
     presented: BTreeMap<HostName, Host>,
     /// Moved ports whose old host still forwards, and the revision that ends that.
     moves: BTreeMap<PortName, Revision>,
-    queue: VecDeque<(RequestId, Write, Submission)>,
+    queue: VecDeque<Asked>,
     pending: Option<Pending>,
+    last_commit: u64,
     waits: Vec<Wait>,
     collections: BTreeMap<u64, Collection>,
     last_collection: u64,
@@ -135,20 +143,21 @@ pub struct Core {
 }
 
 impl Core {
-    /// A controller that starts with what the store holds. `generation` is larger than at any start
-    /// before.
-    pub fn new(generation: u64, loaded: Loaded, clock: Clock) -> Self {
+    /// A controller that starts with what the store holds. `generation` is the store's, `run` a number that
+    /// no other run of a controller has.
+    pub fn new(generation: u64, run: u64, loaded: Loaded, clock: Clock) -> Self {
         let (revision, intent, now) = (loaded.revision, loaded.intent, clock.start());
         let compiler = Compiler::full(&intent, revision);
         let policies = Policies::full(&intent, revision);
         let hosts = intent.hosts.keys();
         let mut core = Self {
             generation,
+            run,
+            shared: false,
             revision,
             hosts: hosts
                 .map(|name| (name.clone(), HostState::away(now, revision)))
                 .collect(),
-            head: loaded.head,
             clock,
             intent,
             history: loaded.history,
@@ -166,6 +175,7 @@ impl Core {
             moves: BTreeMap::new(),
             queue: VecDeque::new(),
             pending: None,
+            last_commit: 0,
             waits: Vec::new(),
             collections: BTreeMap::new(),
             last_collection: 0,
@@ -189,6 +199,11 @@ impl Core {
         self.limits = limits;
     }
 
+    /// Expects others to store in the same store, too.
+    pub fn share(&mut self) {
+        self.shared = true;
+    }
+
     /// Takes in what happened and says what is to be done.
     pub fn handle(&mut self, input: Input, now: Instant) -> Vec<Command> {
         let mut out = Vec::new();
@@ -197,7 +212,7 @@ impl Core {
             Input::Closed { session } => self.closed(session, now),
             Input::Request { id, request } => match request {
                 Request::Write { write, submission } => {
-                    self.queue.push_back((id, write, submission));
+                    self.queue.push_back(Asked::new(id, write, submission, now));
                 }
                 Request::Wait { revision, timeout } => {
                     self.wait(id, revision, timeout, now, &mut out);
@@ -205,8 +220,9 @@ impl Core {
                 Request::Report => self.ask_for_reports(id, now, &mut out),
                 Request::Ask { host, question } => self.ask(id, host, &question, now, &mut out),
             },
-            Input::Committed { revision } => self.committed(revision, now, &mut out),
-            Input::CommitFailed { reason } => self.commit_failed(&reason, now, &mut out),
+            Input::Stored { number, outcome } => self.stored(number, outcome, now, &mut out),
+            Input::News(news) => self.news(news, now, &mut out),
+            Input::Reread { range, loaded } => self.reread(&range, *loaded, now, &mut out),
             Input::Tick => self.tick(now, &mut out),
         }
         self.answer_waits(now, &mut out);
@@ -222,14 +238,16 @@ impl Core {
             .values()
             .map(|collection| collection.deadline);
         let inquiries = self.inquiries.values().map(|inquiry| inquiry.deadline);
-        let countdowns = self
-            .unconfirmed
-            .values()
-            .map(|countdown| countdown.deadline.max(self.rest_until));
+        // While a commit is under way nothing is decided: what is overdue is taken up after it.
+        let idle = self.pending.is_none();
+        let countdowns = self.unconfirmed.values().filter(|_| idle);
+        let countdowns = countdowns.map(|countdown| countdown.deadline.max(self.rest_until));
+        let commit = self.pending.iter().filter_map(Pending::deadline);
         waits
             .chain(collections)
             .chain(inquiries)
             .chain(countdowns)
+            .chain(commit)
             .min()
             .map_or(self.next_housekeeping, |first| {
                 first.min(self.next_housekeeping)
@@ -239,11 +257,13 @@ impl Core {
     fn tick(&mut self, now: Instant, out: &mut Vec<Command>) {
         self.end_collections(now, out);
         self.end_inquiries(now, out);
+        self.ask_again(now, out);
         if now < self.next_housekeeping {
             return;
         }
         self.next_housekeeping = now + HOUSEKEEPING;
         self.snapshots.forget();
+        self.end_waiting(now, out);
         self.check_silence(now, out);
         // Claims that were refused may be granted once the host that has the port is lost.
         self.dirty.extend(self.refused.keys().cloned());
@@ -254,9 +274,14 @@ impl Core {
         self.revision
     }
 
-    /// Counts the starts of the controller.
+    /// The store's generation.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// This run of a controller.
+    pub fn run(&self) -> u64 {
+        self.run
     }
 
     /// What is stored.

@@ -200,7 +200,7 @@ fn body_key(id: RecordId, piece: usize) -> String {
 }
 
 /// All records that are kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct History {
     records: BTreeMap<Revision, Record>,
     numbers: BTreeMap<RecordId, Revision>,
@@ -213,6 +213,13 @@ impl History {
         self.bytes += record.body.len();
         self.numbers.insert(record.id, revision);
         self.records.insert(revision, record);
+    }
+
+    /// Whether this very record is among them, under whatever revision.
+    pub fn holds(&self, record: &Record) -> Option<Revision> {
+        let revision = self.numbers.get(&record.id)?;
+        let found = self.records.get(revision)?;
+        (found == record).then_some(*revision)
     }
 
     /// Leaves a record out.

@@ -1,16 +1,18 @@
 //! The controller: keeps intent, tells agents what they need, answers users.
 //!
 //! [`core`] decides everything and does nothing; this shell does it: [`tasks`] runs the core and
-//! draws who talks to whom, `agents` serves the agents' streams, [`identity`] says whose they are, `rest` the
-//! users, [`records`] lays intent into the store, [`history`] what was asked for, [`backup`] all of it into a file,
-//! `metrics` counts; [`trace`] follows packets from agent to agent, `probing` sends those of checks, `doctor` those between hosts, `pcapng` writes
-//! captures down, `suggest` makes rules of flows.
+//! draws who talks to whom, `follow` stores and hears of what others store, `agents` serves the agents' streams,
+//! [`identity`] says whose they are, `rest` the users, [`records`] lays intent into the store, [`history`] what was
+//! asked for, [`backup`] all of it into a file, `metrics` counts; [`trace`] follows packets from agent to agent,
+//! `probing` sends those of checks, `doctor` those between hosts, `pcapng` writes captures down, `suggest` makes
+//! rules of flows.
 
 mod agents;
 pub mod backup;
 pub mod core;
 mod doctor;
 mod error;
+mod follow;
 pub mod history;
 pub mod identity;
 mod lifetime;

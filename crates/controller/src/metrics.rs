@@ -197,7 +197,7 @@ impl Facts {
             "Newest revision of intent",
             self.revision,
         );
-        let help = "How often the controller started on its store";
+        let help = "Generation of the store; a new one begins when a backup is restored";
         gauge(
             &mut registry,
             "controller_generation",

@@ -11,25 +11,32 @@
 //! ```
 //!
 //! A record's revision in the store is the revision of the object. `project` is put with every change
-//! of a project's file, `head` with every change at all: who has seen its revision has seen everything.
-//! [`crate::history`] says what lies there of changes, `confirm` what is still to be confirmed.
+//! of a project's file, `head` with every change at all: who has seen its revision has seen everything,
+//! and it says whose change that was. [`crate::history`] says what lies there of changes, `confirm` what is
+//! still to be confirmed.
 
 mod codec;
+mod news;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 
 use coax_model::{Change, Intent, Name, ObjectName};
-use coax_store::{Compare, KeyValue, Operation, Outcome, Revision, Store, StoreError, Transaction};
+use coax_store::{
+    Compare, KeyValue, Operation, Outcome, Range, Revision, Store, StoreError, Transaction,
+};
 use serde::{Deserialize, Serialize};
 
 pub use self::codec::{change_of, steps};
 use self::codec::{json, named, read, records_of, value};
+pub use self::news::{News, Ticket, difference, read_events};
 use crate::history::{self, Assembly, History, Record, RecordId};
 
-const ROOT: &str = "/coax/v1/";
+/// What all keys of intent begin with.
+pub const ROOT: &str = "/coax/v1/";
 const GENERATION: &str = "/coax/v1/meta/generation";
-const HEAD: &str = "/coax/v1/meta/head";
+/// The key that every change puts: its revision is that of the newest change.
+pub const HEAD: &str = "/coax/v1/meta/head";
 
 /// Why what is stored cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +52,6 @@ pub enum RecordError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Another controller starts on the same store at the same time.
-    #[error("another controller is starting on the same store")]
-    Contended,
 }
 
 /// When each object last changed, by the part of its key after the version: `port/shop/web-1`.
@@ -93,16 +97,16 @@ impl ObjectRevisions {
 }
 
 /// What is stored, as the core wants it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Loaded {
     /// The intent.
     pub intent: Intent,
     /// When its objects last changed.
     pub revisions: ObjectRevisions,
-    /// The newest revision.
-    pub revision: Revision,
     /// The revision of the newest change of anything.
-    pub head: Revision,
+    pub revision: Revision,
+    /// The store's revision that was read: what comes after it is news.
+    pub read_at: Revision,
     /// What was asked for.
     pub history: History,
     /// What is still to be confirmed.
@@ -137,14 +141,21 @@ pub struct Batch {
 
 /// The transaction that stores a batch if nothing has changed since `head`. `deletes` is what
 /// [`Batch::forgotten`] means.
-pub fn transaction(batch: &Batch, deletes: Vec<Operation>, head: Revision) -> Transaction {
+pub fn transaction(
+    batch: &Batch,
+    deletes: Vec<Operation>,
+    head: Revision,
+    ticket: Ticket,
+) -> Transaction {
     let mut operations = operations(&batch.changes);
     let put = |key: String, value: Vec<u8>| Operation::Put {
         key: key.into_bytes(),
         value,
     };
     let empty = || b"{}".to_vec();
-    operations.push(put(HEAD.to_owned(), empty()));
+    // A plain value always encodes.
+    let ticket = serde_json::to_vec(&ticket).unwrap_or_default();
+    operations.push(put(HEAD.to_owned(), ticket));
     let projects = batch.projects.iter();
     operations.extend(projects.map(|name| put(format!("{ROOT}project/{name}"), empty())));
     operations.extend(batch.record.iter().flat_map(Record::puts));
@@ -185,12 +196,16 @@ pub fn operations(changes: &[Change]) -> Vec<Operation> {
 
 /// Reads everything.
 pub fn load(store: &dyn Store, underlay_mtu: u32) -> Result<Loaded, RecordError> {
-    let range = store.range(ROOT.as_bytes())?;
+    read_range(&store.range(ROOT.as_bytes())?, underlay_mtu)
+}
+
+/// Understands what a range of all keys below [`ROOT`] holds.
+pub fn read_range(range: &Range, underlay_mtu: u32) -> Result<Loaded, RecordError> {
     let mut loaded = Loaded {
         intent: Intent::new(underlay_mtu),
         revisions: ObjectRevisions::default(),
-        revision: range.revision,
-        head: 0,
+        revision: 0,
+        read_at: range.revision,
         history: History::default(),
         unconfirmed: BTreeMap::new(),
     };
@@ -224,7 +239,7 @@ fn take_in(
         return assembly.piece(rest, &item.value);
     }
     if key == HEAD {
-        loaded.head = item.modified;
+        loaded.revision = item.modified;
         return Ok(());
     }
     let Some(path) = key.strip_prefix(ROOT) else {
@@ -248,30 +263,52 @@ fn take_in(
     Ok(())
 }
 
-/// Counts one more start of a controller on this store, and says the count.
-pub fn next_generation(store: &dyn Store) -> Result<u64, RecordError> {
-    raise_generation(store, 0)
+/// The store's generation: it begins with the store, and a new one begins when a backup is restored.
+/// Revisions are comparable within a generation only.
+pub fn generation(store: &dyn Store) -> Result<u64, RecordError> {
+    loop {
+        let (_, generation) = read_generation(store)?;
+        if generation > 0 {
+            return Ok(generation);
+        }
+        // Another controller may begin it at the same time.
+        put_generation(store, 0, 1)?;
+    }
 }
 
-/// The same for a store that was restored: the next count, and at least this.
-pub fn raise_generation(store: &dyn Store, least: u64) -> Result<u64, RecordError> {
-    let found = store.get(GENERATION.as_bytes())?;
-    let before = match &found {
-        None => 0,
-        Some(item) => value::<u64>(&mut json(item)).map_err(|reason| RecordError::Unreadable {
-            key: GENERATION.to_owned(),
-            reason,
-        })?,
+/// Begins a new generation, in a store that is not what it was: a backup was restored. It is at least `least`.
+pub fn begin_generation(store: &dyn Store, least: u64) -> Result<u64, RecordError> {
+    loop {
+        let (modified, before) = read_generation(store)?;
+        let next = least.max(before + 1);
+        if let Outcome::Done(_) = put_generation(store, modified, next)? {
+            return Ok(next);
+        }
+    }
+}
+
+/// The revision of the record, and what it says; 0: there is none.
+fn read_generation(store: &dyn Store) -> Result<(Revision, u64), RecordError> {
+    let Some(item) = store.get(GENERATION.as_bytes())? else {
+        return Ok((0, 0));
     };
-    let generation = (before + 1).max(least);
+    let generation = value::<u64>(&mut json(&item)).map_err(|reason| RecordError::Unreadable {
+        key: GENERATION.to_owned(),
+        reason,
+    })?;
+    Ok((item.modified, generation))
+}
+
+fn put_generation(
+    store: &dyn Store,
+    modified: Revision,
+    generation: u64,
+) -> Result<Outcome, StoreError> {
     let transaction = Transaction::new()
         .when(Compare::Modified {
             key: GENERATION.into(),
-            revision: found.map_or(0, |item| item.modified),
+            revision: modified,
         })
         .put(GENERATION, generation.to_string());
-    match store.transact(&transaction)? {
-        Outcome::Done(_) => Ok(generation),
-        Outcome::Conflict { .. } => Err(RecordError::Contended),
-    }
+    store.transact(&transaction)
 }

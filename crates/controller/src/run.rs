@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use coax_api::Endpoint;
 use coax_identity::authority::HOST_LIFETIME;
 use coax_identity::tls::{self, PresentCertificate};
 use coax_model::DEFAULT_UNDERLAY_MTU;
-use coax_store::{Embedded, Etcd, Store};
+use coax_store::{Embedded, Etcd, Revision, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -19,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use crate::core::Core;
 use crate::core::submission::Clock;
+use crate::follow::KEPT_REVISIONS;
 use crate::history::Limits;
 use crate::identity::{Deployment, Identities, STORE};
 use crate::lifetime::Lifetime;
@@ -28,8 +30,6 @@ use crate::rest::listen::{Listener, TlsListener};
 use crate::tasks::Event;
 use crate::{Error, agents, records, rest, tasks};
 
-/// History that the store keeps for watchers.
-const KEPT_REVISIONS: u64 = 10_000;
 /// How often the controller's certificate, which counts for 30 days, is replaced.
 const RENEW_EVERY: Duration = Duration::from_secs(86_400);
 
@@ -161,14 +161,19 @@ pub async fn run_until(
 ) -> Result<(), Error> {
     let authority = Deployment::open(&options.state)?.into_authority();
     let store = options.open_store()?;
-    let core = start_core(&*store, options.underlay_mtu, options.history())?;
+    let (core, read_at) = start_core(&*store, options.underlay_mtu, options.history())?;
+    // One process has the file; an etcd may have many.
+    let shared = options.store.as_ref().map(|_| tasks::Shared {
+        read_at,
+        underlay_mtu: options.underlay_mtu,
+    });
     let metrics = Arc::new(Metrics::new());
     let lifetime = options.certificates.get();
     let identities = Arc::new(Identities::new(store.clone(), authority, lifetime));
     let sockets = Sockets::bind(&options, &identities, &metrics).await?;
 
     let (handle, mut core_ended) =
-        tasks::spawn(core, store, metrics.clone()).map_err(|source| Error::System {
+        tasks::spawn(core, store, shared, metrics.clone()).map_err(|source| Error::System {
             what: "start a thread",
             source,
         })?;
@@ -323,10 +328,14 @@ async fn keep_certificate(
     }
 }
 
-fn start_core(store: &dyn Store, underlay_mtu: u32, limits: Limits) -> Result<Core, Error> {
-    let generation = records::next_generation(store)?;
+fn start_core(
+    store: &dyn Store,
+    underlay_mtu: u32,
+    limits: Limits,
+) -> Result<(Core, Revision), Error> {
+    let generation = records::generation(store)?;
     let loaded = records::load(store, underlay_mtu)?;
-    let oldest = loaded.revision.saturating_sub(KEPT_REVISIONS);
+    let oldest = loaded.read_at.saturating_sub(KEPT_REVISIONS);
     if oldest > 0 {
         store.compact(oldest)?;
     }
@@ -339,9 +348,12 @@ fn start_core(store: &dyn Store, underlay_mtu: u32, limits: Limits) -> Result<Co
         "loaded"
     );
     let clock = Clock::new(SystemTime::now(), Instant::now());
-    let mut core = Core::new(generation, loaded, clock);
+    let read_at = loaded.read_at;
+    // Never 0, which says nothing.
+    let run = RandomState::new().build_hasher().finish() | 1;
+    let mut core = Core::new(generation, run, loaded, clock);
     core.keep(limits);
-    Ok(core)
+    Ok((core, read_at))
 }
 
 #[cfg(test)]

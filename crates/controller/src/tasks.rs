@@ -6,37 +6,44 @@
 //!                                             │ [4096]     [65536] │
 //!                                             ▼                    │
 //!   user ═══HTTP══► handler ──Event [4096]─► core thread ──────────┤
-//!                      ▲                      │  ▲                 │
-//!                      │ read lock            │  └─ time           └──► oneshot ──► handler ══► user
-//!                      └──── Core ◄───────────┤
-//!                                             └──► store (one fsync per revision)
+//!                      ▲                      ▲  │  ▲              │
+//!                      │ read lock            │  │  └─ time        └──► oneshot ──► handler ══► user
+//!                      └──── Core ◄───────────┼──┤
+//!                                Event [4096] │  ▼ one transaction at a time
+//!                  follower thread ───────────┴─ store thread ──► store (one fsync per revision)
 //! ```
 //!
-//! - The core thread is the only one that changes the [`Core`] and the only one that writes to the
-//!   store. It holds the lock while it decides, not while it stores.
-//! - All channels are bounded. A full event channel slows its senders down. A full message channel
-//!   means an agent that does not read: its stream is ended, and when it attaches again it is sent
-//!   what it lacks.
+//! - The core thread is the only one that changes the [`Core`]. It never waits for the store: while a
+//!   transaction is under way it hears agents and answers users.
+//! - The follower is there only if others write to the store, too.
+//! - All channels are bounded but the one to the store thread, where the core has one transaction at a time. A full
+//!   event channel slows its senders down. A full message channel means an agent that does not read: its stream is
+//!   ended, and when it attaches again it is sent what it lacks.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use coax_api::Problem;
 use coax_api::agent::controller_message::Body;
 use coax_api::agent::{AgentMessage, ControllerMessage};
-use coax_store::{Outcome, Store, Transaction};
-use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error, info, warn};
+use coax_store::{Range, Revision, Store, StoreError};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{info, warn};
 
 use crate::core::Core;
-use crate::core::message::{Answer, Command, Input, Request, RequestId, SessionId};
+use crate::core::message::{Answer, Command, Input, Request, RequestId, SessionId, Stored};
+use crate::follow::{Barrier, Following, Storing};
 use crate::metrics::Metrics;
+use crate::records::{Loaded, News};
 
 /// Events that may wait for the core.
 pub const EVENTS: usize = 4096;
 /// Messages that may wait for an agent. More than a host has networks; only pointers wait.
 pub const MESSAGES: usize = 65_536;
+
+/// How long what others stored may take to come in before something is wrong.
+const BEHIND: Duration = Duration::from_secs(8);
 
 /// What a request is answered with.
 pub type Reply = Result<Answer, Box<Problem>>;
@@ -70,6 +77,27 @@ pub enum Event {
         /// Where to answer.
         reply: oneshot::Sender<Reply>,
     },
+    /// The store said what became of a transaction.
+    Stored {
+        /// Which.
+        number: u64,
+        /// What.
+        outcome: Stored,
+    },
+    /// The store has a new revision.
+    News(News),
+    /// The store was read as a whole.
+    Reread {
+        /// As it was read.
+        range: Range,
+        /// As it was understood.
+        loaded: Box<Loaded>,
+    },
+    /// The store cannot be followed any more.
+    Lost {
+        /// Why, for people.
+        reason: String,
+    },
     /// The controller is to end.
     Stop,
 }
@@ -79,12 +107,40 @@ pub enum Event {
 pub struct Handle {
     core: Arc<RwLock<Core>>,
     events: mpsc::Sender<Event>,
+    /// The core's revision.
+    revision: watch::Receiver<Revision>,
+    barrier: Option<Barrier>,
 }
 
 impl Handle {
     /// The core, to read.
     pub fn read(&self) -> RwLockReadGuard<'_, Core> {
         self.core.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether others write to the store, too.
+    pub fn is_shared(&self) -> bool {
+        self.barrier.is_some()
+    }
+
+    /// Returns when the core knows everything that anybody was told is stored. What is answered after that is not
+    /// older than the question. A store that nobody else writes to needs no waiting.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        let Some(barrier) = self.barrier.clone() else {
+            return Ok(());
+        };
+        let asked = tokio::task::spawn_blocking(move || barrier.newest()).await;
+        let gone = |what: &str| StoreError::Unreachable {
+            reason: what.to_owned(),
+        };
+        let newest = asked.map_err(|_| gone("the controller is stopping"))??;
+        let mut revision = self.revision.clone();
+        let reached = revision.wait_for(|known| *known >= newest);
+        match tokio::time::timeout(BEHIND, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(gone("the controller is stopping")),
+            Err(_) => Err(gone("what others stored does not come in")),
+        }
     }
 
     /// Tells the core; says whether it is still there.
@@ -102,35 +158,68 @@ impl Handle {
     }
 }
 
+/// That others write to the store, too.
+pub struct Shared {
+    /// The store's revision when the core was loaded.
+    pub read_at: Revision,
+    /// What the controller was told of the underlay.
+    pub underlay_mtu: u32,
+}
+
 /// Runs a core on a thread of its own until it is told [`Event::Stop`]. The receiver gets a value when
 /// it has ended.
 pub fn spawn(
-    core: Core,
+    mut core: Core,
     store: Arc<dyn Store>,
+    shared: Option<Shared>,
     metrics: Arc<Metrics>,
 ) -> std::io::Result<(Handle, oneshot::Receiver<()>)> {
     let (events, inbox) = mpsc::channel(EVENTS);
+    let storing = Storing::start(store.clone(), metrics, events.clone())?;
+    let following = match &shared {
+        Some(Shared {
+            read_at,
+            underlay_mtu,
+        }) => {
+            core.share();
+            let store = store.clone();
+            Some(Following::start(
+                store,
+                *underlay_mtu,
+                *read_at,
+                events.clone(),
+            )?)
+        }
+        None => None,
+    };
+    let (revision, heard) = watch::channel(core.revision());
     let core = Arc::new(RwLock::new(core));
     let handle = Handle {
         core: core.clone(),
         events,
+        revision: heard,
+        barrier: shared.map(|_| Barrier::new(store)),
     };
     let (ended, end) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
     let mut runner = Runner {
         core,
-        store,
-        metrics,
+        storing,
+        under_way: 0,
+        revision,
         sessions: HashMap::new(),
         replies: HashMap::new(),
         last_request: 0,
     };
+    let barrier = handle.barrier.clone();
     std::thread::Builder::new()
         .name("core".to_owned())
         .spawn(move || {
             runtime.block_on(runner.run(inbox));
             // The store is closed before anybody hears of the end and opens it again.
-            drop(runner);
+            barrier.inspect(Barrier::close);
+            following.into_iter().for_each(Following::end);
+            runner.storing.end();
             // Nobody may be waiting for the end any more.
             let _ = ended.send(());
         })?;
@@ -139,8 +228,10 @@ pub fn spawn(
 
 struct Runner {
     core: Arc<RwLock<Core>>,
-    store: Arc<dyn Store>,
-    metrics: Arc<Metrics>,
+    storing: Storing,
+    /// Transactions that the store has not answered yet.
+    under_way: usize,
+    revision: watch::Sender<Revision>,
     sessions: HashMap<SessionId, mpsc::Sender<ControllerMessage>>,
     replies: HashMap<RequestId, oneshot::Sender<Reply>>,
     last_request: u64,
@@ -148,7 +239,9 @@ struct Runner {
 
 impl Runner {
     async fn run(&mut self, mut inbox: mpsc::Receiver<Event>) {
-        loop {
+        let mut stopping = false;
+        // What the store is doing is waited for: whoever asked for it is told.
+        while !(stopping && self.under_way == 0) {
             let deadline = self
                 .core
                 .read()
@@ -157,7 +250,16 @@ impl Runner {
             let event = tokio::time::timeout_at(deadline.into(), inbox.recv()).await;
             let input = match event {
                 Err(_) => Input::Tick,
-                Ok(None | Some(Event::Stop)) => return,
+                Ok(None | Some(Event::Lost { .. })) => return,
+                Ok(Some(Event::Stop)) => {
+                    stopping = true;
+                    continue;
+                }
+                Ok(Some(event @ Event::Stored { .. })) => match self.input(event) {
+                    Some(input) => input,
+                    None => continue,
+                },
+                Ok(Some(_)) if stopping => continue,
                 Ok(Some(event)) => match self.input(event) {
                     Some(input) => input,
                     None => continue,
@@ -185,24 +287,38 @@ impl Runner {
                 self.replies.insert(id, reply);
                 Some(Input::Request { id, request })
             }
-            Event::Stop => None,
+            Event::Stored { number, outcome } => {
+                self.under_way -= 1;
+                Some(Input::Stored { number, outcome })
+            }
+            Event::News(news) => Some(Input::News(news)),
+            Event::Reread { range, loaded } => Some(Input::Reread { range, loaded }),
+            Event::Lost { .. } | Event::Stop => None,
         }
     }
 
     fn feed(&mut self, input: Input) {
-        let mut next = Some(input);
-        let mut overrun = Vec::new();
-        while let Some(input) = next.take().or_else(|| overrun.pop()) {
-            let commands = {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let (commands, revision) = {
                 let mut core = self.core.write().unwrap_or_else(PoisonError::into_inner);
-                core.handle(input, Instant::now())
+                let commands = core.handle(input, Instant::now());
+                (commands, core.revision())
             };
+            self.revision
+                .send_if_modified(|known| std::mem::replace(known, revision) != revision);
             for command in commands {
                 match command {
-                    Command::Commit { transaction } => next = Some(self.commit(&transaction)),
+                    Command::Commit {
+                        number,
+                        transaction,
+                    } => {
+                        self.under_way += 1;
+                        self.storing.store(number, transaction);
+                    }
                     Command::Send { session, message } => {
                         if !self.send(session, message) {
-                            overrun.push(Input::Closed { session });
+                            inputs.push(Input::Closed { session });
                         }
                     }
                     Command::Close { session } => drop(self.sessions.remove(&session)),
@@ -212,28 +328,6 @@ impl Runner {
                             let _ = reply.send(answer);
                         }
                     }
-                }
-            }
-        }
-    }
-
-    fn commit(&mut self, transaction: &Transaction) -> Input {
-        let started = Instant::now();
-        let size = transaction.operations.len();
-        let result = self.store.transact(transaction);
-        self.metrics.commit.observe(started.elapsed().as_secs_f64());
-        match result {
-            Ok(Outcome::Done(revision)) => {
-                debug!(revision, records = size, elapsed = ?started.elapsed(), "stored");
-                Input::Committed { revision }
-            }
-            Ok(Outcome::Conflict { .. }) => Input::CommitFailed {
-                reason: "the store changed under the controller".to_owned(),
-            },
-            Err(failure) => {
-                error!(%failure, records = size, "a change was not stored");
-                Input::CommitFailed {
-                    reason: failure.to_string(),
                 }
             }
         }
@@ -274,7 +368,7 @@ impl Runner {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use coax_api::agent::agent_message::Body as FromAgent;
     use coax_api::agent::{Claims, Hello};
@@ -311,11 +405,11 @@ mod tests {
     #[tokio::test]
     async fn an_agent_that_does_not_read_loses_its_stream_and_nobody_else_does() {
         let store = Arc::new(Memory::new());
-        let generation = records::next_generation(&*store).unwrap();
+        let generation = records::generation(&*store).unwrap();
         let loaded = records::load(&*store, 1600).unwrap();
         let clock = Clock::new(SystemTime::now(), Instant::now());
-        let core = Core::new(generation, loaded, clock);
-        let (handle, ended) = spawn(core, store, Arc::new(Metrics::new())).unwrap();
+        let core = Core::new(generation, 1, loaded, clock);
+        let (handle, ended) = spawn(core, store, None, Arc::new(Metrics::new())).unwrap();
 
         let mut slow = attach(&handle, 1, 1).await;
         let mut quick = attach(&handle, 2, 10).await;

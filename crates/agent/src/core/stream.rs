@@ -59,6 +59,7 @@ impl Core {
             underlay_mtu: self.told_mtu,
             generation: self.generation,
             have: networks.chain(routers).chain(policies).collect(),
+            run: self.told_by,
         };
         self.send(agent_message::Body::Hello(hello));
         self.told_claims = self.claims_to_tell();
@@ -169,13 +170,33 @@ impl Core {
         }
         if welcome.generation > self.generation {
             self.generation = welcome.generation;
-            // Revisions count within a generation: a store that was restored counts on from an older one.
-            self.slices.forget_revisions();
-            self.policies.forget_revisions();
+            self.newest = 0;
             self.save_soon(now);
         }
-        self.session.welcomed();
+        if let Err(reason) = self.not_older(welcome.revision) {
+            return Verdict::TurnAway(reason);
+        }
+        if welcome.run == 0 || welcome.run != self.told_by {
+            // It sends everything anew. What it says counts as newer than what is here: a store that was restored
+            // counts on from an older revision.
+            self.told_by = 0;
+            self.slices.forget_revisions();
+            self.policies.forget_revisions();
+        }
+        self.session.welcomed(welcome.run);
         Verdict::Keep
+    }
+
+    /// Whoever tells an older state than another told before has an old copy of it.
+    fn not_older(&self, revision: u64) -> Result<(), String> {
+        if revision >= self.newest {
+            return Ok(());
+        }
+        Err(format!(
+            "it is at revision {revision}, but revision {} of the same generation was here before: it runs on an \
+             old copy of the state (where a backup was restored on purpose, begin a new generation)",
+            self.newest
+        ))
     }
 
     fn refused(&mut self, refused: Refused) -> Verdict {
@@ -194,8 +215,12 @@ impl Core {
     }
 
     fn current(&mut self, revision: u64, now: Moment) -> Verdict {
+        if let Err(reason) = self.not_older(revision) {
+            return Verdict::TurnAway(reason);
+        }
         if !self.session.is_current() {
             self.session.became_current();
+            self.told_by = self.session.run();
             let (generation, networks) = (self.generation, self.slices.all().len());
             tracing::info!(
                 generation,
@@ -221,6 +246,9 @@ impl Core {
             let routers = self.mirror.routes.keys();
             let unknown = routers.filter(|number| self.slices.router(**number).is_none());
             self.dirty.extend(unknown.copied().map(Subject::Router));
+        }
+        if self.session.run() != 0 {
+            self.newest = revision;
         }
         if self.revision != revision {
             self.revision = revision;

@@ -282,6 +282,7 @@ impl Controller {
         self.say(Answer::Welcome(Welcome {
             generation: 1,
             revision: 5,
+            run: 1,
         }))
         .await;
         self.say(Answer::Snapshot(Snapshot {

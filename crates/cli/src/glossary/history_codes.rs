@@ -11,6 +11,12 @@ pub(super) const CODES: &[Entry] = &[
          nothing was changed.",
         "coax history",
     ),
+    code_with(
+        "outcome-unknown",
+        "The store took a change and did not answer for a minute: nobody knows whether it is stored. The history \
+         shows it if it is; repeating the request under the same Idempotency-Key does it once at most.",
+        "coax history",
+    ),
     code(
         "idempotency-key-reused",
         "A program sent two different requests under one Idempotency-Key. Only a repetition of the \

@@ -115,9 +115,9 @@ pub(super) const WORDS: &[Entry] = &[
     ),
     word(
         "generation",
-        "Counts how often the controller was started. An agent refuses what an older controller \
-         says, so one that was thought dead cannot undo newer decisions.",
-        "A fencing epoch.",
+        "Which history of the stored state revisions count: a new one begins when a backup is restored. An agent \
+         refuses an older generation, and an older revision of the same one, whichever controller tells it.",
+        "A fencing epoch of the store; revisions are compared within it.",
         Some("coax status"),
     ),
     word(

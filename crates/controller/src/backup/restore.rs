@@ -84,9 +84,9 @@ fn start_anew(
             it.delete(invitation.key)
         });
     store.transact(&deletes)?;
-    // Controllers do not start every second, so counting starts never catches up with the clock.
+    // Two that begin on the same backup are two: they do not begin in the same second.
     let least = seconds(now).max(contents.generation + 1);
-    let generation = records::raise_generation(store, least)?;
+    let generation = records::begin_generation(store, least)?;
     Ok(Restored {
         generation,
         invitations: invited,

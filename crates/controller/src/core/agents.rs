@@ -68,7 +68,7 @@ impl Core {
             // The agent attached again before its old stream was seen to end.
             self.close(old, now, out);
         }
-        let current = hello.generation == self.generation;
+        let current = hello.generation == self.generation && hello.run == self.run;
         let have = hello.have.iter().map(|held| {
             let revision = if current { held.revision } else { 0 };
             ((held.kind(), held.number), revision)
@@ -104,6 +104,7 @@ impl Core {
         let welcome = Welcome {
             generation: self.generation,
             revision,
+            run: self.run,
         };
         self.send(&name, ToAgent::Welcome(welcome), out);
     }

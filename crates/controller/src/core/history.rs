@@ -247,7 +247,6 @@ impl Core {
 
     /// Takes in what a stored batch means beside its objects.
     pub(super) fn remember(&mut self, revision: Revision, batch: Batch, now: Instant) {
-        self.head = revision;
         for project in &batch.projects {
             self.revisions.note_project(project, revision);
         }

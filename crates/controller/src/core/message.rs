@@ -1,5 +1,6 @@
 //! What goes into the core and what comes out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use coax_api as api;
@@ -7,9 +8,10 @@ use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_api::question::{HostAnswer, HostQuestion};
 use coax_api::{Host, HostReport, MissingHost, Plan, Port, Problem, Realisation};
 use coax_model::{File, HostName, Name, PortName, Quota};
-use coax_store::{Revision, Transaction};
+use coax_store::{Range, Revision, Transaction};
 
 use super::submission::Submission;
+use crate::records::{Loaded, News};
 
 /// One stream of one agent. Never used again after it closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,18 +43,44 @@ pub enum Input {
         /// What he wants.
         request: Request,
     },
-    /// The last [`Command::Commit`] is on disk.
-    Committed {
-        /// The revision that holds it.
-        revision: Revision,
+    /// What became of a [`Command::Commit`].
+    Stored {
+        /// Which.
+        number: u64,
+        /// What.
+        outcome: Stored,
     },
-    /// The last [`Command::Commit`] did not happen.
-    CommitFailed {
-        /// Why, for people.
-        reason: String,
+    /// The store has a new revision, whoever made it.
+    News(News),
+    /// So much happened in the store that it was read as a whole. What it holds, as it was read and as it
+    /// was understood.
+    Reread {
+        /// As it was read.
+        range: Range,
+        /// As it was understood.
+        loaded: Box<Loaded>,
     },
     /// Time passed; due when [`super::Core::deadline`] says.
     Tick,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// It is on disk, in this revision.
+    Done(Revision),
+    /// Somebody else was faster: it did not happen and will not. What he stored comes as [`Input::News`].
+    Lost,
+    /// It did not happen, and would not if it was tried again.
+    Failed {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Nobody knows. Trying it again is safe: it happens once at most.
+    Unknown {
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 /// What users ask for, as far as it takes the core to do it. Plain reading does not.
@@ -179,11 +207,13 @@ pub enum Answer {
 /// Something to do, in the order given.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Store this, all or nothing, and say [`Input::Committed`] or [`Input::CommitFailed`] before
-    /// any other input.
+    /// Store this, all or nothing, and say [`Input::Stored`]. Commits are stored in the order given. The same
+    /// number comes again if nobody knew what became of it.
     Commit {
+        /// For the answer.
+        number: u64,
         /// What to store, and on which condition.
-        transaction: Transaction,
+        transaction: Arc<Transaction>,
     },
     /// Tell an agent.
     Send {

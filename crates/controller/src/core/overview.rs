@@ -23,6 +23,12 @@ impl Core {
             .collect()
     }
 
+    /// Whether a host's agent is attached.
+    pub fn is_attached(&self, name: &HostName) -> bool {
+        let state = self.hosts.get(name);
+        state.is_some_and(|state| state.session.is_some())
+    }
+
     /// One host.
     pub fn host_named(&self, name: &HostName) -> Option<api::Host> {
         Some(self.host_view(name, self.intent.hosts.get(name)?))

@@ -114,6 +114,28 @@ pub fn store(reason: &str) -> Problem {
     )
 }
 
+/// The store does not answer, and nobody began with the change.
+pub fn store_silent() -> Problem {
+    Problem::new(
+        503,
+        "store-failed",
+        "The change could not be stored",
+        "the store does not answer; nothing was changed",
+        "see whether etcd is there, and try again",
+    )
+}
+
+/// Nobody knows whether the change was stored.
+pub fn outcome_unknown() -> Problem {
+    Problem::new(
+        503,
+        "outcome-unknown",
+        "It is not known whether the change was stored",
+        "the store took the change and does not answer since",
+        "`coax history` shows it if it was stored; repeating the request with the same idempotency key is safe",
+    )
+}
+
 /// The object is not what the client thinks it is.
 pub fn revision_mismatch(found: Option<u64>) -> Problem {
     let message = match found {

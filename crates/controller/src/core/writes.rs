@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use coax_api::{Action, Plan, PlannedChange};
 use coax_model::{Binding, Change, HostName, Plan as ModelPlan, PortName, plan_delete, plan_file};
-use coax_store::Revision;
+use coax_store::{Revision, Transaction};
 
 use super::binding::{Facts, Hold, decide};
 use super::foresight::refused_by_checks;
@@ -16,18 +17,50 @@ use super::message::{Answer, Command, RequestId, Write};
 use super::submission::Submission;
 use super::{Core, LOST_AFTER, problem};
 use crate::history::{self, Deed};
-use crate::records::{self, Batch};
+use crate::records::{self, Batch, Ticket};
 
-/// After a failed commit the core's own decisions rest this long.
-const REST: Duration = Duration::from_secs(1);
 /// The most changes of the core's own in one transaction.
 pub(super) const BATCH: usize = 1024;
+
+/// What a user wants.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) id: RequestId,
+    pub(super) write: Write,
+    pub(super) submission: Submission,
+    pub(super) since: Instant,
+}
+
+impl Asked {
+    pub(super) fn new(id: RequestId, write: Write, submission: Submission, since: Instant) -> Self {
+        Self {
+            id,
+            write,
+            submission,
+            since,
+        }
+    }
+}
 
 /// What is being stored.
 #[derive(Debug)]
 pub(super) struct Pending {
-    batch: Batch,
-    reply: Option<Reply>,
+    pub(super) ticket: Ticket,
+    pub(super) transaction: Arc<Transaction>,
+    pub(super) batch: Batch,
+    pub(super) reply: Option<Reply>,
+    /// What it was decided for; it is decided anew if somebody else is faster.
+    pub(super) asked: Option<Asked>,
+    pub(super) since: Instant,
+    /// Nobody knows what became of it: then it is tried again.
+    pub(super) again_at: Option<Instant>,
+}
+
+impl Pending {
+    /// When it is to be tried again.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.again_at
+    }
 }
 
 /// Who is told when it is stored.
@@ -41,7 +74,7 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    fn id(&self) -> RequestId {
+    pub(super) fn id(&self) -> RequestId {
         match self {
             Self::Plan(id, _) | Self::Port(id, _) | Self::Host(id, _) | Self::Record(id) => *id,
         }
@@ -52,8 +85,11 @@ impl Core {
     /// Starts the next transaction if none is under way.
     pub(super) fn advance(&mut self, now: Instant, out: &mut Vec<Command>) {
         while self.pending.is_none() {
-            if let Some((id, write, submission)) = self.queue.pop_front() {
-                self.take_up(id, write, submission, now, out);
+            if let Some(asked) = self.queue.pop_front() {
+                self.take_up(&asked, now, out);
+                if let Some(pending) = &mut self.pending {
+                    pending.asked = Some(asked);
+                }
                 continue;
             }
             if now < self.rest_until {
@@ -71,20 +107,15 @@ impl Core {
     }
 
     /// Takes up what a user wants.
-    fn take_up(
-        &mut self,
-        id: RequestId,
-        write: Write,
-        submission: Submission,
-        now: Instant,
-        out: &mut Vec<Command>,
-    ) {
+    fn take_up(&mut self, asked: &Asked, now: Instant, out: &mut Vec<Command>) {
+        let (id, write) = (asked.id, &asked.write);
         let dry_run = write.is_dry_run();
-        if let Some(answer) = self.objection(&write, &submission, dry_run) {
+        if let Some(answer) = self.objection(write, &asked.submission, dry_run) {
             return out.push(Command::Reply { id, answer });
         }
+        let submission = asked.submission.clone();
         match write {
-            Write::Apply { file, .. } => match plan_file(&file, &self.intent) {
+            Write::Apply { file, .. } => match plan_file(file, &self.intent) {
                 Ok(plan) => {
                     let note = Note::about(Deed::Apply, Some(file.project()), submission);
                     self.start(Some(id), &plan, dry_run, note, now, out);
@@ -95,20 +126,25 @@ impl Core {
                 }),
             },
             Write::Destroy { project, .. } => {
-                let note = Note::about(Deed::Destroy, Some(project), submission);
+                let note = Note::about(Deed::Destroy, Some(project.clone()), submission);
                 self.start_destroy(id, dry_run, note, now, out);
             }
-            Write::Move { port, host } => self.start_move(id, port, host, submission, now, out),
+            Write::Move { port, host } => {
+                self.start_move(id, port.clone(), host.clone(), submission, now, out);
+            }
             Write::RemoveHost { host, force } => {
-                self.start_remove_host(id, (&host, force), submission, now, out);
+                self.start_remove_host(id, (host, *force), submission, now, out);
             }
             Write::Rollback {
                 revision, project, ..
-            } => self.start_rollback(id, (revision, project), dry_run, submission, now, out),
-            Write::SetQuota { project, quota } => {
-                self.start_quota(id, (project, quota), submission, now, out);
+            } => {
+                let back = (*revision, project.clone());
+                self.start_rollback(id, back, dry_run, submission, now, out);
             }
-            Write::Confirm { revision } => self.start_confirm(id, revision, submission, now, out),
+            Write::SetQuota { project, quota } => {
+                self.start_quota(id, (project.clone(), quota.clone()), submission, now, out);
+            }
+            Write::Confirm { revision } => self.start_confirm(id, *revision, submission, now, out),
         }
     }
 
@@ -140,9 +176,26 @@ impl Core {
             deletes = history::deletes(overdue());
             batch.record = Some(record);
         }
-        let transaction = records::transaction(&batch, deletes, self.head);
-        out.push(Command::Commit { transaction });
-        self.pending = Some(Pending { batch, reply });
+        self.last_commit += 1;
+        let ticket = Ticket {
+            by: self.run,
+            number: self.last_commit,
+        };
+        let transaction = records::transaction(&batch, deletes, self.revision, ticket);
+        let transaction = Arc::new(transaction);
+        out.push(Command::Commit {
+            number: ticket.number,
+            transaction: transaction.clone(),
+        });
+        self.pending = Some(Pending {
+            ticket,
+            transaction,
+            batch,
+            reply,
+            asked: None,
+            since: now,
+            again_at: None,
+        });
     }
 
     /// Starts what a plan says. Without `id` nobody is told.
@@ -295,58 +348,13 @@ impl Core {
             Some(state) if state.ready && state.claims.contains_key(name) => Hold::Plugged,
             Some(state) if state.ready => Hold::Unplugged,
             Some(state) => match state.away_since {
+                // It may be attached to another controller.
+                Some(_) if self.shared => Hold::Unknown,
                 Some(since) if now.duration_since(since) >= LOST_AFTER => Hold::Lost,
                 _ => Hold::Unknown,
             },
             None => Hold::Lost,
         }
-    }
-
-    pub(super) fn committed(&mut self, revision: Revision, now: Instant, out: &mut Vec<Command>) {
-        let Some(pending) = self.pending.take() else {
-            return;
-        };
-        self.publish(revision, &pending.batch.changes, out);
-        self.remember(revision, pending.batch, now);
-        let reply = match pending.reply {
-            Some(Reply::Plan(id, plan)) => Some((id, Answer::Plan(Plan { revision, ..*plan }))),
-            Some(Reply::Port(id, name)) => {
-                let port = self.view_port(&name);
-                port.map(|port| (id, Answer::Port(Box::new(port))))
-            }
-            Some(Reply::Host(id, host)) => Some((id, Answer::Host(host))),
-            Some(Reply::Record(id)) => {
-                let record = self.revision_named(revision);
-                record.map(|record| (id, Answer::Record(Box::new(record))))
-            }
-            None => None,
-        };
-        out.extend(reply.map(|(id, answer)| Command::Reply {
-            id,
-            answer: Ok(answer),
-        }));
-    }
-
-    pub(super) fn commit_failed(&mut self, reason: &str, now: Instant, out: &mut Vec<Command>) {
-        let Some(pending) = self.pending.take() else {
-            return;
-        };
-        if let Some(reply) = pending.reply {
-            let answer = Err(Box::new(problem::store(reason)));
-            let id = reply.id();
-            return out.push(Command::Reply { id, answer });
-        }
-        // Everything else is decided again later, from the facts as they are then.
-        self.rest_until = now + REST;
-        let ports = pending
-            .batch
-            .changes
-            .into_iter()
-            .filter_map(|change| match change {
-                Change::PutBinding { port, .. } | Change::DeleteBinding { port } => Some(port),
-                _ => None,
-            });
-        self.dirty.extend(ports);
     }
 }
 

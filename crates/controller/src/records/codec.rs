@@ -213,7 +213,7 @@ pub fn change_of(step: &Step) -> Result<Change, String> {
 }
 
 /// What takes a record away.
-fn deletion(kind: &str, name: &str) -> Result<Change, String> {
+pub(super) fn deletion(kind: &str, name: &str) -> Result<Change, String> {
     Ok(match kind {
         "network" => Change::DeleteNetwork { name: named(name)? },
         "port" => Change::DeletePort { name: named(name)? },

@@ -30,7 +30,7 @@
 //! | `failure` | errors as problem details, `input` what requests carry |
 //!
 //! Reading takes the core's state as it is; everything else is asked from the core and answered when
-//! it is done.
+//! it is done. Where several controllers share a store, both wait until the core knows what the others stored.
 
 mod audit;
 pub mod authorise;
@@ -65,17 +65,24 @@ mod tokens;
 mod traces;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
+use self::failure::Failure;
 use self::listen::{Listener, TlsListener};
 use crate::identity::Identities;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::tasks::Handle;
+
+/// How long somebody who reads waits for the store.
+const READERS_WAIT: Duration = Duration::from_millis(500);
+/// Stands at answers that may be old, with the revision that they know.
+const STALE: HeaderName = HeaderName::from_static("coax-stale");
 
 /// What handlers need.
 #[derive(Clone)]
@@ -101,6 +108,7 @@ pub async fn serve(
 ) {
     let metrics = app.metrics.clone();
     let router = openapi::router(app.clone())
+        .layer(from_fn_with_state(app.clone(), fresh))
         .layer(from_fn_with_state(app.clone(), authorise::authorise))
         .layer(from_fn_with_state(app, measure));
     let remote = async {
@@ -118,6 +126,29 @@ pub async fn serve(
         }
     };
     tokio::join!(local, remote);
+}
+
+/// Where others write to the store, too, no answer is older than its question: whoever was told that
+/// something is stored finds it at every controller. If the store does not answer, reading goes on with
+/// what is known here, and says so.
+async fn fresh(State(app): State<App>, request: Request, next: Next) -> Response {
+    if !app.handle.is_shared() || !request.uri().path().starts_with("/v1/") {
+        return next.run(request).await;
+    }
+    let caught_up = app.handle.catch_up();
+    if request.method() != Method::GET {
+        return match caught_up.await {
+            Ok(()) => next.run(request).await,
+            Err(_) => Failure::from(crate::core::store_silent()).into_response(),
+        };
+    }
+    let fresh = tokio::time::timeout(READERS_WAIT, caught_up).await;
+    let mut response = next.run(request).await;
+    if !matches!(fresh, Ok(Ok(()))) {
+        let known = HeaderValue::from(app.handle.read().revision());
+        response.headers_mut().insert(STALE, known);
+    }
+    response
 }
 
 async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {

@@ -42,9 +42,7 @@ pub async fn remove_host(
     submitted: Submitted,
 ) -> Result<Json<Host>, Failure> {
     let host: HostName = name("name", &host)?;
-    let known = app.handle.read().host_named(&host);
-    let attached = known.as_ref().is_some_and(|host| host.connected);
-    if attached && !params.force {
+    if !params.force && app.handle.read().is_attached(&host) {
         return Err(crate::core::host_attached(&host).into());
     }
     // First the certificate: an agent whose stream ends must not get in again before it is forgotten.
@@ -53,17 +51,21 @@ pub async fn remove_host(
         .await
         .map_err(|_| Failure::stopping())?
         .map_err(identity_failure)?;
-    if known.is_none() && was_host {
-        return Ok(Json(never_attached(&host)));
-    }
     let force = true;
     let request = Request::Write {
-        write: Write::RemoveHost { host, force },
+        write: Write::RemoveHost {
+            host: host.clone(),
+            force,
+        },
         submission: submitted.with(&[]),
     };
-    match app.ask(request).await? {
-        Answer::Host(host) => Ok(Json(*host)),
-        _ => Err(mismatch()),
+    match app.ask(request).await {
+        Ok(Answer::Host(host)) => Ok(Json(*host)),
+        Ok(_) => Err(mismatch()),
+        Err(Failure(problem)) if was_host && problem.status == 404 => {
+            Ok(Json(never_attached(&host)))
+        }
+        Err(failure) => Err(failure),
     }
 }
 

@@ -9,7 +9,7 @@ use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_api::question::{Hexadecimal, HostAnswer, HostQuestion};
 use coax_controller::core::Core;
 use coax_controller::core::message::{
-    Answer, Command, Input, Request, RequestId, SessionId, Write,
+    Answer, Command, Input, Request, RequestId, SessionId, Stored, Write,
 };
 use coax_controller::core::submission::{Clock, Submission};
 use coax_controller::records;
@@ -81,10 +81,10 @@ impl Site {
     /// The same with data planes of one's own, by number of the host.
     pub fn with_planes(planes: impl Fn(u8) -> MemoryDataPlane) -> Self {
         let (store, now) = (Memory::new(), Instant::now());
-        let generation = records::next_generation(&store).unwrap();
+        let generation = records::generation(&store).unwrap();
         let loaded = records::load(&store, UNDERLAY_MTU).unwrap();
         let clock = Clock::new(SystemTime::UNIX_EPOCH, now);
-        let core = Core::new(generation, loaded, clock);
+        let core = Core::new(generation, 1, loaded, clock);
         let hypervisors = (1..=3).map(|number| Hypervisor::new(number, planes(number)));
         let site = Self(Mutex::new(State {
             core,
@@ -217,12 +217,16 @@ impl State {
         while let Some(input) = inputs.pop_front() {
             for command in self.core.handle(input, self.now) {
                 match command {
-                    Command::Commit { transaction } => {
+                    Command::Commit {
+                        number,
+                        transaction,
+                    } => {
                         let Outcome::Done(revision) = self.store.transact(&transaction).unwrap()
                         else {
                             panic!("nobody else writes")
                         };
-                        inputs.push_back(Input::Committed { revision });
+                        let outcome = Stored::Done(revision);
+                        inputs.push_back(Input::Stored { number, outcome });
                     }
                     Command::Send { session, message } => {
                         let host = session.0 as usize - 1;

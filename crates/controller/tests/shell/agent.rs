@@ -24,6 +24,9 @@ pub struct Agent {
     stream: Streaming<ControllerMessage>,
     sender: Sender,
     generation: u64,
+    pub run: u64,
+    /// The newest revision that a controller told.
+    pub newest: u64,
 }
 
 impl Agent {
@@ -76,6 +79,8 @@ impl Agent {
             stream,
             sender,
             generation: 0,
+            run: 0,
+            newest: 0,
         })
     }
 
@@ -127,8 +132,14 @@ impl Agent {
             let body = self.next().await;
             seen.push(body.clone());
             match body {
-                Body::Welcome(welcome) => self.generation = welcome.generation,
+                Body::Welcome(welcome) => {
+                    self.generation = welcome.generation;
+                    self.run = welcome.run;
+                    self.newest = welcome.revision;
+                }
                 Body::Current(current) => {
+                    assert!(current.revision >= self.newest, "nothing older is told");
+                    self.newest = current.revision;
                     self.realised(current.revision).await;
                     return seen;
                 }

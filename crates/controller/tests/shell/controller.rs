@@ -45,6 +45,23 @@ impl Controller {
         let mut options = Self::options(folder.path());
         change(&mut options);
         Deployment::create(&options.state, std::time::SystemTime::now()).unwrap();
+        Self::start_in(folder, options).await
+    }
+
+    /// Another controller of the same deployment, over the same etcd.
+    pub async fn start_beside(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Self::options(folder.path());
+        options.store.clone_from(&self.options.store);
+        std::fs::create_dir(&options.state).unwrap();
+        for file in ["authority.key", "authority.pem"] {
+            let (from, to) = (self.options.state.join(file), options.state.join(file));
+            std::fs::copy(from, to).unwrap();
+        }
+        Self::start_in(folder, options).await
+    }
+
+    async fn start_in(folder: TempDir, options: Options) -> Self {
         let (addresses, stop, task) = launch(options.clone()).await;
         let client = Client::new(addresses.api.clone());
         Self {

@@ -34,6 +34,11 @@ pub struct Agent {
     pub routers: BTreeMap<u32, RouterSlice>,
     pub policies: BTreeMap<u32, HeldPolicy>,
     pub generation: u64,
+    /// The newest revision that a controller told.
+    pub newest: u64,
+    /// The run of the controller at the other end, and that of the one that told all that is held.
+    pub run: u64,
+    pub told_by: u64,
     /// Claims that were refused, and sessions (empty name).
     pub refusals: Vec<(String, String)>,
     pub answers_reports: bool,
@@ -57,6 +62,9 @@ impl Agent {
             routers: BTreeMap::new(),
             policies: BTreeMap::new(),
             generation: 0,
+            newest: 0,
+            run: 0,
+            told_by: 0,
             refusals: Vec::new(),
             answers_reports: true,
             deaf: false,
@@ -107,6 +115,7 @@ impl Agent {
             underlay_mtu: UNDERLAY_MTU,
             generation: self.generation,
             have: networks.chain(routers).chain(policies).collect(),
+            run: self.told_by,
         };
         let plugged = self.devices.iter().map(|port| plugged(port)).collect();
         let claims = Claims {
@@ -118,6 +127,23 @@ impl Agent {
             self.number(FromAgent::Hello(hello)),
             self.number(FromAgent::Claims(claims)),
         ]
+    }
+
+    /// A device comes or goes: what the agent says of it.
+    pub(super) fn plug(&mut self, port: &str, comes: bool) -> FromAgent {
+        let (mut new, mut gone) = (Vec::new(), Vec::new());
+        if comes {
+            self.devices.insert(port.to_owned());
+            new.push(plugged(port));
+        } else {
+            self.devices.remove(port);
+            gone.push(port.to_owned());
+        }
+        FromAgent::Claims(Claims {
+            full: false,
+            plugged: new,
+            unplugged: gone,
+        })
     }
 
     fn take_snapshot(&mut self, snapshot: Snapshot) {
@@ -172,6 +198,11 @@ impl Agent {
                     return Err(());
                 }
                 self.generation = welcome.generation;
+                assert!(welcome.revision >= self.newest, "nothing older is told");
+                self.run = welcome.run;
+                if self.told_by != welcome.run {
+                    self.told_by = 0;
+                }
                 self.welcome = true;
             }
             ToAgent::Refused(refused) => {
@@ -200,6 +231,8 @@ impl Agent {
             },
             ToAgent::Current(current) => {
                 let (generation, revision) = (self.generation, current.revision);
+                assert!(revision >= self.newest, "nothing older is told");
+                (self.newest, self.told_by) = (revision, self.run);
                 let realised = Realised {
                     generation,
                     revision,
@@ -229,7 +262,7 @@ impl Agent {
     }
 }
 
-pub(super) fn plugged(port: &str) -> Plugged {
+fn plugged(port: &str) -> Plugged {
     Plugged {
         port: port.to_owned(),
         device: format!("dev-{}", port.replace('/', "-")),

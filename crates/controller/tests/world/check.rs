@@ -20,7 +20,7 @@ impl World {
             "what is stored is what is"
         );
         assert_eq!(stored.revision, self.core.revision());
-        let anew = Core::new(0, stored, self.clock());
+        let anew = Core::new(0, 0, stored, self.clock());
         // Why something was not taken back is not stored: it is found out again.
         let history = |core: &Core| {
             let all = core.revisions(None);
@@ -74,7 +74,7 @@ impl World {
 
 /// An agent has the slices of the networks whose ports name it, and of the routers and networks behind them, as a full compile
 /// makes them.
-fn check_slices(agent: &Agent, intent: &Intent, full: &Compiler) {
+pub(super) fn check_slices(agent: &Agent, intent: &Intent, full: &Compiler) {
     let host: HostName = agent.name.parse().unwrap();
     let sibling =
         |name: &ObjectName, network: &Name| ObjectName::new(name.project.clone(), network.clone());

@@ -8,16 +8,17 @@
 
 mod agent;
 mod check;
+pub mod cluster;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
 
 use coax_api::Problem;
 use coax_api::agent::agent_message::Body as FromAgent;
-use coax_api::agent::{AgentMessage, Claims, ControllerMessage};
+use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_controller::core::Core;
 use coax_controller::core::message::{
-    Answer, Command, Input, Request, RequestId, SessionId, Write,
+    Answer, Command, Input, Request, RequestId, SessionId, Stored, Write,
 };
 use coax_controller::core::submission::{Clock, Submission};
 use coax_controller::records;
@@ -25,7 +26,6 @@ use coax_model::StackFile;
 use coax_store::{Memory, Outcome, Store, Transaction};
 
 pub use self::agent::Agent;
-use self::agent::plugged;
 
 pub const UNDERLAY_MTU: u32 = 1600;
 
@@ -71,17 +71,17 @@ pub struct World {
     next_id: u64,
 }
 
-fn boot(store: &Memory, clock: Clock) -> Core {
-    let generation = records::next_generation(store).unwrap();
+fn boot(store: &Memory, run: u64, clock: Clock) -> Core {
+    let generation = records::generation(store).unwrap();
     let loaded = records::load(store, UNDERLAY_MTU).unwrap();
-    Core::new(generation, loaded, clock)
+    Core::new(generation, run, loaded, clock)
 }
 
 impl World {
     pub fn new(agents: u8, seed: u64) -> Self {
         let (store, now) = (Memory::new(), Instant::now());
         Self {
-            core: boot(&store, Clock::new(SystemTime::UNIX_EPOCH, now)),
+            core: boot(&store, 1, Clock::new(SystemTime::UNIX_EPOCH, now)),
             store,
             started: now,
             now,
@@ -113,9 +113,13 @@ impl World {
         while let Some(input) = inputs.pop_front() {
             for command in self.core.handle(input, self.now) {
                 match command {
-                    Command::Commit { transaction } => {
+                    Command::Commit {
+                        number,
+                        transaction,
+                    } => {
                         assert!(inputs.is_empty(), "one commit at a time");
-                        inputs.push_back(self.commit(&transaction));
+                        let outcome = self.commit(&transaction);
+                        inputs.push_back(Input::Stored { number, outcome });
                     }
                     Command::Send { session, message } => {
                         if let Some((_, link)) = self.links.get_mut(&session) {
@@ -134,15 +138,14 @@ impl World {
         }
     }
 
-    fn commit(&mut self, transaction: &Transaction) -> Input {
+    fn commit(&mut self, transaction: &Transaction) -> Stored {
         if self.faults && self.dice.one_in(12) {
-            return Input::CommitFailed {
-                reason: "no space left".into(),
-            };
+            let reason = "no space left".into();
+            return Stored::Failed { reason };
         }
         self.commits += 1;
         match self.store.transact(transaction).unwrap() {
-            Outcome::Done(revision) => Input::Committed { revision },
+            Outcome::Done(revision) => Stored::Done(revision),
             Outcome::Conflict { .. } => panic!("nobody else writes"),
         }
     }
@@ -235,25 +238,13 @@ impl World {
     }
 
     pub fn plug(&mut self, agent: usize, port: &str) {
-        self.agents[agent].devices.insert(port.to_owned());
-        let plugged = vec![plugged(port)];
-        let claims = Claims {
-            full: false,
-            plugged,
-            unplugged: Vec::new(),
-        };
-        self.send_up(agent, FromAgent::Claims(claims));
+        let body = self.agents[agent].plug(port, true);
+        self.send_up(agent, body);
     }
 
     pub fn unplug(&mut self, agent: usize, port: &str) {
-        self.agents[agent].devices.remove(port);
-        let unplugged = vec![port.to_owned()];
-        let claims = Claims {
-            full: false,
-            plugged: Vec::new(),
-            unplugged,
-        };
-        self.send_up(agent, FromAgent::Claims(claims));
+        let body = self.agents[agent].plug(port, false);
+        self.send_up(agent, body);
     }
 
     /// The controller dies at once and starts again from what is stored.
@@ -262,7 +253,8 @@ impl World {
         self.agents
             .iter_mut()
             .for_each(|agent| agent.session = None);
-        self.core = boot(&self.store, self.clock());
+        let run = self.id();
+        self.core = boot(&self.store, run + 1, self.clock());
     }
 
     /// The time of day: it begins with the world.

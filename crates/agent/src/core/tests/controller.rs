@@ -32,6 +32,7 @@ pub(super) struct Attached {
 #[derive(Debug)]
 pub(super) struct Controller {
     pub(super) generation: u64,
+    pub(super) run: u64,
     pub(super) revision: u64,
     pub(super) intent: Intent,
     pub(super) compiler: Compiler,
@@ -207,6 +208,7 @@ impl World {
     pub(super) fn controller_comes_back(&mut self) {
         self.controller.up = true;
         self.controller.generation += 1;
+        self.controller.run += 1;
     }
 
     /// Goes back to what was the intent at a revision; a new generation follows from coming back.
@@ -254,7 +256,7 @@ impl World {
             Body::Hello(hello) => {
                 let (generation, revision) = (self.controller.generation, self.controller.revision);
                 // Revisions of another generation say nothing.
-                let current = hello.generation == generation;
+                let current = hello.generation == generation && hello.run == self.controller.run;
                 let have = hello.have.iter().map(|held| {
                     let revision = if current { held.revision } else { 0 };
                     ((held.kind(), held.number), revision)
@@ -263,6 +265,7 @@ impl World {
                 let welcome = Welcome {
                     generation,
                     revision,
+                    run: self.controller.run,
                 };
                 self.controller_says(controller_message::Body::Welcome(welcome));
             }

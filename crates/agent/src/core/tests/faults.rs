@@ -214,6 +214,33 @@ fn a_controller_with_an_old_generation_is_turned_away() {
 }
 
 #[test]
+fn a_controller_that_tells_something_older_is_turned_away_until_a_new_generation_begins() {
+    let mut world = world();
+    let before = world.rows();
+    let newest = world.controller.revision;
+    world.controller_dies();
+    // Another controller with an old copy of the state, whose revisions are behind.
+    world.controller.run += 1;
+    world.controller.revision = newest - 1;
+    world.controller.up = true;
+    world.run();
+    assert_eq!(world.rows(), before, "the old copy is not believed");
+    // Not after a restart of the agent either.
+    world.controller_dies();
+    world.controller.up = true;
+    world.restart();
+    world.run();
+    assert_eq!(world.rows(), before, "nor after a restart");
+    // A backup was restored: what is older is right now.
+    world.controller.generation += 1;
+    world.run();
+    world.delete_port("p/a");
+    world.run();
+    world.assert_converged();
+    assert_ne!(world.rows(), before);
+}
+
+#[test]
 fn the_newest_generation_is_remembered_across_a_reboot() {
     let mut world = world();
     world.controller.generation = 9;

@@ -78,6 +78,7 @@ impl World {
         let intent = Intent::new(1600);
         let controller = Controller {
             generation: 1,
+            run: 1,
             revision: 0,
             compiler: Compiler::full(&intent, 0),
             policies: Policies::full(&intent, 0),

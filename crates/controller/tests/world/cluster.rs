@@ -1,0 +1,390 @@
+//! Several controller cores over one store, and a bad network everywhere: between them and the store, whose
+//! answers get lost and whose transactions may happen long after they were given up; and between them and
+//! their agents.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use coax_api::Problem;
+use coax_api::agent::{AgentMessage, ControllerMessage};
+use coax_controller::core::Core;
+use coax_controller::core::message::{
+    Answer, Command, Input, Request, RequestId, SessionId, Stored, Write,
+};
+use coax_controller::core::submission::{Clock, Submission};
+use coax_controller::records::{self, News};
+use coax_store::{Memory, Outcome, Store, StoreError, Transaction};
+
+use super::check::check_slices;
+use super::{Agent, Dice, UNDERLAY_MTU, pick};
+
+/// One controller.
+struct Member {
+    core: Core,
+    /// What the store has not answered.
+    asked: VecDeque<(u64, Arc<Transaction>)>,
+    /// What it answered, and the core does not know.
+    answered: VecDeque<(u64, Stored)>,
+    /// What happened, and the core does not know.
+    news: VecDeque<News>,
+    /// The first revision that is not in `news`.
+    next: u64,
+}
+
+struct Link {
+    member: usize,
+    agent: usize,
+    up: VecDeque<AgentMessage>,
+    down: VecDeque<ControllerMessage>,
+    /// Whether its controller has heard of it.
+    known: bool,
+}
+
+pub struct Cluster {
+    members: Vec<Member>,
+    pub store: Memory,
+    pub agents: Vec<Agent>,
+    pub dice: Dice,
+    pub faults: bool,
+    /// By request: what the user was told.
+    pub replies: BTreeMap<u64, Result<Answer, Box<Problem>>>,
+    now: Instant,
+    started: Instant,
+    links: BTreeMap<SessionId, Link>,
+    /// Transactions that were given up and are still under way to the store.
+    late: Vec<Arc<Transaction>>,
+    next_id: u64,
+}
+
+impl Cluster {
+    pub fn new(members: usize, agents: u8, seed: u64) -> Self {
+        let now = Instant::now();
+        let mut cluster = Self {
+            members: Vec::new(),
+            store: Memory::new(),
+            agents: (1..=agents).map(Agent::new).collect(),
+            dice: Dice::new(seed),
+            faults: true,
+            replies: BTreeMap::new(),
+            now,
+            started: now,
+            links: BTreeMap::new(),
+            late: Vec::new(),
+            next_id: 0,
+        };
+        for _ in 0..members {
+            let member = cluster.boot();
+            cluster.members.push(member);
+        }
+        cluster
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn boot(&mut self) -> Member {
+        let generation = records::generation(&self.store).unwrap();
+        let loaded = records::load(&self.store, UNDERLAY_MTU).unwrap();
+        let wall = SystemTime::UNIX_EPOCH + (self.now - self.started);
+        let next = loaded.read_at + 1;
+        let mut core = Core::new(generation, self.id(), loaded, Clock::new(wall, self.now));
+        core.share();
+        Member {
+            core,
+            asked: VecDeque::new(),
+            answered: VecDeque::new(),
+            news: VecDeque::new(),
+            next,
+        }
+    }
+
+    /// One of them dies at once, and another starts in its place. What it had asked the store may still happen.
+    pub fn crash(&mut self, member: usize) {
+        let sessions = self.links.iter().filter(|(_, it)| it.member == member);
+        let sessions: Vec<SessionId> = sessions.map(|it| *it.0).collect();
+        for session in sessions {
+            let link = self.links.remove(&session).unwrap();
+            self.agents[link.agent].session = None;
+        }
+        let asked = std::mem::take(&mut self.members[member].asked);
+        self.late.extend(asked.into_iter().map(|it| it.1));
+        self.members[member] = self.boot();
+    }
+
+    pub fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    pub fn core(&self, member: usize) -> &Core {
+        &self.members[member].core
+    }
+
+    fn input(&mut self, member: usize, input: Input) {
+        for command in self.members[member].core.handle(input, self.now) {
+            match command {
+                Command::Commit {
+                    number,
+                    transaction,
+                } => self.members[member].asked.push_back((number, transaction)),
+                Command::Send { session, message } => {
+                    if let Some(link) = self.links.get_mut(&session) {
+                        link.down.push_back(message);
+                    }
+                }
+                Command::Close { session } => self.hang_up(session, false),
+                Command::Reply { id, answer } => {
+                    let before = self.replies.insert(id.0, answer);
+                    assert!(before.is_none(), "one answer each");
+                }
+            }
+        }
+    }
+
+    /// A user asks one of them.
+    pub fn write(&mut self, member: usize, write: Write, submission: Submission) -> u64 {
+        let id = self.id();
+        let request = Request::Write { write, submission };
+        let id_of = RequestId(id);
+        self.input(member, Input::Request { id: id_of, request });
+        id
+    }
+
+    /// The store takes up what one of them asked first.
+    fn store(&mut self, member: usize) -> bool {
+        let Some((number, transaction)) = self.members[member].asked.pop_front() else {
+            return false;
+        };
+        let unknown = || Stored::Unknown {
+            reason: "no answer".into(),
+        };
+        let outcome = match self.dice.below(if self.faults { 10 } else { 1 << 20 }) {
+            // It did not arrive, or has not yet.
+            1 => {
+                if self.dice.one_in(2) {
+                    self.late.push(transaction);
+                }
+                unknown()
+            }
+            // The answer is lost.
+            2 => {
+                self.store.transact(&transaction).unwrap();
+                unknown()
+            }
+            3 => Stored::Failed {
+                reason: "no space left".into(),
+            },
+            _ => match self.store.transact(&transaction).unwrap() {
+                Outcome::Done(revision) => Stored::Done(revision),
+                Outcome::Conflict { .. } => Stored::Lost,
+            },
+        };
+        self.members[member].answered.push_back((number, outcome));
+        true
+    }
+
+    fn hear_store(&mut self, member: usize) -> bool {
+        let Some((number, outcome)) = self.members[member].answered.pop_front() else {
+            return false;
+        };
+        self.input(member, Input::Stored { number, outcome });
+        true
+    }
+
+    /// One of them hears of one revision, or that history is gone.
+    fn follow(&mut self, member: usize) -> bool {
+        if self.members[member].news.is_empty() {
+            match self.events(self.members[member].next) {
+                Ok((news, next)) => {
+                    self.members[member].news.extend(news);
+                    self.members[member].next = next;
+                }
+                Err(StoreError::Compacted { .. }) => {
+                    let range = self.store.range(records::ROOT.as_bytes()).unwrap();
+                    let loaded = records::read_range(&range, UNDERLAY_MTU).unwrap();
+                    let loaded = Box::new(loaded);
+                    self.members[member].next = range.revision + 1;
+                    self.input(member, Input::Reread { range, loaded });
+                    return true;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let Some(news) = self.members[member].news.pop_front() else {
+            return false;
+        };
+        self.input(member, Input::News(news));
+        true
+    }
+
+    fn events(&self, next: u64) -> Result<(Vec<News>, u64), StoreError> {
+        let mut watch = self.store.watch(records::ROOT.as_bytes(), next)?;
+        let events = watch.next(Duration::ZERO)?;
+        let next = events.last().map_or(next, |last| last.revision() + 1);
+        Ok((records::read_events(&events).unwrap(), next))
+    }
+
+    /// What agents are told by a controller that they attach to is not older than what they were told before.
+    fn catch_up(&mut self, member: usize) {
+        while self.follow(member) {}
+    }
+
+    pub fn attach(&mut self, agent: usize, member: usize) {
+        let session = SessionId(self.id());
+        let link = Link {
+            member,
+            agent,
+            up: self.agents[agent].attach(session).into(),
+            down: VecDeque::new(),
+            known: false,
+        };
+        self.links.insert(session, link);
+    }
+
+    pub fn detach(&mut self, agent: usize) {
+        if let Some(session) = self.agents[agent].session {
+            self.hang_up(session, true);
+        }
+    }
+
+    fn hang_up(&mut self, session: SessionId, tell: bool) {
+        let Some(link) = self.links.remove(&session) else {
+            return;
+        };
+        if self.agents[link.agent].session == Some(session) {
+            self.agents[link.agent].session = None;
+        }
+        if tell {
+            self.input(link.member, Input::Closed { session });
+        }
+    }
+
+    pub fn plug(&mut self, agent: usize, port: &str, plugged: bool) {
+        let body = self.agents[agent].plug(port, plugged);
+        if let Some(session) = self.agents[agent].session {
+            let message = self.agents[agent].number(body);
+            if let Some(link) = self.links.get_mut(&session) {
+                link.up.push_back(message);
+            }
+        }
+    }
+
+    fn carry(&mut self) -> bool {
+        let busy = self.links.iter();
+        let busy = busy.filter(|(_, link)| !link.up.is_empty() || !link.down.is_empty());
+        let busy: Vec<SessionId> = busy.map(|it| *it.0).collect();
+        if busy.is_empty() {
+            return false;
+        }
+        let session = busy[self.dice.below(busy.len())];
+        let link = self.links.get_mut(&session).unwrap();
+        let (member, agent) = (link.member, link.agent);
+        let upwards = link.down.is_empty() || (!link.up.is_empty() && self.dice.one_in(2));
+        if upwards {
+            let first = !std::mem::replace(&mut link.known, true);
+            let message = pick(&mut link.up, &mut self.dice, self.faults);
+            if first {
+                self.catch_up(member);
+            }
+            if let Some(message) = message {
+                self.input(member, Input::Message { session, message });
+            }
+        } else if let Some(message) = pick(&mut link.down, &mut self.dice, self.faults) {
+            match self.agents[agent].take(message) {
+                Ok(Some(answer)) => link.up.push_back(answer),
+                Ok(None) => {}
+                Err(()) => self.hang_up(session, true),
+            }
+        }
+        true
+    }
+
+    /// Something happens somewhere; says whether there was anything.
+    pub fn step(&mut self) -> bool {
+        let member = self.dice.below(self.members.len());
+        match self.dice.below(8) {
+            0 | 1 => self.store(member),
+            2 | 3 => self.hear_store(member),
+            4 | 5 => self.follow(member),
+            6 if !self.late.is_empty() => {
+                let late = self.dice.below(self.late.len());
+                let transaction = self.late.swap_remove(late);
+                self.store.transact(&transaction).unwrap();
+                true
+            }
+            _ => self.carry(),
+        }
+    }
+
+    /// The store forgets what happened.
+    pub fn compact(&mut self) {
+        let newest = self.store.revision().unwrap();
+        self.store.compact(newest).unwrap();
+    }
+
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let due = (0..self.members.len()).min_by_key(|it| self.core(*it).deadline());
+            let Some(due) = due.filter(|it| self.core(*it).deadline() <= end) else {
+                break;
+            };
+            self.now = self.now.max(self.core(due).deadline());
+            self.input(due, Input::Tick);
+        }
+        self.now = end;
+    }
+
+    fn settle(&mut self) {
+        let (mut idle, mut steps) = (0, 0);
+        while idle < 200 {
+            idle = if self.step() { 0 } else { idle + 1 };
+            steps += 1;
+            assert!(steps < 100_000, "steps without end");
+        }
+    }
+
+    /// Good times again, until all is quiet.
+    pub fn heal(&mut self) {
+        self.faults = false;
+        for _ in 0..100 {
+            for agent in 0..self.agents.len() {
+                if self.agents[agent].is_attached() && !self.agents[agent].welcome {
+                    self.detach(agent);
+                }
+                if !self.agents[agent].is_attached() {
+                    let member = self.dice.below(self.members.len());
+                    self.attach(agent, member);
+                }
+            }
+            self.settle();
+            self.pass(Duration::from_secs(1));
+        }
+        self.settle();
+    }
+
+    /// What must be true when all is quiet: everybody knows what is stored.
+    pub fn check(&self) {
+        let stored = records::load(&self.store, UNDERLAY_MTU).unwrap();
+        let full = coax_compile::Compiler::full(&stored.intent, 1);
+        let history = |core: &Core| -> Vec<coax_api::Revision> {
+            let all = core.revisions(None);
+            all.map(|it| coax_api::Revision {
+                trouble: None,
+                ..it
+            })
+            .collect()
+        };
+        let first = history(self.core(0));
+        for member in &self.members {
+            assert_eq!(&stored.intent, member.core.intent());
+            assert_eq!(stored.revision, member.core.revision());
+            assert_eq!(history(&member.core), first);
+        }
+        for agent in &self.agents {
+            check_slices(agent, &stored.intent, &full);
+        }
+    }
+}

@@ -14,10 +14,13 @@ use coax_identity::secret::{hex, sha256};
 use coax_store::{Outcome, Transaction};
 use serde::{Deserialize, Serialize};
 
-use super::{ATTEMPTS, Identities, IdentityError, put, read, unchanged};
+use super::{Identities, IdentityError, put, read, unchanged};
 
 const ENTRIES: &str = "/coax/audit/v1/entry/";
 const HEAD: &str = "/coax/audit/v1/head";
+/// How often an entry is tried where other controllers append theirs at the same time. One of them gets on each time, so
+/// this is many more than there are controllers.
+const ATTEMPTS: usize = 100;
 /// What the first entry has as the hash of the one before.
 const BEGINNING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 

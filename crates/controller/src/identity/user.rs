@@ -5,13 +5,15 @@ use std::time::SystemTime;
 use coax_api::{Role, Token};
 use coax_identity::{Secret, SecretHash, UserToken};
 use coax_model::Name;
-use coax_store::{Compare, KeyValue, Outcome, Transaction};
+use coax_store::{KeyValue, Outcome, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::record::seconds;
-use super::{Identities, IdentityError, put, read};
+use super::{ATTEMPTS, Identities, IdentityError, put, read, unchanged};
 
 const TOKENS: &str = "/coax/identity/v1/token/";
+/// Put whenever a token is made: two controllers do not give one name to two.
+const MADE: &str = "/coax/identity/v1/tokens-made";
 
 /// Who a request comes from, and what he may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,9 +135,6 @@ impl Identities {
         by: &Caller,
         now: SystemTime,
     ) -> Result<Option<(UserToken, Token)>, IdentityError> {
-        if self.tokens_named(new.name.as_str())?.next().is_some() {
-            return Ok(None);
-        }
         let token = UserToken {
             secret: Secret::random()?,
             pin: self.authority.pin(),
@@ -148,17 +147,20 @@ impl Identities {
             created_by: by.name.clone(),
         };
         let key = token_key(token.secret.hash());
-        let transaction = Transaction {
-            compares: vec![Compare::Modified {
-                key: key.clone().into(),
-                revision: 0,
-            }],
-            operations: vec![put(&key, &record)],
-        };
-        match self.transact(&transaction)? {
-            Outcome::Done(_) => Ok(Some((token, record.view(now)))),
-            Outcome::Conflict { .. } => Err(IdentityError::Contended),
+        for _ in 0..ATTEMPTS {
+            let made = self.get(MADE)?;
+            if self.tokens_named(&record.name)?.next().is_some() {
+                return Ok(None);
+            }
+            let transaction = Transaction {
+                compares: vec![unchanged(MADE, made.as_ref())],
+                operations: vec![put(&key, &record), put(MADE, &record.name)],
+            };
+            if let Outcome::Done(_) = self.transact(&transaction)? {
+                return Ok(Some((token, record.view(now))));
+            }
         }
+        Err(IdentityError::Contended)
     }
 
     /// All tokens, or those of one project, by name.

@@ -94,6 +94,10 @@ async fn two_controllers_over_one_etcd_are_one_to_everybody() {
         assert_eq!(found[1..], acknowledged);
     }
 
+    // The audit log is one chain, whoever appended to it.
+    let verdict = two.client.verify_audit_log().await.unwrap();
+    assert_eq!((verdict.broken_at, verdict.entries), (None, 32));
+
     // An agent that goes over to the other is told nothing older, and the same file is the same there.
     let newest = hv1.newest;
     drop(hv1);

@@ -142,7 +142,7 @@ impl Core {
                 self.start_rollback(id, back, dry_run, submission, now, out);
             }
             Write::SetQuota { project, quota } => {
-                self.start_quota(id, (project.clone(), quota.clone()), submission, now, out);
+                self.start_quota(id, (project.clone(), *quota), submission, now, out);
             }
             Write::Confirm { revision } => self.start_confirm(id, *revision, submission, now, out),
         }

@@ -127,7 +127,7 @@ impl Agent {
                     return Err(Broken);
                 }
                 self.generation = welcome.generation;
-                session.welcomed();
+                session.welcomed(welcome.run);
             }
             Hear::Snapshot(snapshot) => self.replace(&snapshot)?,
             Hear::Delta(delta) => self.advance(&delta)?,

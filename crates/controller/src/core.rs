@@ -242,7 +242,7 @@ impl Core {
         let idle = self.pending.is_none();
         let countdowns = self.unconfirmed.values().filter(|_| idle);
         let countdowns = countdowns.map(|countdown| countdown.deadline.max(self.rest_until));
-        let commit = self.pending.iter().filter_map(Pending::deadline);
+        let commit = self.pending.iter().filter_map(|it| it.again_at);
         waits
             .chain(collections)
             .chain(inquiries)

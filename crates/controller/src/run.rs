@@ -12,7 +12,7 @@ use coax_api::Endpoint;
 use coax_identity::authority::HOST_LIFETIME;
 use coax_identity::tls::{self, PresentCertificate};
 use coax_model::DEFAULT_UNDERLAY_MTU;
-use coax_store::{Embedded, Etcd, Revision, Store};
+use coax_store::{Embedded, Etcd, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -161,12 +161,7 @@ pub async fn run_until(
 ) -> Result<(), Error> {
     let authority = Deployment::open(&options.state)?.into_authority();
     let store = options.open_store()?;
-    let (core, read_at) = start_core(&*store, options.underlay_mtu, options.history())?;
-    // One process has the file; an etcd may have many.
-    let shared = options.store.as_ref().map(|_| tasks::Shared {
-        read_at,
-        underlay_mtu: options.underlay_mtu,
-    });
+    let (core, shared) = start_core(&*store, &options)?;
     let metrics = Arc::new(Metrics::new());
     let lifetime = options.certificates.get();
     let identities = Arc::new(Identities::new(store.clone(), authority, lifetime));
@@ -330,11 +325,10 @@ async fn keep_certificate(
 
 fn start_core(
     store: &dyn Store,
-    underlay_mtu: u32,
-    limits: Limits,
-) -> Result<(Core, Revision), Error> {
+    options: &Options,
+) -> Result<(Core, Option<tasks::Shared>), Error> {
     let generation = records::generation(store)?;
-    let loaded = records::load(store, underlay_mtu)?;
+    let loaded = records::load(store, options.underlay_mtu)?;
     let oldest = loaded.read_at.saturating_sub(KEPT_REVISIONS);
     if oldest > 0 {
         store.compact(oldest)?;
@@ -352,8 +346,13 @@ fn start_core(
     // Never 0, which says nothing.
     let run = RandomState::new().build_hasher().finish() | 1;
     let mut core = Core::new(generation, run, loaded, clock);
-    core.keep(limits);
-    Ok((core, read_at))
+    core.keep(options.history());
+    // One process has the file; an etcd may have many.
+    let shared = options.store.as_ref().map(|_| tasks::Shared {
+        read_at,
+        underlay_mtu: options.underlay_mtu,
+    });
+    Ok((core, shared))
 }
 
 #[cfg(test)]

@@ -56,13 +56,6 @@ pub(super) struct Pending {
     pub(super) again_at: Option<Instant>,
 }
 
-impl Pending {
-    /// When it is to be tried again.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.again_at
-    }
-}
-
 /// Who is told when it is stored.
 #[derive(Debug)]
 pub(super) enum Reply {

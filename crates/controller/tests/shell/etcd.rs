@@ -64,39 +64,7 @@ async fn two_controllers_over_one_etcd_are_one_to_everybody() {
     let port = one.client.port("shop", "web-1").await.unwrap();
     assert_eq!(port.host.as_deref(), Some("hv1"));
 
-    // Both take changes at the same time, and nobody notices.
-    let write = |client: coax_api::Client, project: String| async move {
-        let mut revisions = Vec::new();
-        for vlan in 0..15 {
-            let file = serde_json::json!({
-                "version": 1, "project": project,
-                "networks": { "net": { "subnets": [format!("10.{vlan}.0.0/16")] } },
-            });
-            let options = StackOptions::default();
-            let plan = client.put_stack(&project, &file, &options).await.unwrap();
-            revisions.push(plan.revision);
-        }
-        revisions
-    };
-    let (first, second) = tokio::join!(
-        tokio::spawn(write(one.client.clone(), "a".into())),
-        tokio::spawn(write(two.client.clone(), "b".into())),
-    );
-    let mut acknowledged = [first.unwrap(), second.unwrap()].concat();
-    acknowledged.sort_unstable();
-    for controller in [&one, &two] {
-        let history = controller
-            .client
-            .revisions(&HistoryOptions::default())
-            .await;
-        let mut found: Vec<u64> = history.unwrap().iter().map(|it| it.revision).collect();
-        found.sort_unstable();
-        assert_eq!(found[1..], acknowledged);
-    }
-
-    // The audit log is one chain, whoever appended to it.
-    let verdict = two.client.verify_audit_log().await.unwrap();
-    assert_eq!((verdict.broken_at, verdict.entries), (None, 32));
+    both_take_changes_at_once(&one, &two).await;
 
     // An agent that goes over to the other is told nothing older, and the same file is the same there.
     let newest = hv1.newest;
@@ -125,4 +93,39 @@ async fn two_controllers_over_one_etcd_are_one_to_everybody() {
     let record = one.client.revision(revision).await.unwrap();
     assert_eq!(record.project.as_deref(), Some("c"));
     hv1.abort();
+}
+
+async fn both_take_changes_at_once(one: &Controller, two: &Controller) {
+    let write = |client: coax_api::Client, project: String| async move {
+        let mut revisions = Vec::new();
+        for vlan in 0..15 {
+            let file = serde_json::json!({
+                "version": 1, "project": project,
+                "networks": { "net": { "subnets": [format!("10.{vlan}.0.0/16")] } },
+            });
+            let options = StackOptions::default();
+            let plan = client.put_stack(&project, &file, &options).await.unwrap();
+            revisions.push(plan.revision);
+        }
+        revisions
+    };
+    let (first, second) = tokio::join!(
+        tokio::spawn(write(one.client.clone(), "a".into())),
+        tokio::spawn(write(two.client.clone(), "b".into())),
+    );
+    let mut acknowledged = [first.unwrap(), second.unwrap()].concat();
+    acknowledged.sort_unstable();
+    for controller in [one, two] {
+        let history = controller
+            .client
+            .revisions(&HistoryOptions::default())
+            .await;
+        let mut found: Vec<u64> = history.unwrap().iter().map(|it| it.revision).collect();
+        found.sort_unstable();
+        assert_eq!(found[1..], acknowledged);
+    }
+
+    // The audit log is one chain, whoever appended to it.
+    let verdict = two.client.verify_audit_log().await.unwrap();
+    assert_eq!((verdict.broken_at, verdict.entries), (None, 32));
 }

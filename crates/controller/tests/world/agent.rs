@@ -7,6 +7,7 @@ use coax_api::agent::agent_message::Body as FromAgent;
 use coax_api::agent::controller_message::Body as ToAgent;
 use coax_api::agent::{
     AgentMessage, Claims, ControllerMessage, Held, Hello, Plugged, Realised, SliceKind, Snapshot,
+    Welcome,
 };
 use coax_api::question::HostAnswer;
 use coax_api::sequence::{Arrival, Receiver, Sender};
@@ -182,6 +183,20 @@ impl Agent {
         held.revision = delta.to_revision;
     }
 
+    fn welcomed(&mut self, welcome: &Welcome) -> Result<(), ()> {
+        if welcome.generation < self.generation {
+            return Err(());
+        }
+        self.generation = welcome.generation;
+        assert!(welcome.revision >= self.newest, "nothing older is told");
+        self.run = welcome.run;
+        if self.told_by != welcome.run {
+            self.told_by = 0;
+        }
+        self.welcome = true;
+        Ok(())
+    }
+
     /// Takes a message; `Err`: the stream is to be closed.
     pub(super) fn take(&mut self, message: ControllerMessage) -> Result<Option<AgentMessage>, ()> {
         if self.deaf {
@@ -193,18 +208,7 @@ impl Agent {
             Arrival::Fresh => {}
         }
         match message.body.unwrap() {
-            ToAgent::Welcome(welcome) => {
-                if welcome.generation < self.generation {
-                    return Err(());
-                }
-                self.generation = welcome.generation;
-                assert!(welcome.revision >= self.newest, "nothing older is told");
-                self.run = welcome.run;
-                if self.told_by != welcome.run {
-                    self.told_by = 0;
-                }
-                self.welcome = true;
-            }
+            ToAgent::Welcome(welcome) => self.welcomed(&welcome)?,
             ToAgent::Refused(refused) => {
                 let session = refused.port.is_empty();
                 self.refusals.push((refused.port, refused.reason));

@@ -30,7 +30,7 @@ pub const FINDINGS: &[(&str, Severity)] = &[
     ("vtep-missing", Severity::Blocking),
     ("vtep-duplicate", Severity::Blocking),
     ("mac-duplicate", Severity::Blocking),
-    ("no-path", Severity::Blocking),
+    ("vtep-unreachable", Severity::Blocking),
     ("path-elsewhere", Severity::Blocking),
     ("path-blocked", Severity::Blocking),
     ("path-mtu", Severity::Blocking),

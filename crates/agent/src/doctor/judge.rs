@@ -146,7 +146,7 @@ impl Judge<'_> {
         for (to, by) in &self.facts.ways {
             if by.is_empty() {
                 findings.push(self.finding(
-                    "no-path",
+                    "vtep-unreachable",
                     to.to_string(),
                     format!("no route leads to the tunnel endpoint {to}"),
                     format!("ip route get {to}"),
@@ -316,9 +316,10 @@ mod tests {
             (&["uplinks-down", "uplinks-down"], |it| it.devices.clear()),
             (&["uplink-mtu"], |it| uplink(it).mtu = 1500),
             (&["vtep-missing"], |it| it.addresses.clear()),
-            (&["no-path", "uplink-unused", "uplink-unused"], |it| {
-                way(it).clear()
-            }),
+            (
+                &["vtep-unreachable", "uplink-unused", "uplink-unused"],
+                |it| way(it).clear(),
+            ),
             (&["path-elsewhere"], |it| way(it).extend(["mgmt".into()])),
             (&["uplink-unused"], |it| {
                 way(it).retain(|name| name != "eth1")

@@ -42,7 +42,7 @@ pub(super) const CODES: &[Entry] = &[
         "Uplinks of two hosts have one MAC address, as cloned machines do; switches send to one of them at a time.",
     ),
     code(
-        "no-path",
+        "vtep-unreachable",
         "The host has no route to the tunnel endpoint of another host.",
     ),
     code(

@@ -180,6 +180,13 @@ pub(super) const WORDS: &[Entry] = &[
         Some("coax project list"),
     ),
     word(
+        "quota",
+        "How many networks, ports, rules and so on a project may have. An admin of the deployment sets it; a \
+         project cannot raise its own.",
+        "A limit on the objects of a tenant, checked when a change is made.",
+        Some("coax project list"),
+    ),
+    word(
         "rail",
         "A firewall rule of the operator. It comes before the rules of every project, and no project can \
          open what it closes.",
@@ -211,13 +218,6 @@ pub(super) const WORDS: &[Entry] = &[
          one port that has its address.",
         "Host routes instead of a broadcast domain, as in Hyper-V Network Virtualization.",
         Some("coax network show NETWORK"),
-    ),
-    word(
-        "quota",
-        "How many networks, ports, rules and so on a project may have. An admin of the deployment sets it; a \
-         project cannot raise its own.",
-        "A limit on the objects of a tenant, checked when a change is made.",
-        Some("coax project list"),
     ),
     word(
         "router",

@@ -126,6 +126,9 @@ impl Maker<'_> {
                 .captured()?;
             write(&root.join(place), &script, 0o644)?;
         }
+        let pages = root.join("usr/share/man/man1");
+        Cmd::new(&self.binary).arg("man").arg(&pages).captured()?;
+        Cmd::new("gzip").arg("-9nr").arg(&pages).quiet().run()?;
         for example in fs::read_dir(self.workspace.path("examples"))? {
             let example = example?;
             let examples = root.join("usr/share/doc/coax-cli/examples");

@@ -74,6 +74,7 @@ fn packages_install_and_purge_without_a_trace() {
     let binary = root.join("usr/bin/coax");
     let version = done(Command::new(&binary).arg("--version"));
     assert!(version.starts_with("coax "), "{version}");
+    assert!(root.join("usr/share/man/man1/coax-apply.1.gz").exists());
     let unit = root.join("usr/lib/systemd/system/coax-agent.service");
     assert!(unit.exists());
     // What the administrator's commands write.

@@ -147,6 +147,8 @@ pub enum Command {
     Version(commands::version::VersionArgs),
     /// Print a completion script for a shell
     Completion(commands::completion::CompletionArgs),
+    /// Write a manual page for every command into a folder
+    Man(commands::man::ManArgs),
 }
 
 /// The whole command, with an environment variable for every flag.

@@ -5,6 +5,8 @@
 mod backup;
 #[path = "support/controller.rs"]
 mod controller;
+#[path = "end_to_end/shells.rs"]
+mod shells;
 mod support;
 
 use controller::{Controller, SHOP, expect};

@@ -26,6 +26,7 @@ pub mod host;
 pub mod init;
 pub mod join;
 pub mod lab;
+pub mod man;
 pub mod network;
 pub mod noun;
 pub mod port;
@@ -96,6 +97,7 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Vtep(command) => wait_for(vtep::run(&command, output)),
         Command::Version(args) => version::run(&args, output),
         Command::Completion(args) => completion::run(&args, output),
+        Command::Man(args) => man::run(&args),
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, socket,
+    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, setsockopt, socket,
+    sockopt,
 };
 use socket2::{SockFilter, Socket};
 
@@ -52,6 +53,11 @@ impl PacketSocket {
             socket,
             ifindex: address.ifindex(),
         })
+    }
+
+    /// Keeps so many bytes for who reads later, beyond what programs without rights may have.
+    pub(crate) fn make_room(&self, bytes: usize) -> io::Result<()> {
+        Ok(setsockopt(&self.socket, sockopt::RcvBufForce, &bytes)?)
     }
 
     /// Marks what is sent from now on (`SO_MARK`).

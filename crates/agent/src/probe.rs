@@ -19,6 +19,9 @@ const APART: Duration = Duration::from_millis(60);
 const RESOLUTION: Duration = Duration::from_millis(300);
 /// A port that nobody listens at (RFC 863).
 const DISCARD: u16 = 9;
+/// Bytes of frames that wait to be looked at: many hosts send packets of full size at the same moment, and a watcher that has to
+/// wait for its turn on a busy host must not take them for lost.
+const ROOM: usize = 32 << 20;
 /// The largest frame that is looked at.
 const LARGEST: usize = 65_535;
 
@@ -30,7 +33,11 @@ pub(crate) async fn watch(
 ) -> io::Result<Vec<bool>> {
     let sockets: io::Result<Vec<PacketSocket>> = devices
         .iter()
-        .map(|device| PacketSocket::open(device, &probes_only()))
+        .map(|device| {
+            let socket = PacketSocket::open(device, &probes_only())?;
+            socket.make_room(ROOM)?;
+            Ok(socket)
+        })
         .collect();
     let mut watchers = JoinSet::new();
     for socket in sockets? {
@@ -83,13 +90,21 @@ fn marker_of(frame: &[u8]) -> Option<[u8; 8]> {
 pub(crate) async fn send(device: &str, packets: &[Hexadecimal], delay: Duration) -> io::Result<()> {
     let socket = PacketSocket::open(device, &probes_only())?;
     sleep(delay).await;
+    several_times(|| {
+        packets
+            .iter()
+            .try_for_each(|Hexadecimal(packet)| socket.send(packet))
+    })
+    .await
+}
+
+/// Does it as often as a probe is sent.
+pub(crate) async fn several_times(mut send: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     for time in 0..TIMES {
         if time > 0 {
             sleep(APART).await;
         }
-        for Hexadecimal(packet) in packets {
-            socket.send(packet)?;
-        }
+        send()?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use coax_netlink::{Netlink, UdpFlow, read_sysctl};
+use coax_wire::vxlan::Vxlan;
 use nix::sys::statfs::{FsType, statfs};
 use nix::sys::utsname::uname;
 use tokio::process::Command;
@@ -18,9 +19,7 @@ const BPFFS_MAGIC: FsType = FsType(0xcafe_4a11);
 /// Flows whose ways are asked for, for each other host: enough to meet every path of a few.
 const FLOWS: u16 = 32;
 /// The first source port of theirs.
-pub const FIRST_PORT: u16 = 49_152;
-/// VXLAN.
-const VXLAN: u16 = 4789;
+const FIRST_PORT: u16 = 49_152;
 
 /// How much is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +117,7 @@ impl Facts {
                         source: ends.from,
                         destination: ends.to,
                         source_port: port,
-                        destination_port: VXLAN,
+                        destination_port: Vxlan::PORT,
                     };
                     if let Some(path) = netlink.path_of(&flow).await? {
                         let link = names.iter().find(|link| link.index == path.link);

@@ -1,7 +1,7 @@
 //! Packets that cross the fabric in one piece, or not at all: sent as the vSwitch sends tunnel packets, past the host's own
 //! filters, by the device and to the neighbour that the kernel's routes say for their ports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,15 +10,11 @@ use coax_api::finding::PathProbe;
 use coax_netlink::{FlowPath, Netlink, UdpFlow};
 use coax_sim::craft::Tunnel;
 use coax_wire::MacAddress;
+use coax_wire::vxlan::Vxlan;
 use tokio::time::sleep;
 
 use crate::packet_socket::{PacketSocket, probes_only};
 use crate::probe;
-
-/// Every packet is sent so often: one lost packet proves nothing.
-const TIMES: u32 = 3;
-/// And with this time between.
-const APART: Duration = Duration::from_millis(60);
 
 /// Sends the packets that can be sent, after a while.
 pub(crate) async fn send(
@@ -77,7 +73,7 @@ async fn ways<'a>(
             source: probe.ends.from,
             destination: probe.ends.to,
             source_port: probe.source_port,
-            destination_port: 4789,
+            destination_port: Vxlan::PORT,
         };
         let way = netlink.path_of(&flow).await?.map(|path| {
             let mut known = neighbours.iter();
@@ -108,20 +104,24 @@ fn frame(probe: &PathProbe, to: MacAddress, from: MacAddress) -> Vec<u8> {
 }
 
 async fn transmit(frames: &[(String, Vec<u8>)]) -> io::Result<()> {
-    let devices: BTreeSet<&String> = frames.iter().map(|(device, _)| device).collect();
-    for time in 0..TIMES {
-        if time > 0 {
-            sleep(APART).await;
-        }
-        for device in &devices {
-            let socket = PacketSocket::open(device, &probes_only())?;
-            for (_, frame) in frames.iter().filter(|(by, _)| by == *device) {
+    let mut by_device: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
+    for (device, frame) in frames {
+        by_device.entry(device).or_default().push(frame);
+    }
+    let sockets = by_device
+        .into_iter()
+        .map(|(device, frames)| Ok((PacketSocket::open(device, &probes_only())?, frames)))
+        .collect::<io::Result<Vec<_>>>()?;
+    probe::several_times(|| {
+        for (socket, frames) in &sockets {
+            for frame in frames {
                 // Too large for the device, or the device is down: missed at the other end.
                 let _ = socket.send(frame);
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl Drop for Lab {
 
 /// Asks until the answer is right, and says what it was when it does not become so.
 pub fn until<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(20);
     loop {
         match ask() {
             Ok(answer) => return answer,

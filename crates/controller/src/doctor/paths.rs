@@ -35,7 +35,8 @@ struct Way {
     markers: Vec<[[u8; 8]; 2]>,
 }
 
-/// Sends on every way; says on how many, and what is wrong with them. `known`: what needs no second name.
+/// Sends on every way; says on how many, and what is wrong with them. `known`: what needs no second name. What does not arrive is
+/// sent once more, beside nothing else: a host that is busy is not a cable that is cut.
 pub async fn probe(
     patients: &Patients,
     hosts: &impl Hosts,
@@ -46,33 +47,24 @@ pub async fn probe(
         .filter(|finding| finding.code == "uplink-mtu")
         .map(|finding| finding.host.as_str())
         .collect();
+    let named = |way: &Way| {
+        let ends = [&way.from, &way.to];
+        ends.iter()
+            .any(|host| small_uplinks.contains(host.as_str()))
+    };
     let mut probed = 0;
     let mut lost: BTreeMap<(String, Fault), Vec<(Way, usize)>> = BTreeMap::new();
     for round in rounds(patients) {
-        let ways: Vec<Way> = round
-            .into_iter()
-            .map(|(from, to, ends)| Way {
-                length: patients.length(ends),
-                markers: (0..FLOWS)
-                    .map(|_| [hosts.marker(), hosts.marker()])
-                    .collect(),
-                from,
-                to,
-                ends,
-            })
+        let (seen, failing) = look(patients, hosts, round, &named).await;
+        probed += seen;
+        let again = failing.into_iter();
+        let again: Vec<_> = again
+            .map(|(way, ..)| (way.from, way.to, way.ends))
             .collect();
-        let seen: BTreeMap<String, BTreeSet<[u8; 8]>> = exchange(hosts, &ways).await;
-        for way in ways {
-            let Some(seen) = seen.get(&way.to) else {
-                continue;
-            };
-            probed += 1;
-            let named = small_uplinks.contains(way.from.as_str())
-                || small_uplinks.contains(way.to.as_str());
-            if let Some((fault, flows)) = judge(&way, seen, named) {
-                let alike = lost.entry((way.from.clone(), fault)).or_default();
-                alike.push((way, flows));
-            }
+        let (_, failing) = look(patients, hosts, again, &named).await;
+        for (way, fault, flows) in failing {
+            let alike = lost.entry((way.from.clone(), fault)).or_default();
+            alike.push((way, flows));
         }
     }
     let findings = lost.iter().filter_map(|((from, fault), ways)| {
@@ -80,6 +72,35 @@ pub async fn probe(
         finding(from, *fault, &ways)
     });
     (probed, findings.collect())
+}
+
+/// Sends on these ways at the same time; says how many were watched, and those that fail with how and on how many flows.
+async fn look(
+    patients: &Patients,
+    hosts: &impl Hosts,
+    ways: Vec<(String, String, Ends)>,
+    named: &impl Fn(&Way) -> bool,
+) -> (usize, Vec<(Way, Fault, usize)>) {
+    if ways.is_empty() {
+        return (0, Vec::new());
+    }
+    let marked = ways.into_iter().map(|(from, to, ends)| Way {
+        length: patients.length(ends),
+        markers: (0..FLOWS)
+            .map(|_| [hosts.marker(), hosts.marker()])
+            .collect(),
+        from,
+        to,
+        ends,
+    });
+    let ways: Vec<Way> = marked.collect();
+    let seen = exchange(hosts, &ways).await;
+    let watched = ways.iter().filter(|way| seen.contains_key(&way.to)).count();
+    let failing = ways.into_iter().filter_map(|way| {
+        let (fault, flows) = judge(&way, seen.get(&way.to)?, named(&way))?;
+        Some((way, fault, flows))
+    });
+    (watched, failing.collect())
 }
 
 /// Who sends to whom, some at a time: each host to the next ones after it.
@@ -224,6 +245,8 @@ fn finding(from: &str, fault: Fault, lost: &[(&Way, usize)]) -> Option<Finding> 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
     use super::super::Patient;
     use super::*;
 
@@ -265,6 +288,56 @@ mod tests {
         assert!(said.ends_with("and on 2 more ways"), "{said}");
         let said = finding("hv1", Fault::Mtu, &[(&way, 1)]).unwrap().cause;
         assert!(said.contains("hv2 (10.0.0.2) on 1 of 4 flows"), "{said}");
+    }
+
+    /// Hosts whose watchers miss everything so many times.
+    struct Busy {
+        misses: AtomicUsize,
+        marked: AtomicU64,
+    }
+
+    impl Hosts for Busy {
+        async fn ask(&self, _: &str, question: HostQuestion) -> Result<HostAnswer, String> {
+            let HostQuestion::Watch { markers, .. } = question else {
+                return Ok(HostAnswer::Sent);
+            };
+            let one_less = |left: usize| left.checked_sub(1);
+            let misses = self.misses.fetch_update(Relaxed, Relaxed, one_less).is_ok();
+            Ok(HostAnswer::Watched {
+                seen: vec![!misses; markers.len()],
+            })
+        }
+
+        fn marker(&self) -> [u8; 8] {
+            self.marked.fetch_add(1, Relaxed).to_be_bytes()
+        }
+
+        async fn pause(&self) {}
+    }
+
+    #[tokio::test]
+    async fn what_arrives_the_second_time_is_no_finding() {
+        let patient = |number: u8| Patient {
+            vteps: vec![[10, 0, 0, number].into()],
+            attached: true,
+        };
+        let patients = Patients {
+            hosts: (1..=2).map(|it| (format!("hv{it}"), patient(it))).collect(),
+            largest: 1550,
+            only: None,
+        };
+        for (misses, named) in [(0, 0), (2, 0), (4, 2)] {
+            let hosts = Busy {
+                misses: misses.into(),
+                marked: 0.into(),
+            };
+            let (probed, findings) = probe(&patients, &hosts, &[]).await;
+            assert_eq!(
+                (probed, findings.len()),
+                (2, named),
+                "{misses}: {findings:?}"
+            );
+        }
     }
 
     #[test]

@@ -192,14 +192,15 @@ impl Follower {
                     self.tell(Event::News(news))?;
                 }
                 *next = last + 1;
-            } else if compared.elapsed() >= COMPARE {
+            }
+            if compared.elapsed() >= COMPARE {
                 compared = Instant::now();
                 self.compare(*next)?;
             }
         }
     }
 
-    /// What became of the store as a whole while nothing happened.
+    /// What became of the store as a whole.
     fn compare(&mut self, next: Revision) -> Result<(), End> {
         let Ok(revision) = self.store.revision() else {
             return Ok(());

@@ -13,7 +13,7 @@ use std::time::Duration;
 use coax_controller::core::message::{Answer, Write};
 use coax_controller::core::submission::{Confirm, Submission};
 use coax_controller::history::RepeatKey;
-use coax_model::StackFile;
+use coax_model::{Quota, StackFile};
 use world::Dice;
 use world::cluster::Cluster;
 
@@ -64,6 +64,16 @@ fn ask(cluster: &mut Cluster, asked: &mut Asked) {
         2 => Write::Move {
             port: "shop/p0".parse().unwrap(),
             host: "hv2".parse().unwrap(),
+        },
+        3 => Write::SetQuota {
+            project: Some("shop".parse().unwrap()),
+            quota: Some(Quota {
+                networks: Some(100 + cluster.dice.below(100) as u32),
+                ..Quota::default()
+            }),
+        },
+        4 => Write::Confirm {
+            revision: cluster.core(0).revision(),
         },
         _ => Write::Apply {
             file: Box::new(stack(&mut cluster.dice).into()),

@@ -88,15 +88,6 @@ impl Core {
         if loaded.revision <= self.revision {
             return;
         }
-        if let Some(pending) = self.pending.take() {
-            // Nobody else has a record that was decided on the same state.
-            let record = pending.batch.record.as_ref();
-            let done = record.and_then(|record| loaded.history.holds(record));
-            match done {
-                Some(revision) => self.answer(pending.reply, revision, out),
-                None => self.decide_anew(pending),
-            }
-        }
         let changes = match records::difference(&self.revisions, range) {
             Ok(changes) => changes,
             Err(error) => {
@@ -105,6 +96,16 @@ impl Core {
                 return;
             }
         };
+        let mut told = None;
+        if let Some(pending) = self.pending.take() {
+            // Nobody else has a record that was decided on the same state.
+            let record = pending.batch.record.as_ref();
+            let done = record.and_then(|record| loaded.history.holds(record));
+            match done {
+                Some(revision) => told = Some((pending.reply, revision)),
+                None => self.decide_anew(pending),
+            }
+        }
         self.end_removed_sessions(&changes, now, out);
         self.publish(loaded.revision, &changes, out);
         self.revisions = loaded.revisions;
@@ -112,6 +113,10 @@ impl Core {
         self.unconfirmed.clear();
         for (project, unconfirmed) in loaded.unconfirmed {
             self.count_down(project, Some(unconfirmed), now);
+        }
+        // From the state that has it.
+        if let Some((reply, revision)) = told {
+            self.answer(reply, revision, out);
         }
     }
 

@@ -150,8 +150,12 @@ impl Core {
             Write::Apply { .. } | Write::Destroy { .. } | Write::Rollback { .. } => {
                 Some(Ok(Answer::Plan(plan_of(revision, record))))
             }
-            // Done twice they do nothing else.
-            Write::RemoveHost { .. } | Write::SetQuota { .. } | Write::Confirm { .. } => None,
+            Write::SetQuota { .. } | Write::Confirm { .. } => {
+                let record = self.revision_named(revision)?;
+                Some(Ok(Answer::Record(Box::new(record))))
+            }
+            // Done twice it does nothing else.
+            Write::RemoveHost { .. } => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! answers get lost and whose transactions may happen long after they were given up; and between them and
 //! their agents.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,6 +30,8 @@ struct Member {
     news: VecDeque<News>,
     /// The first revision that is not in `news`.
     next: u64,
+    /// Requests that it has not answered.
+    waiting: BTreeSet<u64>,
 }
 
 struct Link {
@@ -98,6 +100,7 @@ impl Cluster {
             answered: VecDeque::new(),
             news: VecDeque::new(),
             next,
+            waiting: BTreeSet::new(),
         }
     }
 
@@ -136,6 +139,7 @@ impl Cluster {
                 }
                 Command::Close { session } => self.hang_up(session, false),
                 Command::Reply { id, answer } => {
+                    self.members[member].waiting.remove(&id.0);
                     let before = self.replies.insert(id.0, answer);
                     assert!(before.is_none(), "one answer each");
                 }
@@ -148,6 +152,7 @@ impl Cluster {
         let id = self.id();
         let request = Request::Write { write, submission };
         let id_of = RequestId(id);
+        self.members[member].waiting.insert(id);
         self.input(member, Input::Request { id: id_of, request });
         id
     }
@@ -367,6 +372,9 @@ impl Cluster {
 
     /// What must be true when all is quiet: everybody knows what is stored.
     pub fn check(&self) {
+        for member in &self.members {
+            assert!(member.waiting.is_empty(), "requests without an answer");
+        }
         let stored = records::load(&self.store, UNDERLAY_MTU).unwrap();
         let full = coax_compile::Compiler::full(&stored.intent, 1);
         let history = |core: &Core| -> Vec<coax_api::Revision> {

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
+use coax_wire::vxlan::Vxlan;
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{
@@ -100,12 +101,12 @@ pub(crate) fn probes_only() -> Vec<SockFilter> {
         load(HALF, 12),
         equal(0x0800, 0, 4),
         load(HALF, 36),
-        equal(4789, 0, 8),
+        equal(u32::from(Vxlan::PORT), 0, 8),
         load(BYTE, 42),
         equal(0, 5, 6),
         equal(0x86dd, 0, 5),
         load(HALF, 56),
-        equal(4789, 0, 3),
+        equal(u32::from(Vxlan::PORT), 0, 3),
         load(BYTE, 62),
         equal(0, 0, 1),
         SockFilter::new(RETURN, 0, 0, u32::MAX),

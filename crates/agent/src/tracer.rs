@@ -279,9 +279,7 @@ impl Tracer {
         };
         let neighbours = self.netlink.neighbours().await;
         let neighbours = neighbours.map_err(|it| it.to_string())?;
-        let mut neighbours = neighbours.into_iter();
-        let neighbour = neighbours.find(|it| it.link == path.link && it.address == path.next_hop);
-        let destination = neighbour.and_then(|neighbour| neighbour.mac);
+        let destination = path.next_hop_mac(&neighbours);
         let link = links.get(&path.link);
         let carries = link.map_or(0, |link| link.mtu);
         Ok(Some(KnownWay {

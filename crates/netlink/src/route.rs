@@ -12,7 +12,7 @@ use rtnetlink::packet_route::route::{
 };
 use rtnetlink::{RouteMessageBuilder, RouteNextHopBuilder};
 
-use crate::{Error, Netlink};
+use crate::{Error, Neighbour, Netlink};
 
 /// A route of the main table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,6 +241,14 @@ pub struct FlowPath {
     pub next_hop: IpAddr,
     /// Largest packet that the route takes, where it says so itself.
     pub mtu: Option<u32>,
+}
+
+impl FlowPath {
+    /// The Ethernet address of the next hop, if it is among those that are known.
+    pub fn next_hop_mac(&self, known: &[Neighbour]) -> Option<[u8; 6]> {
+        let is_it = |it: &&Neighbour| it.link == self.link && it.address == self.next_hop;
+        known.iter().find(is_it)?.mac
+    }
 }
 
 /// A UDP flow, whose ports choose among equal-cost paths.

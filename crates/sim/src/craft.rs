@@ -408,7 +408,7 @@ impl Tunnel {
             source,
             destination,
             source_port: 50_000,
-            port: 4789,
+            port: coax_wire::vxlan::Vxlan::PORT,
             checksum: 0,
             class: 0,
             fragment: 0x4000,

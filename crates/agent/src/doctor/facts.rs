@@ -195,10 +195,11 @@ pub(super) fn rules_in(ruleset: &str) -> Vec<String> {
         let parts = line.split(|c: char| c.is_whitespace() || c == ',');
         parts.map(str::to_owned).collect()
     };
+    let port = Vxlan::PORT.to_string();
     let refusals = ruleset.lines().filter(|line| {
         let words = words(line);
         let has = |word: &str| words.iter().any(|it| it == word);
-        has("4789") && (has("drop") || has("reject"))
+        has(&port) && (has("drop") || has("reject"))
     });
     refusals.map(|line| line.trim().to_owned()).collect()
 }

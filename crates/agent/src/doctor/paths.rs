@@ -75,13 +75,9 @@ async fn ways<'a>(
             source_port: probe.source_port,
             destination_port: Vxlan::PORT,
         };
-        let way = netlink.path_of(&flow).await?.map(|path| {
-            let mut known = neighbours.iter();
-            let known = known.find(|it| it.link == path.link && it.address == path.next_hop);
-            Way {
-                path,
-                neighbour: known.and_then(|it| it.mac).map(MacAddress),
-            }
+        let way = netlink.path_of(&flow).await?.map(|path| Way {
+            path,
+            neighbour: path.next_hop_mac(&neighbours).map(MacAddress),
         });
         ways.push((probe, way));
     }

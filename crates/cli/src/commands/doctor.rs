@@ -42,7 +42,7 @@ pub struct DoctorArgs {
         requires = "here"
     )]
     pub vteps: Vec<IpAddr>,
-    /// With `--here`: bytes of the largest packet that the fabric has to carry
+    /// With `--here`: bytes of the largest packet that the fabric has to carry [default: MTUs are not looked at]
     #[arg(long, value_name = "BYTES", requires = "here")]
     pub underlay_mtu: Option<u32>,
     /// Which controller.
@@ -70,12 +70,13 @@ pub async fn run(args: &DoctorArgs, output: &Output) -> Outcome {
             missing.host, missing.reason
         ));
     }
-    if found.findings.is_empty() {
-        output.say(&format!(
-            "nothing is wrong with {}, nor on {} ways between hosts",
-            found.hosts.join(", "),
-            found.paths
-        ));
+    if found.findings.is_empty() && !found.hosts.is_empty() {
+        let ways = match found.paths {
+            0 => String::new(),
+            paths => format!(", nor on {paths} ways between hosts"),
+        };
+        let hosts = found.hosts.join(", ");
+        output.say(&format!("nothing is wrong with {hosts}{ways}"));
     }
     Ok(exit(&found))
 }

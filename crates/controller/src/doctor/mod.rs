@@ -107,7 +107,7 @@ impl Patients {
 
     /// What each uplink must carry.
     fn length_at(&self, patient: &Patient) -> u32 {
-        self.largest + overhead(patient.vteps.iter().any(IpAddr::is_ipv4))
+        self.largest + overhead(patient.vteps.iter().all(IpAddr::is_ipv4))
     }
 }
 

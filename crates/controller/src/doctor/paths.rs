@@ -26,6 +26,9 @@ const MOST_NAMED: usize = 4;
 /// A packet with nothing but its headers and a marker.
 const SMALL: u16 = 0;
 
+/// Who sends to whom, between which ends.
+type Course = (String, String, Ends);
+
 /// A way, and its flows' markers: small ones, then large ones.
 struct Way {
     from: String,
@@ -35,8 +38,14 @@ struct Way {
     markers: Vec<[[u8; 8]; 2]>,
 }
 
+impl Way {
+    fn course(&self) -> Course {
+        (self.from.clone(), self.to.clone(), self.ends)
+    }
+}
+
 /// Sends on every way; says on how many, and what is wrong with them. `known`: what needs no second name. What does not arrive is
-/// sent once more, beside nothing else: a host that is busy is not a cable that is cut.
+/// sent once more, without the ways that work: a host that is busy is not a cable that is cut.
 pub async fn probe(
     patients: &Patients,
     hosts: &impl Hosts,
@@ -55,14 +64,21 @@ pub async fn probe(
     let mut probed = 0;
     let mut lost: BTreeMap<(String, Fault), Vec<(Way, usize)>> = BTreeMap::new();
     for round in rounds(patients) {
-        let (seen, failing) = look(patients, hosts, round, &named).await;
-        probed += seen;
-        let again = failing.into_iter();
-        let again: Vec<_> = again
-            .map(|(way, ..)| (way.from, way.to, way.ends))
+        let first = look(patients, hosts, &round, &named).await;
+        probed += first.len();
+        let mut failing: BTreeMap<Course, (Way, (Fault, usize))> = first
+            .into_iter()
+            .filter_map(|(way, verdict)| Some((way.course(), (way, verdict?))))
             .collect();
-        let (_, failing) = look(patients, hosts, again, &named).await;
-        for (way, fault, flows) in failing {
+        let again: Vec<Course> = failing.keys().cloned().collect();
+        // Where nobody can look again, the first look counts.
+        for (way, verdict) in look(patients, hosts, &again, &named).await {
+            match verdict {
+                Some(verdict) => failing.insert(way.course(), (way, verdict)),
+                None => failing.remove(&way.course()),
+            };
+        }
+        for (way, (fault, flows)) in failing.into_values() {
             let alike = lost.entry((way.from.clone(), fault)).or_default();
             alike.push((way, flows));
         }
@@ -74,38 +90,39 @@ pub async fn probe(
     (probed, findings.collect())
 }
 
-/// Sends on these ways at the same time; says how many were watched, and those that fail with how and on how many flows.
+/// Sends on these ways at the same time. Ways whose ends both did their part are looked at: whether and how each fails, and on how
+/// many flows.
 async fn look(
     patients: &Patients,
     hosts: &impl Hosts,
-    ways: Vec<(String, String, Ends)>,
+    courses: &[Course],
     named: &impl Fn(&Way) -> bool,
-) -> (usize, Vec<(Way, Fault, usize)>) {
-    if ways.is_empty() {
-        return (0, Vec::new());
+) -> Vec<(Way, Option<(Fault, usize)>)> {
+    if courses.is_empty() {
+        return Vec::new();
     }
-    let marked = ways.into_iter().map(|(from, to, ends)| Way {
-        length: patients.length(ends),
+    let marked = courses.iter().map(|(from, to, ends)| Way {
+        from: from.clone(),
+        to: to.clone(),
+        ends: *ends,
+        length: patients.length(*ends),
         markers: (0..FLOWS)
             .map(|_| [hosts.marker(), hosts.marker()])
             .collect(),
-        from,
-        to,
-        ends,
     });
     let ways: Vec<Way> = marked.collect();
-    let seen = exchange(hosts, &ways).await;
-    let watched = ways.iter().filter(|way| seen.contains_key(&way.to)).count();
-    let failing = ways.into_iter().filter_map(|way| {
-        let (fault, flows) = judge(&way, seen.get(&way.to)?, named(&way))?;
-        Some((way, fault, flows))
+    let (seen, sent) = exchange(hosts, &ways).await;
+    let looked_at = ways.into_iter().filter_map(|way| {
+        let seen = seen.get(&way.to).filter(|_| sent.contains(&way.from))?;
+        let verdict = judge(&way, seen, named(&way));
+        Some((way, verdict))
     });
-    (watched, failing.collect())
+    looked_at.collect()
 }
 
 /// Who sends to whom, some at a time: each host to the next ones after it.
-fn rounds(patients: &Patients) -> Vec<Vec<(String, String, Ends)>> {
-    let mut rounds: Vec<Vec<(String, String, Ends)>> = Vec::new();
+fn rounds(patients: &Patients) -> Vec<Vec<Course>> {
+    let mut rounds: Vec<Vec<Course>> = Vec::new();
     for (from, _) in patients.attached() {
         let ways = patients.ways(from).into_iter();
         let meant = ways.filter(|(to, _)| patients.is_meant(from) || patients.is_meant(to));
@@ -124,8 +141,11 @@ fn rounds(patients: &Patients) -> Vec<Vec<(String, String, Ends)>> {
     rounds
 }
 
-/// What each receiver saw; receivers that could not watch, and ways from hosts that could not send, are left out.
-async fn exchange(hosts: &impl Hosts, ways: &[Way]) -> BTreeMap<String, BTreeSet<[u8; 8]>> {
+/// What each receiver saw, and who could send; receivers that could not watch are left out.
+async fn exchange(
+    hosts: &impl Hosts,
+    ways: &[Way],
+) -> (BTreeMap<String, BTreeSet<[u8; 8]>>, BTreeSet<String>) {
     let mut markers: BTreeMap<&str, Vec<[u8; 8]>> = BTreeMap::new();
     let mut probes: BTreeMap<&str, Vec<PathProbe>> = BTreeMap::new();
     for way in ways {
@@ -163,10 +183,14 @@ async fn exchange(hosts: &impl Hosts, ways: &[Way]) -> BTreeMap<String, BTreeSet
             probes,
             milliseconds: LEAD,
         };
-        hosts.ask(host, question).await
+        let sent = hosts.ask(host, question).await;
+        matches!(sent, Ok(HostAnswer::Sent)).then(|| host.to_owned())
     });
-    let (seen, _) = tokio::join!(join_all(watches), join_all(sends));
-    seen.into_iter().flatten().collect()
+    let (seen, sent) = tokio::join!(join_all(watches), join_all(sends));
+    (
+        seen.into_iter().flatten().collect(),
+        sent.into_iter().flatten().collect(),
+    )
 }
 
 /// How a way fails.
@@ -244,123 +268,4 @@ fn finding(from: &str, fault: Fault, lost: &[(&Way, usize)]) -> Option<Finding> 
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-
-    use super::super::Patient;
-    use super::*;
-
-    fn way() -> Way {
-        Way {
-            from: "hv1".into(),
-            to: "hv2".into(),
-            ends: Ends {
-                from: [10, 0, 0, 1].into(),
-                to: [10, 0, 0, 2].into(),
-            },
-            length: 1600,
-            markers: (0..4u8).map(|flow| [[flow; 8], [flow + 100; 8]]).collect(),
-        }
-    }
-
-    #[test]
-    fn one_flow_of_several_is_enough() {
-        let fault = |lost: &dyn Fn(&[u8; 8]) -> bool, named| {
-            let way = way();
-            let all = way.markers.iter().flatten();
-            let seen = all.filter(|marker| !lost(marker)).copied().collect();
-            judge(&way, &seen, named)
-        };
-        assert_eq!(fault(&|_| false, false), None);
-        assert_eq!(fault(&|it| it[0] == 2, false), Some((Fault::Blocked, 1)));
-        assert_eq!(fault(&|_| true, false), Some((Fault::Blocked, 4)));
-        assert_eq!(fault(&|it| it[0] == 102, false), Some((Fault::Mtu, 1)));
-        let large = |it: &[u8; 8]| it[0] >= 100;
-        assert_eq!(fault(&large, false), Some((Fault::Mtu, 4)));
-        assert_eq!(fault(&large, true), None, "the uplink was named");
-    }
-
-    #[test]
-    fn ways_that_fail_alike_are_one_finding() {
-        let way = way();
-        let lost = vec![(&way, 4); 6];
-        let said = finding("hv1", Fault::Blocked, &lost).unwrap().cause;
-        assert!(said.ends_with("and on 2 more ways"), "{said}");
-        let said = finding("hv1", Fault::Mtu, &[(&way, 1)]).unwrap().cause;
-        assert!(said.contains("hv2 (10.0.0.2) on 1 of 4 flows"), "{said}");
-    }
-
-    /// Hosts whose watchers miss everything so many times.
-    struct Busy {
-        misses: AtomicUsize,
-        marked: AtomicU64,
-    }
-
-    impl Hosts for Busy {
-        async fn ask(&self, _: &str, question: HostQuestion) -> Result<HostAnswer, String> {
-            let HostQuestion::Watch { markers, .. } = question else {
-                return Ok(HostAnswer::Sent);
-            };
-            let one_less = |left: usize| left.checked_sub(1);
-            let misses = self.misses.fetch_update(Relaxed, Relaxed, one_less).is_ok();
-            Ok(HostAnswer::Watched {
-                seen: vec![!misses; markers.len()],
-            })
-        }
-
-        fn marker(&self) -> [u8; 8] {
-            self.marked.fetch_add(1, Relaxed).to_be_bytes()
-        }
-
-        async fn pause(&self) {}
-    }
-
-    #[tokio::test]
-    async fn what_arrives_the_second_time_is_no_finding() {
-        let patient = |number: u8| Patient {
-            vteps: vec![[10, 0, 0, number].into()],
-            attached: true,
-        };
-        let patients = Patients {
-            hosts: (1..=2).map(|it| (format!("hv{it}"), patient(it))).collect(),
-            largest: 1550,
-            only: None,
-        };
-        for (misses, named) in [(0, 0), (2, 0), (4, 2)] {
-            let hosts = Busy {
-                misses: misses.into(),
-                marked: 0.into(),
-            };
-            let (probed, findings) = probe(&patients, &hosts, &[]).await;
-            assert_eq!(
-                (probed, findings.len()),
-                (2, named),
-                "{misses}: {findings:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn every_way_is_in_exactly_one_round() {
-        let patient = |number: u8| Patient {
-            vteps: vec![[10, 0, 0, number].into()],
-            attached: number != 7,
-        };
-        let hosts = (1..=40).map(|number| (format!("hv{number:02}"), patient(number)));
-        let mut patients = Patients {
-            hosts: hosts.collect(),
-            largest: 1550,
-            only: None,
-        };
-        let ways: Vec<_> = rounds(&patients).into_iter().flatten().collect();
-        let pairs: BTreeSet<_> = ways.iter().map(|(from, to, _)| (from, to)).collect();
-        assert_eq!((pairs.len(), ways.len()), (39 * 38, 39 * 38));
-        for round in rounds(&patients) {
-            let to_first = round.iter().filter(|(_, to, _)| to == "hv01").count();
-            assert!(to_first <= 2 * AT_ONCE, "{to_first}");
-        }
-        patients.only = Some("hv03".into());
-        let ways: Vec<_> = rounds(&patients).into_iter().flatten().collect();
-        assert_eq!(ways.len(), 2 * 38);
-    }
-}
+mod tests;

@@ -84,8 +84,16 @@ impl CliError {
 
 fn next_after_backup(error: &coax_controller::backup::BackupError) -> Option<String> {
     use coax_controller::backup::BackupError;
+    use coax_identity::seal::OpenError;
     Some(match error {
-        BackupError::CutOff { .. } | BackupError::Damaged => {
+        BackupError::Sealed(OpenError::Denied) => {
+            "try the passphrase that it was made with: without it the backup cannot be read".into()
+        }
+        BackupError::NotABackup => "`coax backup create FILE` makes one".into(),
+        BackupError::CutOff { .. }
+        | BackupError::Damaged
+        | BackupError::Content(_)
+        | BackupError::Sealed(OpenError::Excessive { .. }) => {
             "use another copy; `coax backup verify` tells whether it is whole".into()
         }
         BackupError::NotEmpty { .. } => {

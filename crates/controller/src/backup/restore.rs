@@ -1,7 +1,7 @@
 //! A state folder from a backup.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -51,11 +51,12 @@ pub fn restore(
         .mode(0o700)
         .create(folder)
         .map_err(failed)?;
+    // It may have been there.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
     let store = Arc::new(Embedded::restore(&folder.join(STORE), &backup.store)?);
     let restored = start_anew(&*store, contents, now)?;
     // It must be one that a controller starts with.
     records::load(&*store, coax_model::DEFAULT_UNDERLAY_MTU)?;
-    authority.save(folder)?;
     let identities = Identities::new(store, authority, HOST_LIFETIME);
     identities.record(&AuditEntry {
         time: seconds(now),
@@ -67,6 +68,7 @@ pub fn restore(
         status: 200,
         ..AuditEntry::default()
     })?;
+    identities.authority().save(folder)?;
     Ok(restored)
 }
 

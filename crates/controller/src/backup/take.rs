@@ -3,9 +3,11 @@
 use std::time::SystemTime;
 
 use coax_api::time::rfc3339;
+use coax_model::DEFAULT_UNDERLAY_MTU;
 
 use super::{Backup, BackupError, Contents};
 use crate::identity::{Identities, seconds};
+use crate::records;
 
 /// Everything, as a file.
 pub fn take(
@@ -16,19 +18,15 @@ pub fn take(
 ) -> Result<Vec<u8>, BackupError> {
     let store = identities.everything()?;
     let authority = identities.authority();
-    let kind = |prefix: &str| {
-        let prefix = prefix.as_bytes();
-        let items = store.items.iter();
-        items.filter(|item| item.key.starts_with(prefix)).count()
-    };
+    let intent = records::read_range(&store, DEFAULT_UNDERLAY_MTU)?.intent;
     let made = rfc3339(seconds(now).saturating_mul(1000));
     let contents = Contents {
         revision: store.revision,
         records: store.items.len(),
-        projects: kind("/coax/v1/project/"),
-        networks: kind("/coax/v1/network/"),
-        ports: kind("/coax/v1/port/"),
-        hosts: kind("/coax/v1/host/"),
+        projects: intent.projects().len(),
+        networks: intent.networks.len(),
+        ports: intent.ports.len(),
+        hosts: intent.hosts.len(),
         ..Contents::new(authority.pin().to_string(), generation, made)
     };
     let backup = Backup {

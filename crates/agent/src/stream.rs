@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use coax_api::agent::control_stream_client::ControlStreamClient;
 use coax_api::agent::{AgentMessage, agent_message};
+use coax_api::stream::LARGEST_MESSAGE;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,8 +18,6 @@ use crate::tasks::OUTGOING;
 
 /// A silent connection is checked this often, and given up after the same time again.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// A snapshot of a network with 100,000 ports has some ten megabytes.
-const LARGEST_MESSAGE: usize = 256 << 20;
 
 /// A message for the controller with its number.
 #[derive(Debug)]

@@ -27,6 +27,8 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 /// How long connecting, and a handshake at either end, may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
+/// The largest message between agents and controllers: a snapshot of a network with 100,000 ports has some ten megabytes.
+pub const LARGEST_MESSAGE: usize = 256 << 20;
 /// Handshakes that run at the same time; more wait in the kernel's queue.
 const HANDSHAKES: usize = 256;
 /// Connections that are ready and wait to be served.

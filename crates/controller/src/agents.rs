@@ -11,6 +11,7 @@ use coax_api::agent::control_stream_server::{ControlStream, ControlStreamServer}
 use coax_api::agent::controller_message::Body as ToAgent;
 use coax_api::agent::{AgentMessage, ControllerMessage, Refused};
 use coax_api::membership::identity_server::IdentityServer;
+use coax_api::stream::LARGEST_MESSAGE;
 use coax_identity::HostIdentity;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -26,8 +27,6 @@ use crate::identity::{Identities, Membership, joined};
 use crate::metrics::{Metrics, OutcomeLabels};
 use crate::tasks::{Event, Handle, MESSAGES};
 
-/// A slice of a network with 50,000 ports is some 5 MiB.
-const LARGEST_MESSAGE: usize = 256 << 20;
 /// How often a silent connection is probed, and how long the answer may take: what finds dead
 /// machines before the core does.
 const KEEPALIVE: Duration = Duration::from_secs(5);

@@ -28,7 +28,7 @@ use coax_api::Problem;
 use coax_api::agent::controller_message::Body;
 use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_store::{Range, Revision, Store, StoreError};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::core::Core;
@@ -44,6 +44,8 @@ pub const MESSAGES: usize = 65_536;
 
 /// How long what others stored may take to come in before something is wrong.
 const BEHIND: Duration = Duration::from_secs(8);
+/// Requests that ask the store at a time.
+const ASKING: usize = 32;
 
 /// What a request is answered with.
 pub type Reply = Result<Answer, Box<Problem>>;
@@ -110,6 +112,8 @@ pub struct Handle {
     /// The core's revision.
     revision: watch::Receiver<Revision>,
     barrier: Option<Barrier>,
+    /// Places to ask the store: one that does not answer must not take all threads.
+    asking: Arc<Semaphore>,
 }
 
 impl Handle {
@@ -129,7 +133,12 @@ impl Handle {
         let Some(barrier) = self.barrier.clone() else {
             return Ok(());
         };
-        let asked = tokio::task::spawn_blocking(move || barrier.newest()).await;
+        let place = self.asking.clone().acquire_owned().await;
+        let asked = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            barrier.newest()
+        });
+        let asked = asked.await;
         let gone = |what: &str| StoreError::Unreachable {
             reason: what.to_owned(),
         };
@@ -199,6 +208,7 @@ pub fn spawn(
         events,
         revision: heard,
         barrier: shared.map(|_| Barrier::new(store)),
+        asking: Arc::new(Semaphore::new(ASKING)),
     };
     let (ended, end) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();

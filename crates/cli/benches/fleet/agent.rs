@@ -16,6 +16,7 @@ use coax_api::agent::{
     Snapshot,
 };
 use coax_api::sequence::Arrival;
+use coax_api::stream::LARGEST_MESSAGE;
 use coax_compile::{NetworkSlice, SliceDelta};
 use coax_identity::{Credentials, tls};
 use prost::Message;
@@ -95,7 +96,8 @@ impl Agent {
         };
         session.opened(started.elapsed());
         let (say, said) = mpsc::channel(16);
-        let mut client = ControlStreamClient::new(channel).max_decoding_message_size(256 << 20);
+        let mut client =
+            ControlStreamClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
         for body in [self.hello(), self.claims()] {
             speak(session, &say, body).await;
         }

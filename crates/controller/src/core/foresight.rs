@@ -86,6 +86,8 @@ impl Core {
                 Change::PutNetwork { name, .. } | Change::DeleteNetwork { name } => {
                     networks.insert(name.clone());
                 }
+                // They change nothing on any host.
+                Change::PutChecks { .. } | Change::DeleteChecks { .. } => {}
                 // Rules, groups and routers are everybody's who has anything of the project.
                 _ if project.is_rails() => networks.extend(self.intent.networks.keys().cloned()),
                 _ => networks.extend(self.intent.networks_of(project).map(|it| it.0.clone())),
@@ -118,7 +120,7 @@ fn views(project: &Name, proofs: Vec<Proof>) -> Vec<api::Check> {
         items.iter().map(T::to_string).collect()
     }
     let view = |(place, proof): (usize, Proof)| {
-        let rule = proof.witness.and_then(|witness| witness.rule);
+        let rule = proof.rule;
         api::Check {
             project: project.to_string(),
             place,

@@ -1,5 +1,6 @@
 //! What users are told when they do not get what they ask for.
 
+use coax_api::check::IGNORE_CHECKS;
 use coax_api::{Check, Problem};
 use coax_model::{HostName, Name, Refusals};
 
@@ -44,7 +45,7 @@ pub fn checks_fail(failing: &[&Check]) -> Problem {
         "checks-fail",
         "Checks of the project fail",
         format!("nothing was changed, because {count} after this change"),
-        "correct the file, or change it all the same with `coax apply --ignore-checks`",
+        IGNORE_CHECKS,
     );
     let problem = |check: &&Check| {
         let title = "The check fails";

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use coax_api::{Check, CheckRequest, CheckResult, Problem};
 use coax_model::Name;
+use tokio::task::spawn_blocking;
 
 use super::App;
 use super::authorise::outside;
@@ -23,7 +24,10 @@ pub async fn checks(
     Params(params): Params<ListParams>,
 ) -> Result<Json<Vec<Check>>, Failure> {
     let project = params.project()?;
-    let all = app.handle.read().proofs(project.as_ref());
+    // Many comparisons, for which no other request has to wait.
+    let handle = app.handle.clone();
+    let all = spawn_blocking(move || handle.read().proofs(project.as_ref()));
+    let all = all.await.map_err(|_| Failure::stopping())?;
     Ok(Json(
         params.page(all, |it| format!("{}/{}", it.project, it.place)),
     ))
@@ -47,9 +51,10 @@ pub async fn probe_checks(
     if caller.project.as_ref().is_some_and(|own| *own != project) {
         return Err(outside(&caller));
     }
-    let tasks = probing::tasks(&app.handle.read(), &project, request.place);
+    let handle = app.handle.clone();
+    let tasks = spawn_blocking(move || probing::tasks(&handle.read(), &project, request.place));
     let mut results = Vec::new();
-    for task in tasks {
+    for task in tasks.await.map_err(|_| Failure::stopping())? {
         results.push(probing::run(task, &app).await);
     }
     Ok(Json(results))

@@ -150,8 +150,11 @@ impl Place {
         };
         let mut taken = places.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (all, by_address) = &mut *taken;
+        if *all >= CONNECTIONS {
+            return None;
+        }
         let here = address.map(|address| by_address.entry(address).or_default());
-        if *all >= CONNECTIONS || here.as_ref().is_some_and(|here| **here >= OF_ONE_ADDRESS) {
+        if here.as_ref().is_some_and(|here| **here >= OF_ONE_ADDRESS) {
             return None;
         }
         *all += 1;

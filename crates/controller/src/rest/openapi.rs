@@ -1,7 +1,6 @@
 //! The router and its OpenAPI document, both made from the handlers.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -11,9 +10,6 @@ use super::{
     firewall_reports, flows, invitations, objects, quotas, removal, reports, revisions, service,
     stacks, tokens, traces,
 };
-
-/// A stack file of 50,000 ports is some 10 MiB.
-const LARGEST_BODY: usize = 64 << 20;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -109,7 +105,6 @@ pub fn router(app: App) -> Router {
     router
         .fallback(failure::no_such_path)
         .method_not_allowed_fallback(failure::no_such_method)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(app)
 }
 

@@ -36,7 +36,7 @@ pub struct PlannedChange {
     /// What happens.
     pub action: Action,
     /// `network`, `port`, `vtep`, `router`, `group`, `address-group`, `firewall`, `firewall-rule` or
-    /// `checks`.
+    /// `checks`; in the history also `host` and `quota`.
     pub kind: String,
     /// Name in the project.
     pub name: String,

@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// What to do about checks that fail after a change.
+pub const IGNORE_CHECKS: &str =
+    "correct the file, or apply it all the same with `coax apply --ignore-checks`";
+
 /// What a proof found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -13,7 +17,7 @@ pub enum ProofState {
     Fails,
     /// The check is about nobody: nothing is proved.
     Idle,
-    /// There are too many different ports to look at them all.
+    /// There are too many different ports to look at them all; those that were looked at are as it wants them.
     Unproved,
 }
 

@@ -4,15 +4,13 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use coax_api::check::IGNORE_CHECKS;
 use coax_api::{Plan, Problem, ProofState};
 use coax_model::diagnostic::render;
 use coax_model::{Diagnostic, FieldPath, File, Place, Places};
 use serde::Serialize;
 
 use crate::error::CliError;
-
-const IGNORE_CHECKS: &str =
-    "correct the file, or apply it all the same with `coax apply --ignore-checks`";
 
 /// A file as it was read.
 #[derive(Clone, Debug)]

@@ -14,6 +14,7 @@ use crate::firewall::one_or_list;
 use crate::intent::Intent;
 use crate::name::{GroupName, Name, NameError, ObjectName};
 use crate::port::Port;
+use crate::rule::list;
 use crate::service::Service;
 use crate::written::{one_or_more, text_form};
 
@@ -171,16 +172,11 @@ impl fmt::Display for Check {
         write!(
             f,
             "{} {verb} {} on {}",
-            listed(&self.from),
-            listed(&self.to),
-            listed(&self.services)
+            list(&self.from),
+            list(&self.to),
+            list(&self.services)
         )
     }
-}
-
-fn listed<T: fmt::Display>(items: &[T]) -> String {
-    let words: Vec<String> = items.iter().map(T::to_string).collect();
-    words.join(", ")
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::undo::only;
 use judge::{Judge, Role};
 use services::{Atoms, Services};
 
-pub use proof::{Proof, ProofState, Witness, prove};
+pub use proof::{Proof, ProofState, prove};
 
 /// The most comparisons that are made: beyond, nobody would read the sentences.
 const MOST_WORK: usize = 40_000_000;

@@ -39,7 +39,7 @@ mod written;
 pub use allocate::gateway;
 pub use blast_radius::{BlastRadius, HostReach};
 pub use check::{Check, CheckSide, Checks, Expect, Probe, ProbeTraffic, Probes};
-pub use connectivity::{Proof, ProofState, Witness, connectivity, prove, prove_after};
+pub use connectivity::{Proof, ProofState, connectivity, prove, prove_after};
 pub use diagnostic::{Diagnostic, FieldPath, Place};
 pub use export::{export, export_rails, to_yaml};
 pub use file::{

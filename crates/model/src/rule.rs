@@ -382,7 +382,8 @@ fn section(kind: Kind) -> &'static str {
     }
 }
 
-fn list<T: ToString>(items: &[T]) -> String {
+/// Things in a row, with commas.
+pub(crate) fn list<T: ToString>(items: &[T]) -> String {
     items
         .iter()
         .map(T::to_string)

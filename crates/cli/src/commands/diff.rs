@@ -1,5 +1,5 @@
-//! `coax diff`: what `apply` would change. Exit code 2 if anything, 0 if nothing, 1 if checks of the
-//! project fail, so that `apply` would refuse it.
+//! `coax diff`: what `apply` would change. Exit code 2 if anything, 0 if nothing, 1 if checks fail after it,
+//! which `apply` refuses without `--ignore-checks`, but for the operator's rails.
 
 use std::path::PathBuf;
 

@@ -263,19 +263,26 @@ pub(super) fn why_no_way(from: &Role, to: &Role, ipv6: Option<bool>) -> String {
         fitting.map(|place| place.network.clone()).collect()
     };
     let (own, other) = (of_family(from), of_family(to));
+    let addressed = !families(from).is_empty() && !families(to).is_empty();
+    let no_family = || "they have no addresses of one IP family".to_owned();
     if let Some(network) = own.intersection(&other).next() {
         return match ipv6 {
-            None => "they have no addresses of one IP family".to_owned(),
-            Some(_) => format!("both are isolated ports of network {network}"),
+            None if addressed => no_family(),
+            _ => format!("both are isolated ports of network {network}"),
         };
     }
+    let mut pairs = from
+        .iter()
+        .flat_map(|one| to.iter().map(move |two| (one, two)));
+    let joined = pairs.any(|(one, two)| one.scope == two.scope);
     let named = |networks: &BTreeSet<Name>| {
         let names: Vec<&str> = networks.iter().map(Name::as_str).collect();
         names.join(", ")
     };
     match ipv6 {
-        None if !families(from).is_empty() && !families(to).is_empty() => {
-            "they have no addresses of one IP family".to_owned()
+        None if addressed => no_family(),
+        None if joined => {
+            "a router joins their networks, but one of them has no address".to_owned()
         }
         _ => format!(
             "no router joins networks {} and {}",

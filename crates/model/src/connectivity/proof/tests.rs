@@ -20,6 +20,8 @@ ports:
   far-1: { network: far }
   flat-1: { network: flat }
   flat-2: { network: flat }
+  flat-bare: { network: flat, addresses: [] }
+  bare: { network: web, addresses: [] }
 routers: { gw: { networks: [web, db] } }
 groups:
   web: { match: { vm: \"web-*\" } }
@@ -94,6 +96,14 @@ fn the_sentence_names_what_decides() {
         (
             "{ from: port/flat-1, to: port/flat-2, port: tcp/80, expect: allow }",
             "flat-1 does not reach flat-2 over IPv4: both are isolated ports of network flat",
+        ),
+        (
+            "{ from: port/flat-bare, to: port/flat-2, port: tcp/80, expect: allow }",
+            "flat-bare does not reach flat-2: both are isolated ports of network flat",
+        ),
+        (
+            "{ from: port/bare, to: port/db-1, port: tcp/80, expect: allow }",
+            "bare does not reach db-1: a router joins their networks, but one of them has no address",
         ),
     ];
     for (check, sentence) in told {

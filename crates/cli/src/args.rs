@@ -54,7 +54,7 @@ pub enum Command {
     Join(commands::join::JoinArgs),
     /// Make a project what its file says, and wait until the hosts have it
     Apply(commands::apply::ApplyArgs),
-    /// Show what `apply` would change; exit code 2 if anything
+    /// Show what `apply` would change; exit code 2 if anything, 1 if checks fail after it
     Diff(commands::diff::DiffArgs),
     /// Check files without a controller
     Validate(commands::validate::ValidateArgs),

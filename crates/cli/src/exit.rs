@@ -9,7 +9,7 @@ pub enum Exit {
     Done = 0,
     /// An error; nothing was changed.
     Error = 1,
-    /// `coax diff`: there are differences.
+    /// `coax diff`: there are differences. `coax check`: nothing was checked.
     Different = 2,
     /// Done, with warnings.
     Warnings = 3,

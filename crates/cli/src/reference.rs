@@ -19,7 +19,7 @@ pub fn commands() -> String {
          stdout,\nprogress and remarks to stderr. JSON is the schema of the \
          [REST interface](openapi.json).\n\n\
          | exit code | means |\n| --- | --- |\n| 0 | done |\n| 1 | error, nothing was changed |\n\
-         | 2 | `coax diff`: there are differences |\n| 3 | done, with warnings |\n\
+         | 2 | `coax diff`: there are differences; `coax check`: nothing was checked |\n| 3 | done, with warnings |\n\
          | 4 | partly applied |\n| 5 | not allowed |\n",
     );
     for command in root.get_subcommands() {

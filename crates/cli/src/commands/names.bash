@@ -1,7 +1,11 @@
 
-# Names of objects, from the controller that the command would talk to: nothing if there is none.
+# Names of objects, from the lab that the line names, or else from the controller of environment and machine: nothing if there is none.
 _coax_list() {
-    timeout 2 "${COMP_WORDS[0]}" "$1" list -o name --quiet 2>/dev/null
+    local at lab=()
+    for ((at = 1; at < COMP_CWORD - 1; at++)); do
+        [[ "$1" == lab || "${COMP_WORDS[at]}" != --lab ]] || lab=(--lab "${COMP_WORDS[at + 1]}")
+    done
+    timeout 2 "${COMP_WORDS[0]}" "$1" list "${lab[@]}" -o name --quiet 2>/dev/null
 }
 
 _coax_names() {
@@ -11,21 +15,23 @@ _coax_names() {
         --host) noun=host ;;
         --lab) noun=lab ;;
     esac
-    if [[ -z "$noun" && "$cur" != -* ]]; then
-        case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
-            "network show" | "network blast-radius") noun=network ;;
-            "port show" | "port move") noun=port ;;
-            "trace "* | "capture "*) noun=port ;;
-            "router show" | "group show" | "address-group show" | "vtep show" | "subnet show" | "firewall show")
-                noun="${COMP_WORDS[1]}" ;;
-            "host show" | "host remove" | "doctor "*) noun=host ;;
-            "project show" | "export "*) noun=project ;;
-            "token delete") noun=token ;;
-        esac
-        # The second word is the verb itself, but for verbs without a noun.
+    if [[ -z "$noun" && "$cur" != -* && "$prev" != -* ]]; then
         case "${COMP_WORDS[1]}" in
-            trace | capture | doctor | export) ;;
-            *) [[ $COMP_CWORD -gt 2 ]] || noun="" ;;
+            trace | capture) noun=port ;;
+            doctor) noun=host ;;
+            export | check) noun=project ;;
+            *)
+                # The second word is the verb itself until there is a third.
+                [[ $COMP_CWORD -gt 2 ]] && case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
+                    "network show" | "network blast-radius") noun=network ;;
+                    "port show" | "port move") noun=port ;;
+                    "router show" | "group show" | "address-group show" | "vtep show" | "subnet show" | "firewall show")
+                        noun="${COMP_WORDS[1]}" ;;
+                    "host show" | "host remove") noun=host ;;
+                    "project show" | "project set") noun=project ;;
+                    "token delete") noun=token ;;
+                esac
+                ;;
         esac
     fi
     if [[ -n "$noun" ]]; then

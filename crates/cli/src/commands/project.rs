@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use coax_api::{Project, Quota};
+use coax_api::{ClientError, Project, Quota};
 
 use super::noun::{ListAllArgs, ShowAnyArgs, print_list, print_object};
 use crate::commands::Outcome;
@@ -139,15 +139,21 @@ async fn set(args: &SetArgs, output: &Output) -> Outcome {
     let project = if args.inherit {
         client.delete_quota(name).await?
     } else {
-        let projects = client.projects().await?;
-        let known = projects.into_iter().find(|project| project.name == *name);
-        let quota = match known {
-            Some(project) => project.quota,
-            None => client.default_quota().await?,
+        let quota = match client.project(name).await {
+            Ok(project) => project.quota,
+            Err(error) if is_unknown(&error) => client.default_quota().await?,
+            Err(error) => return Err(error.into()),
         };
         client.set_quota(name, &args.limits.change(quota)).await?
     };
     print_object(&project, output)
+}
+
+/// A quota may be there before its project.
+fn is_unknown(error: &ClientError) -> bool {
+    error
+        .problem()
+        .is_some_and(|problem| problem.code == "no-such-project")
 }
 
 fn default_quota(quota: &Quota) -> String {

@@ -8,11 +8,11 @@ pub(super) const CODES: &[Entry] = &[
     // Naming what is not there.
     code(
         "unknown-member",
-        "A group lists a port that is not in the file.",
+        "A group or a check names a port that is not in the file.",
     ),
     code(
         "unknown-group",
-        "A firewall rule names a group that is not in the file.",
+        "A firewall rule or a check names a group that is not in the file.",
     ),
     code(
         "unknown-address-group",

@@ -73,6 +73,9 @@ fn bash_completes_names_of_objects() {
         (&["coax", "trace", "shop/d"], &["shop/db-1"]),
         (&["coax", "trace", "shop/web-1", "shop/d"], &["shop/db-1"]),
         (&["coax", "port", "list", "--project", "s"], &["shop"]),
+        (&["coax", "check", "s"], &["shop"]),
+        // What follows a flag is its value.
+        (&["coax", "port", "show", "-o", "w"], &["wide"]),
         (&["coax", "expor"], &["export"]),
         (&["coax", "port", "sh"], &["show"]),
     ] {

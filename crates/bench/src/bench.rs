@@ -130,9 +130,9 @@ async fn measure_suite(args: &Args, suite: &Suite) -> Result<Vec<Round>, Error> 
                 };
                 let value = measure_one(*figure, pair, args.time(), number);
                 let flows = neighbour.map(Neighbour::end).transpose()?;
-                let value = match figure {
-                    Figure::NeighbourFlows => flows.unwrap_or(0.0),
-                    _ => value?,
+                let value = match (figure, value?) {
+                    (Figure::NeighbourFlows, _) => flows.unwrap_or(0.0),
+                    (_, value) => value,
                 };
                 round.insert((*figure, subject.name), value);
             }

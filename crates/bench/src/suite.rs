@@ -140,8 +140,9 @@ impl Suite {
                 .with_neighbours(),
             neighbour,
             figures: match neighbour {
-                None => &FIGURES[..3],
-                Some(_) => &FIGURES,
+                Some(Conduct::Hostile) => &FIGURES,
+                // Who begins no flows is not asked how many.
+                _ => &FIGURES[..3],
             },
         };
         Self {

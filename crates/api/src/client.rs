@@ -3,9 +3,11 @@
 //! It opens one connection per request: a Unix or loopback connection costs some ten microseconds,
 //! and a client that keeps nothing cannot be left with a dead connection.
 
+mod events;
 mod flows;
 mod identity;
 mod objects;
+mod server_sent;
 mod stacks;
 mod transport;
 

@@ -43,6 +43,7 @@ pub mod check;
 pub mod client;
 pub mod connections;
 pub mod endpoint;
+pub mod event;
 pub mod finding;
 pub mod firewall_report;
 pub mod flows;
@@ -85,6 +86,7 @@ pub use change::{
 pub use check::{Check, CheckRequest, CheckResult, ProbeResult, ProbeState, ProofState};
 pub use client::{Client, ClientError};
 pub use endpoint::{Endpoint, EndpointError};
+pub use event::{Event, EventKind, EventNews, EventParams, Events, LostEvents};
 pub use finding::{Finding, Findings};
 pub use firewall_report::{FirewallAudit, IdleRule, SuggestedRule, SuggestionParams, Suggestions};
 pub use invitation::{Invitation, InvitationRequest};

@@ -78,6 +78,8 @@ pub enum Command {
     Check(commands::check::CheckArgs),
     /// What firewalls decided lately, or decide from now on
     Flows(commands::flows::FlowsArgs),
+    /// What happened lately, or happens from now on: changes, hosts, ports, problems
+    Events(commands::events::EventsArgs),
     /// Frames of a port, both ways, with what the vSwitch does with each
     Capture(commands::capture::CaptureArgs),
     /// Frames that went nowhere: which port, why, how many

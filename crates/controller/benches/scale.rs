@@ -58,6 +58,7 @@ impl World {
                     Command::Send { message, .. } => {
                         self.bytes_sent += prost::Message::encoded_len(&message) as u64;
                     }
+                    Command::Note(_) => {}
                     Command::Reply { answer, .. } => drop(answer.unwrap()),
                     Command::Close { .. } => panic!("nobody is sent away"),
                 }

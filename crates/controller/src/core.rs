@@ -26,6 +26,7 @@
 //! | `revisions` | what the history says |
 //! | `refusals` | claims that are not granted |
 //! | `requests` | waiting for hosts, collecting reports |
+//! | [`events`] | what happens, for people who watch |
 //! | `inquiries` | questions to one agent |
 //! | `handover` | connections of ports that move |
 //! | [`binding`] | where a port is to be |
@@ -41,6 +42,7 @@
 
 mod agents;
 pub mod binding;
+pub mod events;
 mod foresight;
 mod handover;
 mod history;
@@ -209,7 +211,7 @@ impl Core {
         let mut out = Vec::new();
         match input {
             Input::Message { session, message } => self.message(session, message, now, &mut out),
-            Input::Closed { session } => self.closed(session, now),
+            Input::Closed { session } => self.closed(session, now, &mut out),
             Input::Request { id, request } => match request {
                 Request::Write { write, submission } => {
                     self.queue.push_back(Asked::new(id, write, submission, now));

@@ -12,6 +12,7 @@ pub mod backup;
 pub mod core;
 mod doctor;
 mod error;
+mod event_log;
 mod follow;
 pub mod history;
 pub mod identity;

@@ -33,6 +33,7 @@ use tracing::{info, warn};
 
 use crate::core::Core;
 use crate::core::message::{Answer, Command, Input, Request, RequestId, SessionId, Stored};
+use crate::event_log::EventLog;
 use crate::follow::{Barrier, Following, Storing};
 use crate::metrics::Metrics;
 use crate::records::{Loaded, News};
@@ -114,12 +115,18 @@ pub struct Handle {
     barrier: Option<Barrier>,
     /// Places to ask the store: one that does not answer must not take all threads.
     asking: Arc<Semaphore>,
+    event_log: Arc<EventLog>,
 }
 
 impl Handle {
     /// The core, to read.
     pub fn read(&self) -> RwLockReadGuard<'_, Core> {
         self.core.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happened lately.
+    pub fn event_log(&self) -> &EventLog {
+        &self.event_log
     }
 
     /// Whether others write to the store, too.
@@ -202,6 +209,7 @@ pub fn spawn(
         None => None,
     };
     let (revision, heard) = watch::channel(core.revision());
+    let event_log = Arc::new(EventLog::new(core.run()));
     let core = Arc::new(RwLock::new(core));
     let handle = Handle {
         core: core.clone(),
@@ -209,6 +217,7 @@ pub fn spawn(
         revision: heard,
         barrier: shared.map(|_| Barrier::new(store)),
         asking: Arc::new(Semaphore::new(ASKING)),
+        event_log: event_log.clone(),
     };
     let (ended, end) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
@@ -220,6 +229,7 @@ pub fn spawn(
         sessions: HashMap::new(),
         replies: HashMap::new(),
         last_request: 0,
+        event_log,
     };
     let barrier = handle.barrier.clone();
     std::thread::Builder::new()
@@ -245,6 +255,7 @@ struct Runner {
     sessions: HashMap<SessionId, mpsc::Sender<ControllerMessage>>,
     replies: HashMap<RequestId, oneshot::Sender<Reply>>,
     last_request: u64,
+    event_log: Arc<EventLog>,
 }
 
 impl Runner {
@@ -332,6 +343,7 @@ impl Runner {
                         }
                     }
                     Command::Close { session } => drop(self.sessions.remove(&session)),
+                    Command::Note(noted) => self.event_log.note(noted),
                     Command::Reply { id, answer } => {
                         if let Some(reply) = self.replies.remove(&id) {
                             // The user may have gone away meanwhile.

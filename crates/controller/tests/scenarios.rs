@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "scenarios/events.rs"]
+mod events;
 #[path = "scenarios/history.rs"]
 mod history;
 #[path = "scenarios/waiting.rs"]

@@ -270,7 +270,7 @@ fn by(flow: &Flow) -> String {
 }
 
 /// Hours, minutes, seconds of a moment in UTC.
-fn time(milliseconds: u64) -> String {
+pub(super) fn time(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     let (hours, minutes) = (seconds / 3600 % 24, seconds / 60 % 60);
     format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)

@@ -16,6 +16,7 @@ pub mod counters;
 pub mod diff;
 pub mod doctor;
 pub mod drops;
+pub mod events;
 pub mod explain;
 pub mod export;
 pub mod firewall;
@@ -69,6 +70,7 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Doctor(args) => wait_for(doctor::run(&args, output)),
         Command::Trace(args) => wait_for(trace::run(&args, output)),
         Command::Check(args) => wait_for(check::run(&args, output)),
+        Command::Events(args) => wait_for(events::run(&args, output)),
         Command::Flows(args) => wait_for(flows::run(&args, output)),
         Command::Capture(args) => wait_for(capture::run(&args, output)),
         Command::Drops(args) => wait_for(drops::run(&args, output)),

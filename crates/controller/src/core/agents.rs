@@ -15,7 +15,7 @@ use coax_model::{Host, HostName, PortName, check_host};
 
 use super::host::{Device, HostState, Session};
 use super::message::{Command, SessionId};
-use super::{Core, DEAD, QUIET, problem};
+use super::{Core, DEAD, QUIET, events, problem};
 
 impl Core {
     pub(super) fn message(
@@ -40,7 +40,9 @@ impl Core {
         match (known.receiver.accept(message.sequence), message.body) {
             (Arrival::Duplicate, _) => {}
             (Arrival::Fresh, Some(FromAgent::Claims(claims))) => self.claims(&host, claims, out),
-            (Arrival::Fresh, Some(FromAgent::Realised(realised))) => self.realised(&host, realised),
+            (Arrival::Fresh, Some(FromAgent::Realised(realised))) => {
+                self.realised(&host, realised, out);
+            }
             (Arrival::Fresh, Some(FromAgent::Report(report))) => {
                 self.collect(&host, report.request_id, &report.json, out);
             }
@@ -107,6 +109,7 @@ impl Core {
             run: self.run,
         };
         self.send(&name, ToAgent::Welcome(welcome), out);
+        Self::note_host(&name, true, out);
     }
 
     fn claims(&mut self, host: &HostName, claims: Claims, out: &mut Vec<Command>) {
@@ -176,7 +179,7 @@ impl Core {
         }
     }
 
-    fn realised(&mut self, host: &HostName, realised: Realised) {
+    fn realised(&mut self, host: &HostName, realised: Realised, out: &mut Vec<Command>) {
         let Some(state) = self.hosts.get_mut(host) else {
             return;
         };
@@ -189,10 +192,16 @@ impl Core {
         state.realised = realised.revision;
         let problems = realised.problems.into_iter().map(ReportedProblem::said);
         state.problems = problems.collect();
+        let before = std::mem::take(&mut state.noted);
+        if !(before.is_empty() && state.problems.is_empty()) {
+            let problems = state.problems.clone();
+            state.noted = problems.iter().map(events::key).collect();
+            self.note_problems(host, &before, &problems, out);
+        }
     }
 
     /// An agent's stream ended by itself.
-    pub(super) fn closed(&mut self, session: SessionId, now: Instant) {
+    pub(super) fn closed(&mut self, session: SessionId, now: Instant, out: &mut Vec<Command>) {
         let Some(ended) = self.sessions.remove(&session) else {
             return;
         };
@@ -203,12 +212,13 @@ impl Core {
             state.session = None;
             state.ready = false;
             state.away_since = Some(now);
+            Self::note_host(&ended.host, false, out);
         }
     }
 
     /// Ends an agent's stream.
     fn close(&mut self, session: SessionId, now: Instant, out: &mut Vec<Command>) {
-        self.closed(session, now);
+        self.closed(session, now, out);
         out.push(Command::Close { session });
     }
 

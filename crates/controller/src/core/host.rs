@@ -1,6 +1,6 @@
 //! What the core knows of one host and of one stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use coax_api::ReportedProblem;
@@ -9,6 +9,7 @@ use coax_api::sequence::{Receiver, Sender};
 use coax_model::{HostName, PortName};
 use coax_store::Revision;
 
+use super::events::ProblemKey;
 use super::message::SessionId;
 
 /// A device that a host has for a port.
@@ -37,6 +38,8 @@ pub struct HostState {
     pub realised: Revision,
     /// What it could not do, as of `realised`.
     pub problems: Vec<ReportedProblem>,
+    /// The problems that were told of, also while it is not attached: what lasts is told once.
+    pub noted: BTreeSet<ProblemKey>,
     /// Until it is ready: the slices that it said to hold; revision 0: of another generation.
     pub have: BTreeMap<(SliceKind, u32), Revision>,
     /// The devices that it has, as far as it said so.
@@ -54,6 +57,7 @@ impl HostState {
             owed,
             realised: 0,
             problems: Vec::new(),
+            noted: BTreeSet::new(),
             have: BTreeMap::new(),
             claims: BTreeMap::new(),
         }

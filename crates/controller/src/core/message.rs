@@ -10,6 +10,7 @@ use coax_api::{Host, HostReport, MissingHost, Plan, Port, Problem, Realisation};
 use coax_model::{File, HostName, Name, PortName, Quota};
 use coax_store::{Range, Revision, Transaction};
 
+use super::events::Noted;
 use super::submission::Submission;
 use crate::records::{Loaded, News};
 
@@ -227,6 +228,8 @@ pub enum Command {
         /// The stream.
         session: SessionId,
     },
+    /// Something happened that people may want to know.
+    Note(Noted),
     /// Answer a user.
     Reply {
         /// The request.

@@ -67,6 +67,7 @@ impl Core {
             self.revisions.note_project(project, news.revision);
         }
         for record in news.records {
+            Self::note_record(news.revision, &record, out);
             self.history.add(news.revision, record);
         }
         for id in news.forgotten {
@@ -107,6 +108,10 @@ impl Core {
             }
         }
         self.end_removed_sessions(&changes, now, out);
+        let missed = loaded.history.since(self.revision).into_iter().flatten();
+        for (revision, record) in missed.collect::<Vec<_>>().into_iter().rev() {
+            Self::note_record(revision, record, out);
+        }
         self.publish(loaded.revision, &changes, out);
         self.revisions = loaded.revisions;
         self.history = loaded.history;
@@ -136,6 +141,9 @@ impl Core {
         now: Instant,
         out: &mut Vec<Command>,
     ) {
+        if let Some(record) = &pending.batch.record {
+            Self::note_record(revision, record, out);
+        }
         self.publish(revision, &pending.batch.changes, out);
         self.remember(revision, pending.batch, now);
         self.answer(pending.reply, revision, out);

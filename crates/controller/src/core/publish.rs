@@ -94,6 +94,7 @@ impl Core {
         changes: &[Change],
         out: &mut Vec<Command>,
     ) {
+        self.note_ports(revision, changes, out);
         let mut ports = BTreeSet::new();
         for change in changes {
             if let Change::PutHost { name, host } = change

@@ -22,9 +22,11 @@ impl Core {
         };
         let before = before.unwrap_or_default();
         for host in refused.difference(&before) {
+            let reason = self.why_refused(name);
+            self.note_refusal(name, host, &reason, out);
             let refused = Refused {
                 port: name.to_string(),
-                reason: self.why_refused(name),
+                reason,
             };
             self.send(host, ToAgent::Refused(refused), out);
         }

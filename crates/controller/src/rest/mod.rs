@@ -22,6 +22,7 @@
 //! | `tokens` | users' tokens |
 //! | `own` | answers about the whole system, for those who may see a part |
 //! | `firewall_reports` | rules in vain, and rules that are wanting |
+//! | `events` | what happens |
 //! | `flows` | what they decided, `flow_filter` which of it is wanted |
 //! | `service` | health, metrics, the specification |
 //! | [`openapi`] | the router and the specification, made from each other |
@@ -43,6 +44,7 @@ mod captures;
 mod checks;
 mod connections;
 mod edge;
+mod events;
 mod failure;
 mod findings;
 mod firewall_reports;

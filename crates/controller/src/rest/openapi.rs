@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    App, audit, backups, blast_radius, captures, checks, connections, failure, findings,
+    App, audit, backups, blast_radius, captures, checks, connections, events, failure, findings,
     firewall_reports, flows, invitations, objects, quotas, removal, reports, revisions, service,
     stacks, tokens, traces,
 };
@@ -90,6 +90,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(captures::capture))
         .routes(routes!(checks::checks, checks::probe_checks))
         .routes(routes!(connections::connections, connections::flush))
+        .routes(routes!(events::events))
         .routes(routes!(flows::flows))
         .routes(routes!(firewall_reports::audit))
         .routes(routes!(firewall_reports::suggestions))

@@ -126,6 +126,7 @@ pub const TABLE: &[Rule] = &[
     rule("GET", "/v1/checks", Own, See),
     rule("POST", "/v1/checks", Own, Operate),
     rule("GET", "/v1/captures", Own, Operate),
+    rule("GET", "/v1/events", Own, See),
     rule("GET", "/v1/flows", Own, Operate),
     rule("GET", "/v1/connections", Own, Operate),
     rule("DELETE", "/v1/connections", Own, Operate),

@@ -233,6 +233,7 @@ impl State {
                         self.to_agents.push_back((host, message));
                     }
                     Command::Close { session } => self.end_stream(session.0 as usize - 1),
+                    Command::Note(_) => {}
                     Command::Reply { id, answer } => {
                         self.replies.push((id.0, answer.expect("granted")));
                     }

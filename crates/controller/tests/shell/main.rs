@@ -7,6 +7,7 @@ mod backup;
 mod controller;
 mod edge;
 mod etcd;
+mod events;
 mod history;
 mod identity;
 mod roles;

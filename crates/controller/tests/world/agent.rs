@@ -43,6 +43,8 @@ pub struct Agent {
     /// Claims that were refused, and sessions (empty name).
     pub refusals: Vec<(String, String)>,
     pub answers_reports: bool,
+    /// What it says it cannot do.
+    pub problems: Vec<coax_api::agent::Problem>,
     /// Neither hears nor says anything, but its stream stays.
     pub deaf: bool,
     pub(super) snapshots: usize,
@@ -68,6 +70,7 @@ impl Agent {
             told_by: 0,
             refusals: Vec::new(),
             answers_reports: true,
+            problems: Vec::new(),
             deaf: false,
             snapshots: 0,
             session: None,
@@ -240,7 +243,7 @@ impl Agent {
                 let realised = Realised {
                     generation,
                     revision,
-                    problems: Vec::new(),
+                    problems: self.problems.clone(),
                 };
                 return Ok(Some(self.number(FromAgent::Realised(realised))));
             }

@@ -138,6 +138,7 @@ impl Cluster {
                     }
                 }
                 Command::Close { session } => self.hang_up(session, false),
+                Command::Note(_) => {}
                 Command::Reply { id, answer } => {
                     self.members[member].waiting.remove(&id.0);
                     let before = self.replies.insert(id.0, answer);

@@ -17,6 +17,7 @@ use coax_api::Problem;
 use coax_api::agent::agent_message::Body as FromAgent;
 use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_controller::core::Core;
+use coax_controller::core::events::Noted;
 use coax_controller::core::message::{
     Answer, Command, Input, Request, RequestId, SessionId, Stored, Write,
 };
@@ -65,6 +66,8 @@ pub struct World {
     /// Whether messages are lost, repeated and overtaken and commits fail.
     pub faults: bool,
     pub replies: BTreeMap<u64, Result<Answer, Box<Problem>>>,
+    /// What happened, for people.
+    pub notes: Vec<Noted>,
     /// How many transactions were committed.
     pub commits: u64,
     links: BTreeMap<SessionId, (usize, Link)>,
@@ -89,6 +92,7 @@ impl World {
             dice: Dice::new(seed),
             faults: false,
             replies: BTreeMap::new(),
+            notes: Vec::new(),
             commits: 0,
             links: BTreeMap::new(),
             next_id: 0,
@@ -127,6 +131,7 @@ impl World {
                         }
                     }
                     Command::Close { session } => self.hang_up(session, false),
+                    Command::Note(noted) => self.notes.push(noted),
                     Command::Reply { id, answer } => {
                         assert!(
                             self.replies.insert(id.0, answer).is_none(),

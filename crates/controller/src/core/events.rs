@@ -1,0 +1,193 @@
+//! What happens, for people who watch: noted where it becomes true, each thing once.
+
+use std::collections::BTreeSet;
+
+use coax_api::{EventKind, ReportedProblem};
+use coax_model::{Change, HostName, Name, PortName};
+use coax_store::Revision;
+
+use super::Core;
+use super::message::Command;
+use crate::history::Record;
+
+/// An event without its number and time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// What kind of thing happened.
+    pub kind: EventKind,
+    /// The project that it is about.
+    pub project: Option<Name>,
+    /// What it is about; empty: a revision.
+    pub object: String,
+    /// Where it happened.
+    pub host: Option<HostName>,
+    /// The revision with which it happened.
+    pub revision: Option<Revision>,
+    /// Of problems: the stable name.
+    pub code: String,
+    /// All of it in a sentence.
+    pub message: String,
+}
+
+/// A problem of a host, whatever words it finds for it.
+pub(super) type ProblemKey = (String, String);
+
+impl Noted {
+    fn of_host(kind: EventKind, host: &HostName, message: String) -> Command {
+        Command::Note(Self {
+            kind,
+            project: None,
+            object: host.to_string(),
+            host: Some(host.clone()),
+            revision: None,
+            code: String::new(),
+            message,
+        })
+    }
+}
+
+impl Core {
+    /// A host's agent attached, or went away.
+    pub(super) fn note_host(host: &HostName, attached: bool, out: &mut Vec<Command>) {
+        let (kind, message) = match attached {
+            true => (EventKind::HostAttached, format!("{host} is attached")),
+            false => (
+                EventKind::HostAway,
+                format!("{host} is away; it forwards as it was told last"),
+            ),
+        };
+        out.push(Noted::of_host(kind, host, message));
+    }
+
+    /// A host has a device for a port that it does not get.
+    pub(super) fn note_refusal(
+        &self,
+        port: &PortName,
+        host: &HostName,
+        reason: &str,
+        out: &mut Vec<Command>,
+    ) {
+        out.push(Command::Note(Noted {
+            kind: EventKind::ClaimRefused,
+            project: Some(port.project.clone()),
+            object: port.to_string(),
+            host: Some(host.clone()),
+            revision: None,
+            code: "claim-refused".to_owned(),
+            message: format!("{host} does not get {port}: {reason}"),
+        }));
+    }
+
+    /// What a host cannot do now, and what it could not do before.
+    pub(super) fn note_problems(
+        &self,
+        host: &HostName,
+        before: &BTreeSet<ProblemKey>,
+        now: &[ReportedProblem],
+        out: &mut Vec<Command>,
+    ) {
+        let note = |kind, code: &str, object: &str, message| {
+            Command::Note(Noted {
+                kind,
+                project: self.project_of(object),
+                object: object.to_owned(),
+                host: Some(host.clone()),
+                revision: None,
+                code: code.to_owned(),
+                message,
+            })
+        };
+        let began = now.iter().filter(|it| !before.contains(&key(it)));
+        out.extend(began.map(|it| {
+            let message = format!("{}: {}", it.object, it.reason);
+            note(EventKind::ProblemBegan, &it.code, &it.object, message)
+        }));
+        let now: BTreeSet<ProblemKey> = now.iter().map(key).collect();
+        out.extend(before.difference(&now).map(|(code, object)| {
+            let message = format!("{object} does not have {code} on {host} any more");
+            note(EventKind::ProblemEnded, code, object, message)
+        }));
+    }
+
+    /// The project of what a host calls by its full name.
+    fn project_of(&self, object: &str) -> Option<Name> {
+        let name: PortName = object.parse().ok()?;
+        let known = self.intent.ports.contains_key(&name)
+            || self.intent.networks.contains_key(&name)
+            || self.intent.routers.contains_key(&name);
+        known.then_some(name.project)
+    }
+
+    /// Ports that are elsewhere after these changes. Before the changes are taken in.
+    pub(super) fn note_ports(
+        &self,
+        revision: Revision,
+        changes: &[Change],
+        out: &mut Vec<Command>,
+    ) {
+        for change in changes {
+            let (port, after) = match change {
+                Change::PutBinding { port, binding } => (port, binding.host.as_ref()),
+                Change::DeleteBinding { port } => (port, None),
+                Change::DeletePort { name } => (name, None),
+                _ => continue,
+            };
+            let binding = self.intent.bindings.get(port);
+            let before = binding.and_then(|binding| binding.host.as_ref());
+            let (kind, host, message) = match (before, after) {
+                (None, Some(host)) => {
+                    let message = format!("{port} is plugged in on {host}");
+                    (EventKind::PortPlugged, host, message)
+                }
+                (Some(old), Some(host)) if old != host => {
+                    let message = format!("{port} is on {host} now; it was on {old}");
+                    (EventKind::PortMoved, host, message)
+                }
+                (Some(host), None) => {
+                    let message = format!("{port} is not on {host} any more");
+                    (EventKind::PortUnplugged, host, message)
+                }
+                _ => continue,
+            };
+            out.push(Command::Note(Noted {
+                kind,
+                project: Some(port.project.clone()),
+                object: port.to_string(),
+                host: Some(host.clone()),
+                revision: Some(revision),
+                code: String::new(),
+                message,
+            }));
+        }
+    }
+
+    /// Somebody changed something.
+    pub(super) fn note_record(revision: Revision, record: &Record, out: &mut Vec<Command>) {
+        let head = &record.head;
+        let [created, changed, deleted] = head.counts;
+        let about = head.project.as_ref();
+        let about = about.map(|it| format!(" of {it}")).unwrap_or_default();
+        let reason = match head.reason.as_str() {
+            "" => String::new(),
+            reason => format!(": {reason}"),
+        };
+        out.push(Command::Note(Noted {
+            kind: EventKind::RevisionStored,
+            project: head.project.clone(),
+            object: String::new(),
+            host: None,
+            revision: Some(revision),
+            code: String::new(),
+            message: format!(
+                "{}{about} by {}: {created} created, {changed} changed, {deleted} deleted{reason}",
+                head.deed.name(),
+                head.author
+            ),
+        }));
+    }
+}
+
+/// What makes two reports the same problem.
+pub(super) fn key(problem: &ReportedProblem) -> ProblemKey {
+    (problem.code.clone(), problem.object.clone())
+}

@@ -1,17 +1,67 @@
-//! Logs of the daemons: on stderr, where service managers expect them; RUST_LOG chooses what.
+//! Logs of the daemons. Where systemd's journal reads stderr they go there with every field by its name, so that
+//! `journalctl COAX_HOST=hv1` finds them; elsewhere to stderr as lines. RUST_LOG chooses what.
 
 use std::io::{self, IsTerminal};
+use std::os::unix::fs::MetadataExt;
 
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts logging, with this level if RUST_LOG says nothing.
-pub fn start(level: &str) {
+/// What stands before the names of fields in the journal.
+const PREFIX: &str = "COAX";
+
+/// Starts logging, with this level if RUST_LOG says nothing. `daemon` is what the journal calls it.
+pub fn start(daemon: &str, level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let journal = is_stderr(&stream).then(tracing_journald::layer);
     // Already started is as good as started.
-    let _ = subscriber.try_init();
+    let _ = match journal {
+        Some(Ok(journal)) => {
+            let journal = journal
+                .with_syslog_identifier(daemon.to_owned())
+                .with_field_prefix(Some(PREFIX.to_owned()))
+                // As syslog means them: what is merely told is not a notice.
+                .with_priority_mappings(PriorityMappings {
+                    info: Priority::Informational,
+                    debug: Priority::Debug,
+                    ..PriorityMappings::new()
+                });
+            registry.with(journal).try_init()
+        }
+        // A journal that does not take messages still reads stderr.
+        None | Some(Err(_)) => {
+            let lines = tracing_subscriber::fmt::layer()
+                .with_writer(io::stderr)
+                .with_ansi(io::stderr().is_terminal())
+                .with_target(false);
+            registry.with(lines).try_init()
+        }
+    };
+}
+
+/// Whether what systemd says of the journal's stream, `DEVICE:INODE`, is this process's stderr: whoever is started by a
+/// service inherits the variable, but may have sent its stderr elsewhere (systemd.exec(5)).
+fn is_stderr(stream: &str) -> bool {
+    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else {
+        return false;
+    };
+    stream == format!("{}:{}", stderr.dev(), stderr.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_stderr_itself_is_the_journals() {
+        assert!(!is_stderr(""));
+        assert!(!is_stderr("1:2"));
+        let stderr = std::fs::metadata("/proc/self/fd/2");
+        let own = stderr.map(|it| format!("{}:{}", it.dev(), it.ino()));
+        assert!(own.is_ok_and(|own| is_stderr(&own)));
+    }
 }

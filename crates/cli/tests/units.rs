@@ -1,6 +1,6 @@
 //! The units of the packages: hardened, and understood by systemd. A machine without systemd's tools has
 //! nothing to ask.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,4 +54,53 @@ fn units_start_the_daemons_with_the_files_that_init_writes() {
             "{text}"
         );
     }
+}
+
+/// Runs a controller whose stderr a journal reads, and prints what the journal has of it.
+const WITH_A_JOURNAL: &str = r#"
+set -e
+if ! grep -qE '^[0-9a-f]{32}$' /etc/machine-id 2>/dev/null; then
+    mkdir "$1/etc"; cp -a /etc/. "$1/etc"; mount --bind "$1/etc" /etc
+    echo 0123456789abcdef0123456789abcdef > /etc/machine-id
+fi
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/journal /run/log/journal
+/lib/systemd/systemd-journald & journal=$!
+trap 'kill $journal' EXIT
+for _ in $(seq 100); do [ -S /run/systemd/journal/stdout ] && break; sleep 0.1; done
+"$0" init --no-host --folder "$1" --address 127.0.0.1:7450 --yes >&2
+systemd-cat sh -c 'export JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2); exec "$0" controller --state "$1/controller" \
+    --api "unix:$1/api.sock" --agents 127.0.0.1:0' "$0" "$1" & controller=$!
+for _ in $(seq 100); do [ -S "$1/api.sock" ] && break; sleep 0.1; done
+COAX_API="unix:$1/api.sock" "$0" status >&2
+kill $controller; wait $controller
+journalctl --directory=/run/log/journal --sync || true
+journalctl --directory=/run/log/journal -o json SYSLOG_IDENTIFIER=coax-controller
+"#;
+
+#[test]
+fn the_journal_has_every_field_by_its_name() {
+    if !has_systemd() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new("unshare")
+        .args(["--mount", "bash", "-c", WITH_A_JOURNAL])
+        .arg(env!("CARGO_BIN_EXE_coax"))
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let told = String::from_utf8_lossy(&output.stderr);
+    let entries: Vec<serde_json::Value> = said
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let ready = entries.iter().find(|entry| entry["MESSAGE"] == "ready");
+    let ready = ready.unwrap_or_else(|| panic!("nobody says that it is ready: {said}\n{told}"));
+    assert_eq!(ready["PRIORITY"], "6", "{ready}");
+    let api = ready["COAX_API"].as_str().unwrap();
+    assert!(api.ends_with("api.sock"), "{ready}");
+    assert!(ready["COAX_AGENTS"].is_string(), "{ready}");
+    assert!(entries.iter().any(|entry| entry["MESSAGE"] == "stopping"));
 }

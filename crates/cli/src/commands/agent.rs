@@ -8,7 +8,7 @@ use crate::logging;
 
 /// Runs the agent until it is told to stop.
 pub async fn run(args: Args) -> Outcome {
-    logging::start("info");
+    logging::start("coax-agent", "info");
     coax_agent::run(args).await?;
     Ok(Exit::Done)
 }

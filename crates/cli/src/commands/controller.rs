@@ -8,7 +8,7 @@ use crate::logging;
 
 /// Runs the controller until it is told to stop.
 pub async fn run(options: Options) -> Outcome {
-    logging::start("info");
+    logging::start("coax-controller", "info");
     coax_controller::run(options).await?;
     Ok(Exit::Done)
 }

@@ -9,7 +9,7 @@ use crate::output::{Format, Output};
 
 /// Runs `coax lab …`.
 pub async fn run(args: lab::Args, output: &Output) -> Outcome {
-    logging::start("warn");
+    logging::start("coax-lab", "warn");
     let code = coax_lab::run(args, format_of(output.format), output.quiet).await?;
     Ok(exit_of(code))
 }
@@ -21,7 +21,7 @@ pub async fn graph(args: GraphArgs) -> Outcome {
 
 /// Runs `coax demo`.
 pub async fn demo(args: coax_lab::demo::Args, output: &Output) -> Outcome {
-    logging::start("warn");
+    logging::start("coax-lab", "warn");
     let code = coax_lab::demo::run(args, format_of(output.format), output.quiet).await?;
     Ok(exit_of(code))
 }

@@ -129,7 +129,7 @@ pub fn how_to_start(places: &Places, units: &str, here: &str) -> String {
 
 /// Runs whatever this machine has a configuration for, until told to stop.
 pub async fn run_daemons(places: &Places) -> Outcome {
-    logging::start("info");
+    logging::start("coax", "info");
     let controller = places.controller_config();
     let agent = places.agent_config();
     let run_controller = async {

@@ -24,7 +24,7 @@
 //! | `firewall_reports` | rules in vain, and rules that are wanting |
 //! | `events` | what happens |
 //! | `flows` | what they decided, `flow_filter` which of it is wanted |
-//! | `service` | health, metrics, the specification |
+//! | `service` | health, metrics, the specification; `page` shows it to people |
 //! | [`openapi`] | the router and the specification, made from each other |
 //! | `findings` | what keeps hosts from carrying packets |
 //! | `edge` | what bounds every connection, `payload` every body |
@@ -54,6 +54,7 @@ mod input;
 mod invitations;
 mod objects;
 mod own;
+mod page;
 mod payload;
 mod quotas;
 mod removal;

@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use super::{
     App, audit, backups, blast_radius, captures, checks, connections, events, failure, findings,
-    firewall_reports, flows, invitations, objects, quotas, removal, reports, revisions, service,
-    stacks, tokens, traces,
+    firewall_reports, flows, invitations, objects, page, quotas, removal, reports, revisions,
+    service, stacks, tokens, traces,
 };
 
 #[derive(OpenApi)]
@@ -98,6 +98,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(service::readyz))
         .routes(routes!(service::metrics))
         .routes(routes!(service::openapi))
+        .routes(routes!(page::docs))
 }
 
 /// What serves requests.

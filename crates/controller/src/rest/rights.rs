@@ -58,6 +58,7 @@ pub const TABLE: &[Rule] = &[
     rule("GET", "/healthz", Public, See),
     rule("GET", "/readyz", Public, See),
     rule("GET", "/openapi.json", Public, See),
+    rule("GET", "/docs", Public, See),
     rule("GET", "/metrics", Deployment, See),
     rule("GET", "/v1/status", Own, See),
     rule("GET", "/v1/projects", Own, See),

@@ -25,6 +25,7 @@
 //! | `history` | going back, and changes that are to be confirmed |
 //! | `revisions` | what the history says |
 //! | `refusals` | claims that are not granted |
+//! | `presence` | whether nobody hears a host any more |
 //! | `requests` | waiting for hosts, collecting reports |
 //! | [`events`] | what happens, for people who watch |
 //! | `inquiries` | questions to one agent |
@@ -52,6 +53,7 @@ pub mod message;
 mod moves;
 mod outcome;
 mod overview;
+mod presence;
 mod problem;
 mod publish;
 mod quotas;
@@ -75,6 +77,7 @@ use self::history::Countdown;
 use self::host::{HostState, Session};
 use self::inquiries::Inquiry;
 use self::message::{Command, Input, Request, SessionId};
+use self::presence::Doubts;
 use self::publish::Snapshots;
 use self::requests::{Collection, Wait};
 use self::submission::Clock;
@@ -82,6 +85,7 @@ use self::writes::{Asked, Pending};
 use crate::history::{History, Limits};
 use crate::records::{Loaded, ObjectRevisions};
 
+pub use self::presence::OBJECTION;
 pub use self::problem::{host_attached, no_such, not_in_history, store_silent};
 pub use self::view::{Listing, quota_view};
 
@@ -120,6 +124,7 @@ pub struct Core {
     revisions: ObjectRevisions,
     snapshots: Snapshots,
     hosts: BTreeMap<HostName, HostState>,
+    doubts: Doubts,
     sessions: BTreeMap<SessionId, Session>,
     /// Who claims a port, also of hosts that are away and for ports that do not exist yet.
     claimants: BTreeMap<PortName, BTreeSet<HostName>>,
@@ -169,6 +174,7 @@ impl Core {
             policies,
             revisions: loaded.revisions,
             snapshots: Snapshots::default(),
+            doubts: Doubts::default(),
             sessions: BTreeMap::new(),
             claimants: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -193,6 +199,7 @@ impl Core {
         for (project, unconfirmed) in loaded.unconfirmed {
             core.count_down(project, Some(unconfirmed), now);
         }
+        core.take_notices(loaded.notices, now);
         core
     }
 
@@ -269,6 +276,7 @@ impl Core {
         self.check_silence(now, out);
         // Claims that were refused may be granted once the host that has the port is lost.
         self.dirty.extend(self.refused.keys().cloned());
+        self.look_for_doubts(now);
     }
 
     /// The newest stored revision.

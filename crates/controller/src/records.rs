@@ -8,15 +8,17 @@
 //! /coax/v1/firewall/shop        /coax/v1/firewall-rule/shop/web-to-app
 //! /coax/v1/project/shop         /coax/v1/confirm/shop        /coax/v1/meta/head
 //! /coax/v1/checks/shop          /coax/v1/quota/shop          /coax/v1/default-quota/all
+//! /coax/v1/doubt/hv1
 //! ```
 //!
 //! A record's revision in the store is the revision of the object. `project` is put with every change
 //! of a project's file, `head` with every change at all: who has seen its revision has seen everything,
 //! and it says whose change that was. [`crate::history`] says what lies there of changes, `confirm` what is
-//! still to be confirmed.
+//! still to be confirmed, and [`Notice`] what controllers tell each other.
 
 mod codec;
 mod news;
+mod notice;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
@@ -30,6 +32,7 @@ use serde::{Deserialize, Serialize};
 pub use self::codec::{change_of, steps};
 use self::codec::{json, named, read, records_of, value};
 pub use self::news::{News, Ticket, difference, read_events};
+pub use self::notice::Notice;
 use crate::history::{self, Assembly, History, Record, RecordId};
 
 /// What all keys of intent begin with.
@@ -111,6 +114,8 @@ pub struct Loaded {
     pub history: History,
     /// What is still to be confirmed.
     pub unconfirmed: BTreeMap<Name, Unconfirmed>,
+    /// What controllers told each other.
+    pub notices: Vec<Notice>,
 }
 
 /// A project whose last changes are taken back unless somebody confirms them.
@@ -137,6 +142,8 @@ pub struct Batch {
     pub forgotten: Vec<RecordId>,
     /// What is to be confirmed from now on, or no more.
     pub unconfirmed: Vec<(Name, Option<Unconfirmed>)>,
+    /// What controllers tell each other.
+    pub notices: Vec<Notice>,
 }
 
 /// The transaction that stores a batch if nothing has changed since `head`. `deletes` is what
@@ -160,6 +167,7 @@ pub fn transaction(
     operations.extend(projects.map(|name| put(format!("{ROOT}project/{name}"), empty())));
     operations.extend(batch.record.iter().flat_map(Record::puts));
     operations.extend(deletes);
+    operations.extend(batch.notices.iter().map(Notice::operation));
     for (project, unconfirmed) in &batch.unconfirmed {
         let key = format!("{ROOT}confirm/{project}");
         operations.push(match unconfirmed {
@@ -208,6 +216,7 @@ pub fn read_range(range: &Range, underlay_mtu: u32) -> Result<Loaded, RecordErro
         read_at: range.revision,
         history: History::default(),
         unconfirmed: BTreeMap::new(),
+        notices: Vec::new(),
     };
     let mut assembly = Assembly::default();
     for item in &range.items {
@@ -246,6 +255,10 @@ fn take_in(
         return Ok(());
     };
     let (kind, name) = path.split_once('/').ok_or("its key has no name")?;
+    if let Some(notice) = Notice::read(kind, name, Some(item))? {
+        loaded.notices.push(notice);
+        return Ok(());
+    }
     match kind {
         "project" => loaded.revisions.note_project(&named(name)?, item.modified),
         "confirm" => drop(

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "cluster/presence.rs"]
+mod presence;
 mod world;
 
 use std::collections::BTreeMap;

@@ -82,6 +82,7 @@ impl Core {
             .or_insert_with(|| HostState::away(now, revision));
         state.session = Some(session);
         state.ready = false;
+        state.heard = true;
         state.away_since = None;
         state.version = hello.version;
         state.realised = 0;

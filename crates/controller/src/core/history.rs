@@ -259,5 +259,6 @@ impl Core {
         for (project, unconfirmed) in batch.unconfirmed {
             self.count_down(project, unconfirmed, now);
         }
+        self.take_notices(batch.notices, now);
     }
 }

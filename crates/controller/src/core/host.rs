@@ -28,6 +28,8 @@ pub struct HostState {
     pub session: Option<SessionId>,
     /// Whether it said which ports it has; from then on it is sent what it needs.
     pub ready: bool,
+    /// Whether it was attached to this run of the controller.
+    pub heard: bool,
     /// Since when it is not attached.
     pub away_since: Option<Instant>,
     /// Version of its agent.
@@ -52,6 +54,7 @@ impl HostState {
         Self {
             session: None,
             ready: false,
+            heard: false,
             away_since: Some(since),
             version: String::new(),
             owed,

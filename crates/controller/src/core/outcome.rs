@@ -11,6 +11,7 @@ use coax_api::Plan;
 use coax_model::Change;
 use coax_store::{Range, Revision};
 
+use super::host::HostState;
 use super::message::{Answer, Command, Stored};
 use super::writes::{Pending, Reply};
 use super::{Core, problem};
@@ -63,6 +64,7 @@ impl Core {
         }
         self.end_removed_sessions(&news.changes, now, out);
         self.publish(news.revision, &news.changes, out);
+        self.meet_hosts(&news.changes, now);
         for project in &news.projects {
             self.revisions.note_project(project, news.revision);
         }
@@ -76,6 +78,7 @@ impl Core {
         for (project, unconfirmed) in news.unconfirmed {
             self.count_down(project, unconfirmed, now);
         }
+        self.take_notices(news.notices, now);
     }
 
     /// News were missed: everything is taken as it is now.
@@ -113,12 +116,14 @@ impl Core {
             Self::note_record(revision, record, out);
         }
         self.publish(loaded.revision, &changes, out);
+        self.meet_hosts(&changes, now);
         self.revisions = loaded.revisions;
         self.history = loaded.history;
         self.unconfirmed.clear();
         for (project, unconfirmed) in loaded.unconfirmed {
             self.count_down(project, Some(unconfirmed), now);
         }
+        self.replace_notices(loaded.notices, now);
         // From the state that has it.
         if let Some((reply, revision)) = told {
             self.answer(reply, revision, out);
@@ -130,6 +135,16 @@ impl Core {
         for change in changes {
             if let Change::DeleteHost { name } = change {
                 self.turn_away(name, format!("{name} was removed"), now, out);
+            }
+        }
+    }
+
+    /// Hosts that came to another controller.
+    fn meet_hosts(&mut self, changes: &[Change], now: Instant) {
+        for change in changes {
+            if let Change::PutHost { name, .. } = change {
+                let unheard = || HostState::away(now, self.revision);
+                self.hosts.entry(name.clone()).or_insert_with(unheard);
             }
         }
     }

@@ -15,7 +15,7 @@ use super::foresight::refused_by_checks;
 use super::history::Note;
 use super::message::{Answer, Command, RequestId, Write};
 use super::submission::Submission;
-use super::{Core, LOST_AFTER, problem};
+use super::{Core, problem};
 use crate::history::{self, Deed};
 use crate::records::{self, Batch, Ticket};
 
@@ -92,7 +92,7 @@ impl Core {
                 continue;
             }
             let changes = self.own_changes(now, out);
-            if changes.is_empty() {
+            if changes.is_empty() && self.notices(now).is_empty() {
                 return;
             }
             self.commit(changes, None, None, now, out);
@@ -152,6 +152,7 @@ impl Core {
     ) {
         let mut batch = Batch {
             changes,
+            notices: self.notices(now),
             ..Batch::default()
         };
         let mut deletes = Vec::new();
@@ -341,9 +342,7 @@ impl Core {
             Some(state) if state.ready && state.claims.contains_key(name) => Hold::Plugged,
             Some(state) if state.ready => Hold::Unplugged,
             Some(state) => match state.away_since {
-                // It may be attached to another controller.
-                Some(_) if self.shared => Hold::Unknown,
-                Some(since) if now.duration_since(since) >= LOST_AFTER => Hold::Lost,
+                Some(since) if self.is_lost(host, since, now) => Hold::Lost,
                 _ => Hold::Unknown,
             },
             None => Hold::Lost,

@@ -9,7 +9,7 @@ use coax_store::{Event, KeyValue, Range, Revision};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{deletion, json, named, read, value};
-use super::{GENERATION, HEAD, ObjectRevisions, ROOT, RecordError, Unconfirmed};
+use super::{GENERATION, HEAD, Notice, ObjectRevisions, ROOT, RecordError, Unconfirmed};
 use crate::history::{self, Assembly, Record, RecordId};
 
 /// By what a controller knows its own transactions again: the value of `meta/head`.
@@ -38,6 +38,8 @@ pub struct News {
     pub forgotten: Vec<RecordId>,
     /// What is to be confirmed from then on, or no more.
     pub unconfirmed: Vec<(Name, Option<Unconfirmed>)>,
+    /// What controllers tell each other.
+    pub notices: Vec<Notice>,
 }
 
 /// Reads events of the store, those of a revision together.
@@ -104,6 +106,10 @@ fn take_in(
         return Ok(());
     };
     let (kind, name) = path.split_once('/').ok_or("its key has no name")?;
+    if let Some(notice) = Notice::read(kind, name, item)? {
+        news.notices.push(notice);
+        return Ok(());
+    }
     match (kind, item) {
         ("meta", _) | ("project", None) => {}
         ("project", Some(_)) => news.projects.push(named(name)?),
@@ -159,5 +165,6 @@ pub(super) fn object_path(key: &str) -> Option<&str> {
     }
     let path = key.strip_prefix(ROOT)?;
     let other = ["meta/", "project/", "confirm/"];
-    (!other.iter().any(|kind| path.starts_with(kind))).then_some(path)
+    let mut other = other.iter().chain(&Notice::KINDS);
+    (!other.any(|kind| path.starts_with(kind))).then_some(path)
 }

@@ -2,6 +2,8 @@
 //! answers get lost and whose transactions may happen long after they were given up; and between them and
 //! their agents.
 
+mod check;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,7 +18,6 @@ use coax_controller::core::submission::{Clock, Submission};
 use coax_controller::records::{self, News};
 use coax_store::{Memory, Outcome, Store, StoreError, Transaction};
 
-use super::check::check_slices;
 use super::{Agent, Dice, UNDERLAY_MTU, pick};
 
 /// One controller.
@@ -32,6 +33,8 @@ struct Member {
     next: u64,
     /// Requests that it has not answered.
     waiting: BTreeSet<u64>,
+    /// Neither reaches the store nor hears of it.
+    cut: bool,
 }
 
 struct Link {
@@ -101,6 +104,7 @@ impl Cluster {
             news: VecDeque::new(),
             next,
             waiting: BTreeSet::new(),
+            cut: false,
         }
     }
 
@@ -156,6 +160,11 @@ impl Cluster {
         self.members[member].waiting.insert(id);
         self.input(member, Input::Request { id: id_of, request });
         id
+    }
+
+    /// Cuts one of them off from the store, or no more.
+    pub fn cut(&mut self, member: usize, cut: bool) {
+        self.members[member].cut = cut;
     }
 
     /// The store takes up what one of them asked first.
@@ -234,7 +243,7 @@ impl Cluster {
 
     /// What agents are told by a controller that they attach to is not older than what they were told before.
     fn catch_up(&mut self, member: usize) {
-        while self.follow(member) {}
+        while !self.members[member].cut && self.follow(member) {}
     }
 
     pub fn attach(&mut self, agent: usize, member: usize) {
@@ -311,6 +320,7 @@ impl Cluster {
     pub fn step(&mut self) -> bool {
         let member = self.dice.below(self.members.len());
         match self.dice.below(8) {
+            0..=5 if self.members[member].cut => false,
             0 | 1 => self.store(member),
             2 | 3 => self.hear_store(member),
             4 | 5 => self.follow(member),
@@ -352,6 +362,15 @@ impl Cluster {
         }
     }
 
+    /// Time passes, second by second, and everything that is said is heard.
+    pub fn live(&mut self, time: Duration) {
+        for _ in 0..time.as_secs() {
+            self.settle();
+            self.pass(Duration::from_secs(1));
+        }
+        self.settle();
+    }
+
     /// Good times again, until all is quiet.
     pub fn heal(&mut self) {
         self.faults = false;
@@ -369,31 +388,5 @@ impl Cluster {
             self.pass(Duration::from_secs(1));
         }
         self.settle();
-    }
-
-    /// What must be true when all is quiet: everybody knows what is stored.
-    pub fn check(&self) {
-        for member in &self.members {
-            assert!(member.waiting.is_empty(), "requests without an answer");
-        }
-        let stored = records::load(&self.store, UNDERLAY_MTU).unwrap();
-        let full = coax_compile::Compiler::full(&stored.intent, 1);
-        let history = |core: &Core| -> Vec<coax_api::Revision> {
-            let all = core.revisions(None);
-            all.map(|it| coax_api::Revision {
-                trouble: None,
-                ..it
-            })
-            .collect()
-        };
-        let first = history(self.core(0));
-        for member in &self.members {
-            assert_eq!(&stored.intent, member.core.intent());
-            assert_eq!(stored.revision, member.core.revision());
-            assert_eq!(history(&member.core), first);
-        }
-        for agent in &self.agents {
-            check_slices(agent, &stored.intent, &full);
-        }
     }
 }

@@ -3,10 +3,13 @@
 //! Three tables: the keys as they are, the events by revision, and three numbers (format, revision,
 //! oldest event). A transaction is one redb transaction with one `fsync`; that is also all the time
 //! it takes. redb lets one process open the file, so two controllers cannot share it by mistake.
+//!
+//! Once the disk has failed, because it is full for instance, redb refuses everything until the file is opened again. So it is opened
+//! again, and what the file holds then says whether the transaction happened that met the failure.
 
 use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, Table,
@@ -36,8 +39,33 @@ pub struct Embedded {
 }
 
 struct Shared {
-    database: Database,
+    opened: RwLock<Opened>,
+    /// To open it again; none, if it is no file.
+    path: Option<PathBuf>,
     bell: Bell,
+}
+
+struct Opened {
+    /// None: it could not be opened again so far.
+    database: Option<Database>,
+    /// Counts how often it was opened again.
+    times: u64,
+}
+
+/// A transaction that did not return.
+struct Broken {
+    error: StoreError,
+    /// What it would have written, if it came so far.
+    events: Vec<Event>,
+}
+
+impl<E: Into<StoreError>> From<E> for Broken {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            events: Vec::new(),
+        }
+    }
 }
 
 impl Embedded {
@@ -47,10 +75,7 @@ impl Embedded {
             path: path.to_owned(),
             source: Box::new(source),
         };
-        let database = Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .create(path)
-            .map_err(failed)?;
+        let database = create(path)?;
         // A new file is only as safe as its entry in the folder.
         let folder = path
             .parent()
@@ -58,14 +83,22 @@ impl Embedded {
         File::open(folder.unwrap_or(Path::new(".")))
             .and_then(|folder| folder.sync_all())
             .map_err(|error| failed(redb::StorageError::from(error).into()))?;
-        Self::start(database)
+        Self::start(database, Some(path.to_owned()))
     }
 
     /// Makes a new file that holds what another store held: each key with the revisions that it had there.
     /// What happened before cannot be watched any more.
     pub fn restore(path: &Path, content: &Range) -> Result<Self, StoreError> {
         let store = Self::open(path)?;
-        let write = store.shared.database.begin_write()?;
+        store
+            .shared
+            .look(|database| Self::fill(database, path, content))?;
+        store.shared.bell.ring(content.revision);
+        Ok(store)
+    }
+
+    fn fill(database: &Database, path: &Path, content: &Range) -> Result<(), StoreError> {
+        let write = database.begin_write()?;
         {
             let mut current = write.open_table(CURRENT)?;
             for item in &content.items {
@@ -81,20 +114,20 @@ impl Embedded {
             numbers.insert(NUMBER_COMPACTED, content.revision)?;
         }
         write.commit()?;
-        store.shared.bell.ring(content.revision);
-        Ok(store)
+        Ok(())
     }
 
     /// The same on any storage: how tests lose power between two writes.
     pub fn open_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
         let database = Builder::new().create_with_backend(backend);
-        Self::start(database.map_err(|source| StoreError::Open {
+        let failed = |source| StoreError::Open {
             path: "(backend)".into(),
             source: Box::new(source),
-        })?)
+        };
+        Self::start(database.map_err(failed)?, None)
     }
 
-    fn start(database: Database) -> Result<Self, StoreError> {
+    fn start(database: Database, path: Option<PathBuf>) -> Result<Self, StoreError> {
         let write = database.begin_write()?;
         let revision = {
             write.open_table(CURRENT)?;
@@ -114,10 +147,109 @@ impl Embedded {
         write.commit()?;
         Ok(Self {
             shared: Arc::new(Shared {
-                database,
+                opened: RwLock::new(Opened {
+                    database: Some(database),
+                    times: 0,
+                }),
+                path,
                 bell: Bell::at(revision),
             }),
         })
+    }
+}
+
+fn create(path: &Path) -> Result<Database, StoreError> {
+    let created = Builder::new().set_cache_size(CACHE_BYTES).create(path);
+    created.map_err(|source| StoreError::Open {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+impl Shared {
+    /// Does something with the database, and says how often it had been opened again.
+    fn with<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, E>,
+    ) -> (u64, Result<T, E>) {
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        let result = match &opened.database {
+            Some(database) => work(database),
+            None => Err(StoreError::Closed.into()),
+        };
+        (opened.times, result)
+    }
+
+    /// Does what may be done twice; if the disk failed, after the file was opened again.
+    fn look<T>(&self, work: impl Fn(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match self.with(&work) {
+            (times, Err(error)) if error.is_of_the_disk() && self.open_again(times) => {
+                self.with(&work).1
+            }
+            (_, result) => result,
+        }
+    }
+
+    /// Opens the file again, unless somebody else has done so since; says whether it is open.
+    fn open_again(&self, times: u64) -> bool {
+        let Some(path) = &self.path else {
+            return false;
+        };
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        if opened.times == times {
+            // Only one may have it open.
+            opened.database = None;
+            opened.database = create(path).ok();
+            opened.times += u64::from(opened.database.is_some());
+        }
+        opened.database.is_some()
+    }
+
+    /// Whether these events happened, all of one revision.
+    fn happened(&self, events: &[Event]) -> Result<Option<Revision>, StoreError> {
+        let Some(revision) = events.first().map(Event::revision) else {
+            return Ok(None);
+        };
+        let found = self.look(|database| {
+            let history = database.begin_read()?.open_table(HISTORY)?;
+            let mut found = Vec::new();
+            for entry in history.range((revision, 0)..=(revision, u32::MAX))? {
+                let (place, bytes) = entry?;
+                found.push(record::decode_event(place.value().0, bytes.value())?);
+            }
+            Ok(found)
+        })?;
+        Ok((found == events).then_some(revision))
+    }
+}
+
+/// Does a transaction, unless the disk fails.
+fn attempt(database: &Database, transaction: &Transaction) -> Result<Outcome, Broken> {
+    let write = database.begin_write()?;
+    let decision = {
+        let mut current = write.open_table(CURRENT)?;
+        let mut numbers = write.open_table(NUMBERS)?;
+        let revision = number(&numbers, NUMBER_REVISION)?;
+        let decision = decide(transaction, revision, |key| look_up(&current, key))?;
+        if let Decision::Write(revision, events) = &decision {
+            let mut history = write.open_table(HISTORY)?;
+            write_events(&mut current, &mut history, *revision, events)?;
+            numbers.insert(NUMBER_REVISION, *revision)?;
+        }
+        decision
+    };
+    match decision {
+        Decision::Nothing(outcome) => {
+            write.abort()?;
+            Ok(outcome)
+        }
+        Decision::Write(revision, events) => match write.commit() {
+            Ok(()) => Ok(Outcome::Done(revision)),
+            Err(error) => Err(Broken {
+                error: error.into(),
+                events,
+            }),
+        },
     }
 }
 
@@ -157,60 +289,57 @@ fn write_events(
 
 impl Store for Embedded {
     fn revision(&self) -> Result<Revision, StoreError> {
-        newest(&self.shared.database.begin_read()?)
+        self.shared.look(|database| newest(&database.begin_read()?))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<KeyValue>, StoreError> {
-        look_up(
-            &self.shared.database.begin_read()?.open_table(CURRENT)?,
-            key,
-        )
+        let get = |database: &Database| look_up(&database.begin_read()?.open_table(CURRENT)?, key);
+        self.shared.look(get)
     }
 
     fn range(&self, prefix: &[u8]) -> Result<Range, StoreError> {
-        let read = self.shared.database.begin_read()?;
-        let current = read.open_table(CURRENT)?;
-        let mut items = Vec::new();
-        for entry in current.range(prefix..)? {
-            let (key, value) = entry?;
-            if !key.value().starts_with(prefix) {
-                break;
+        self.shared.look(|database| {
+            let read = database.begin_read()?;
+            let current = read.open_table(CURRENT)?;
+            let mut items = Vec::new();
+            for entry in current.range(prefix..)? {
+                let (key, value) = entry?;
+                if !key.value().starts_with(prefix) {
+                    break;
+                }
+                items.push(record::decode_value(key.value(), value.value())?);
             }
-            items.push(record::decode_value(key.value(), value.value())?);
-        }
-        Ok(Range {
-            revision: newest(&read)?,
-            items,
+            Ok(Range {
+                revision: newest(&read)?,
+                items,
+            })
         })
     }
 
     fn transact(&self, transaction: &Transaction) -> Result<Outcome, StoreError> {
-        let write = self.shared.database.begin_write()?;
-        let done = {
-            let mut current = write.open_table(CURRENT)?;
-            let mut numbers = write.open_table(NUMBERS)?;
-            let revision = number(&numbers, NUMBER_REVISION)?;
-            match decide(transaction, revision, |key| look_up(&current, key))? {
-                Decision::Nothing(outcome) => Err(outcome),
-                Decision::Write(revision, events) => {
-                    let mut history = write.open_table(HISTORY)?;
-                    write_events(&mut current, &mut history, revision, &events)?;
-                    numbers.insert(NUMBER_REVISION, revision)?;
-                    Ok(revision)
+        let shared = &self.shared;
+        let (times, result) = shared.with(|database| attempt(database, transaction));
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(broken) if broken.error.is_of_the_disk() => {
+                let reason = broken.error.to_string();
+                let settled = shared
+                    .open_again(times)
+                    .then(|| shared.happened(&broken.events));
+                match settled {
+                    Some(Ok(Some(revision))) => Outcome::Done(revision),
+                    Some(Ok(None)) => return Err(broken.error),
+                    // It never came so far that it could have happened.
+                    _ if broken.events.is_empty() => return Err(broken.error),
+                    _ => return Err(StoreError::Unsettled { reason }),
                 }
             }
+            Err(broken) => return Err(broken.error),
         };
-        match done {
-            Ok(revision) => {
-                write.commit()?;
-                self.shared.bell.ring(revision);
-                Ok(Outcome::Done(revision))
-            }
-            Err(outcome) => {
-                write.abort()?;
-                Ok(outcome)
-            }
+        if let Outcome::Done(revision) = outcome {
+            shared.bell.ring(revision);
         }
+        Ok(outcome)
     }
 
     fn watch(&self, prefix: &[u8], from: Revision) -> Result<Watch, StoreError> {
@@ -219,24 +348,28 @@ impl Store for Embedded {
     }
 
     fn compact(&self, through: Revision) -> Result<(), StoreError> {
-        let write = self.shared.database.begin_write()?;
-        {
-            let mut numbers = write.open_table(NUMBERS)?;
-            let revision = number(&numbers, NUMBER_REVISION)?;
-            if through > revision {
-                return Err(StoreError::Future {
-                    asked: through,
-                    newest: revision,
-                });
-            }
-            let compacted = number(&numbers, NUMBER_COMPACTED)?;
-            numbers.insert(NUMBER_COMPACTED, compacted.max(through))?;
-            let mut history = write.open_table(HISTORY)?;
-            history.retain_in(..=(through, u32::MAX), |_, _| false)?;
-        }
-        write.commit()?;
-        Ok(())
+        self.shared.look(|database| compact(database, through))
     }
+}
+
+fn compact(database: &Database, through: Revision) -> Result<(), StoreError> {
+    let write = database.begin_write()?;
+    {
+        let mut numbers = write.open_table(NUMBERS)?;
+        let revision = number(&numbers, NUMBER_REVISION)?;
+        if through > revision {
+            return Err(StoreError::Future {
+                asked: through,
+                newest: revision,
+            });
+        }
+        let compacted = number(&numbers, NUMBER_COMPACTED)?;
+        numbers.insert(NUMBER_COMPACTED, compacted.max(through))?;
+        let mut history = write.open_table(HISTORY)?;
+        history.retain_in(..=(through, u32::MAX), |_, _| false)?;
+    }
+    write.commit()?;
+    Ok(())
 }
 
 fn newest(read: &ReadTransaction) -> Result<Revision, StoreError> {
@@ -246,27 +379,35 @@ fn newest(read: &ReadTransaction) -> Result<Revision, StoreError> {
 impl History for Shared {
     fn events(&self, prefix: &[u8], from: Revision) -> Result<(Vec<Event>, Revision), StoreError> {
         let from = from.max(1);
-        let read = self.database.begin_read()?;
-        let compacted = number(&read.open_table(NUMBERS)?, NUMBER_COMPACTED)?;
-        if from <= compacted {
-            return Err(StoreError::Compacted {
-                asked: from,
-                oldest: compacted + 1,
-            });
-        }
-        let history = read.open_table(HISTORY)?;
-        let mut events = Vec::new();
-        for entry in history.range((from, 0)..)? {
-            let (place, bytes) = entry?;
-            let event = record::decode_event(place.value().0, bytes.value())?;
-            if event.key().starts_with(prefix) {
-                events.push(event);
-            }
-        }
-        Ok((events, newest(&read)?))
+        self.look(|database| events(database, prefix, from))
     }
 
     fn bell(&self) -> &Bell {
         &self.bell
     }
+}
+
+fn events(
+    database: &Database,
+    prefix: &[u8],
+    from: Revision,
+) -> Result<(Vec<Event>, Revision), StoreError> {
+    let read = database.begin_read()?;
+    let compacted = number(&read.open_table(NUMBERS)?, NUMBER_COMPACTED)?;
+    if from <= compacted {
+        return Err(StoreError::Compacted {
+            asked: from,
+            oldest: compacted + 1,
+        });
+    }
+    let history = read.open_table(HISTORY)?;
+    let mut events = Vec::new();
+    for entry in history.range((from, 0)..)? {
+        let (place, bytes) = entry?;
+        let event = record::decode_event(place.value().0, bytes.value())?;
+        if event.key().starts_with(prefix) {
+            events.push(event);
+        }
+    }
+    Ok((events, newest(&read)?))
 }

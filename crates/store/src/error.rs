@@ -18,6 +18,15 @@ pub enum StoreError {
         /// What the database says.
         source: Box<redb::DatabaseError>,
     },
+    /// The disk failed, and so did opening the file again: it is tried with the next request.
+    #[error("the store is closed: the disk has failed, and it could not be opened again")]
+    Closed,
+    /// The disk failed, and whether the transaction happened is not known.
+    #[error("the disk failed, and whether the change is stored is not known: {reason}")]
+    Unsettled {
+        /// What the database says.
+        reason: String,
+    },
     /// What is to become another store has revisions of its own.
     #[error("the store {} is not empty", path.display())]
     NotEmpty {
@@ -92,6 +101,19 @@ pub enum StoreError {
         /// The newest revision.
         newest: Revision,
     },
+}
+
+impl StoreError {
+    /// Whether opening the file again may help.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Database(error) => {
+                matches!(**error, redb::Error::Io(_) | redb::Error::PreviousIo)
+            }
+            _ => false,
+        }
+    }
 }
 
 macro_rules! from_redb {

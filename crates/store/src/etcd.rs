@@ -68,6 +68,16 @@ impl Etcd {
         self.shared.link.patient_for(time);
         self
     }
+
+    /// The same store whose own key in etcd goes so long after its last transaction: whole seconds, and longer than it is patient.
+    #[must_use]
+    pub fn remembered_for(self, time: Duration) -> Self {
+        let marker = self.shared.marker.lock();
+        marker
+            .unwrap_or_else(PoisonError::into_inner)
+            .last_for(time);
+        self
+    }
 }
 
 /// Our number of one of etcd's revisions.

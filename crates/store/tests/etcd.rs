@@ -150,6 +150,28 @@ fn a_server_that_is_not_there_is_said_to_be_in_time() {
 }
 
 #[test]
+fn a_client_that_is_gone_leaves_no_key_and_one_that_was_idle_goes_on() {
+    let server = Server::start();
+    let store = server.open().remembered_for(Duration::from_secs(1));
+    let put = |key: &str| store.transact(&Transaction::new().put(key, "")).unwrap();
+    assert_eq!((put("a"), put("b")), (Outcome::Done(1), Outcome::Done(2)));
+    // Its own key goes with its lease: that is a revision of etcd, and no event.
+    let mut watch = store.watch(b"", 1).unwrap();
+    let end = Instant::now() + PATIENCE;
+    while store.revision().unwrap() == 2 {
+        assert!(Instant::now() < end, "its key stays");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(put("c"), Outcome::Done(4));
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        seen.extend(watch.next(PATIENCE).unwrap());
+    }
+    let revisions: Vec<Revision> = seen.iter().map(Event::revision).collect();
+    assert_eq!(revisions, [1, 2, 4]);
+}
+
+#[test]
 fn a_transaction_that_is_too_large_says_which_limit_to_raise() {
     let server = Server::start();
     let store = server.open();

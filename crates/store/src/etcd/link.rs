@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 
 use super::wire;
 use super::wire::kv_client::KvClient;
+use super::wire::lease_client::LeaseClient;
 use super::wire::watch_client::WatchClient;
 use crate::StoreError;
 
@@ -154,17 +155,14 @@ impl Link {
     /// One attempt, at the current member.
     pub(super) fn attempt<T, F>(
         &self,
-        call: impl FnOnce(KvClient<Channel>) -> F,
+        call: impl FnOnce(Channel) -> F,
     ) -> Result<Result<T, Failure>, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<tonic::Response<T>, Status>> + Send + 'static,
     {
         let (at, channel) = self.member();
-        let client = KvClient::new(channel)
-            .max_decoding_message_size(usize::MAX)
-            .max_encoding_message_size(usize::MAX);
-        let call = call(client);
+        let call = call(channel);
         let answer = self.wait(async move {
             match tokio::time::timeout(ANSWER, call).await {
                 Ok(answer) => answer.map(tonic::Response::into_inner),
@@ -181,7 +179,7 @@ impl Link {
     }
 
     /// Repeats a call that may be repeated until somebody answers.
-    fn insist<T, F>(&self, call: impl Fn(KvClient<Channel>) -> F) -> Result<T, StoreError>
+    fn insist<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<tonic::Response<T>, Status>> + Send + 'static,
@@ -200,17 +198,27 @@ impl Link {
         &self,
         request: wire::RangeRequest,
     ) -> Result<wire::RangeResponse, StoreError> {
-        self.insist(move |mut client| {
+        self.insist(move |channel| {
             let request = request.clone();
-            async move { client.range(request).await }
+            async move { keys(channel).range(request).await }
         })
     }
 
     pub(super) fn compact(&self, revision: i64) -> Result<(), StoreError> {
-        let answer = self.insist(move |mut client| async move {
-            client.compact(wire::CompactionRequest { revision }).await
+        let answer = self.insist(move |channel| async move {
+            let request = wire::CompactionRequest { revision };
+            keys(channel).compact(request).await
         });
         answer.map(drop)
+    }
+
+    /// The number of a lease that ends after so many seconds. If an answer gets lost, one ends without having been used.
+    pub(super) fn grant(&self, seconds: i64) -> Result<i64, StoreError> {
+        let answer = self.insist(move |channel| async move {
+            let request = wire::LeaseGrantRequest { ttl: seconds };
+            LeaseClient::new(channel).lease_grant(request).await
+        });
+        answer.map(|answer| answer.id)
     }
 
     /// The member that a watch goes to now.
@@ -219,6 +227,13 @@ impl Link {
         let client = WatchClient::new(channel).max_decoding_message_size(usize::MAX);
         (at, client)
     }
+}
+
+/// Asks for keys and values, however large.
+pub(super) fn keys(channel: Channel) -> KvClient<Channel> {
+    KvClient::new(channel)
+        .max_decoding_message_size(usize::MAX)
+        .max_encoding_message_size(usize::MAX)
 }
 
 impl Drop for Link {

@@ -5,10 +5,13 @@
 //! if the marker is as this client left it. A repetition of one that happened finds another marker:
 //! its own, and thereby the revision at which it happened. One that is still under way somewhere
 //! when its repetition happens cannot happen any more.
+//!
+//! Markers are put under a lease, so that they go some time after their client did. That of a client which was idle for so long
+//! goes, too: the next transaction finds none, and begins anew. No repetition is under way then, because nobody is as patient.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::link::{Failure, Link, refused};
+use super::link::{Failure, Link, keys, refused};
 use super::wire::compare::{CompareResult, CompareTarget, TargetUnion};
 use super::wire::request_op::Request;
 use super::wire::response_op::Response;
@@ -19,12 +22,20 @@ use crate::{KeyValue, StoreError};
 /// What etcd's answer is about when a transaction is too large for it.
 const TOO_LARGE: [&str; 3] = ["too many operations", "too large", "larger than max"];
 
+/// How long a marker stays after its client's last transaction, at least half of it: many times as long as anybody repeats one.
+const LEASE: Duration = Duration::from_secs(3600);
+/// What etcd says of a lease that has ended, and with it did nothing else of the transaction.
+const NO_LEASE: &str = "lease not found";
+
 /// The key by which a client knows its own transactions again.
 pub(super) struct Marker {
     key: Vec<u8>,
     /// The revision of the last transaction that etcd acknowledged, by etcd's count; 0: none yet.
     revision: i64,
     count: u64,
+    /// What it is put under, and since when.
+    lease: Option<(i64, Instant)>,
+    lasts: Duration,
 }
 
 impl Marker {
@@ -39,7 +50,27 @@ impl Marker {
             key: [OWN, key.as_bytes()].concat(),
             revision: 0,
             count: 0,
+            lease: None,
+            lasts: LEASE,
         }
+    }
+
+    /// From the next lease on it stays for so long.
+    pub(super) fn last_for(&mut self, time: Duration) {
+        self.lasts = time;
+    }
+
+    /// A lease that does not end soon.
+    fn lease(&mut self, link: &Link) -> Result<i64, StoreError> {
+        let fresh = |(_, since): &(i64, Instant)| since.elapsed() < self.lasts / 2;
+        if let Some((lease, _)) = self.lease.filter(fresh) {
+            return Ok(lease);
+        }
+        let since = Instant::now();
+        let seconds = self.lasts.as_secs().try_into().unwrap_or(i64::MAX);
+        let lease = link.grant(seconds)?;
+        self.lease = Some((lease, since));
+        Ok(lease)
     }
 }
 
@@ -63,13 +94,21 @@ pub(super) fn transact(
     let value = marker.count.to_be_bytes().to_vec();
     let patience = link.patience();
     loop {
-        let request = request(transaction, marked.then_some((&*marker, value.as_slice())));
-        let answer = link.attempt(move |mut client| async move { client.txn(request).await })?;
+        let lease = if marked { marker.lease(link)? } else { 0 };
+        let mark = marked.then_some((&*marker, value.as_slice(), lease));
+        let request = request(transaction, mark);
+        let answer =
+            link.attempt(move |channel| async move { keys(channel).txn(request).await })?;
         match answer {
             Ok(answer) => match read(answer, marker, marked.then_some(&value), transaction) {
                 Attempt::Over(outcome) => return Ok(outcome),
                 Attempt::Again => {}
             },
+            Err(Failure::Refused(status)) if status.message().contains(NO_LEASE) => {
+                // The etcd was restored, or did not run for long.
+                marker.lease = None;
+                patience.wait(&status)?;
+            }
             Err(Failure::Refused(status)) => {
                 let large = TOO_LARGE.iter().any(|word| status.message().contains(word));
                 return Err(if large {
@@ -83,7 +122,7 @@ pub(super) fn transact(
     }
 }
 
-fn request(transaction: &Transaction, marker: Option<(&Marker, &[u8])>) -> wire::TxnRequest {
+fn request(transaction: &Transaction, marker: Option<(&Marker, &[u8], i64)>) -> wire::TxnRequest {
     let compared = |key: &[u8], target, union| wire::Compare {
         result: CompareResult::Equal.into(),
         target: i32::from(target),
@@ -100,17 +139,18 @@ fn request(transaction: &Transaction, marker: Option<(&Marker, &[u8])>) -> wire:
             compared(key, CompareTarget::Value, TargetUnion::Value(value.clone()))
         }
     });
-    let put = |key: &[u8], value: &[u8]| wire::RequestOp {
+    let put = |key: &[u8], value: &[u8], lease| wire::RequestOp {
         request: Some(Request::RequestPut(wire::PutRequest {
             key: key.to_vec(),
             value: value.to_vec(),
+            lease,
         })),
     };
     let operations = transaction
         .operations
         .iter()
         .map(|operation| match operation {
-            Operation::Put { key, value } => put(key, value),
+            Operation::Put { key, value } => put(key, value, 0),
             Operation::Delete { key } => wire::RequestOp {
                 request: Some(Request::RequestDeleteRange(wire::DeleteRangeRequest {
                     key: key.clone(),
@@ -127,19 +167,19 @@ fn request(transaction: &Transaction, marker: Option<(&Marker, &[u8])>) -> wire:
     wire::TxnRequest {
         compare: marked
             .clone()
-            .map(|(marker, _)| modified(&marker.key, marker.revision))
+            .map(|(marker, ..)| modified(&marker.key, marker.revision))
             .chain(compares)
             .collect(),
         success: operations
             .chain(
                 marked
                     .clone()
-                    .map(|(marker, value)| put(&marker.key, value)),
+                    .map(|(marker, value, lease)| put(&marker.key, value, lease)),
             )
             .collect(),
         // If it fails: what the marker is, and what each compare saw.
         failure: marked
-            .map(|(marker, _)| look(&marker.key))
+            .map(|(marker, ..)| look(&marker.key))
             .chain(
                 transaction
                     .compares

@@ -12,15 +12,22 @@ pub struct Server {
     folder: tempfile::TempDir,
     client: u16,
     peer: u16,
+    flags: Vec<String>,
     process: Option<Child>,
 }
 
 impl Server {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With flags of its own.
+    pub fn start_with(flags: &[&str]) -> Self {
         let mut server = Self {
             folder: tempfile::tempdir().unwrap(),
             client: free_port(),
             peer: free_port(),
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             process: None,
         };
         server.run();
@@ -41,6 +48,7 @@ impl Server {
             .args(["--initial-cluster", &format!("one={peer}")])
             // A single member need not wait for the votes of others.
             .args(["--heartbeat-interval", "10", "--election-timeout", "60"])
+            .args(&self.flags)
             .args(["--logger", "zap", "--log-level", "error"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

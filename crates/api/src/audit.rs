@@ -28,9 +28,12 @@ pub struct AuditEntry {
     /// What changed, in sentences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
+    /// The newest revision when a change of the intent was decided on: no two changes have that in common.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_on: Option<u64>,
     /// The hash of the entry before, in hexadecimal digits.
     pub previous: String,
-    /// The SHA-256 of all of the above.
+    /// The SHA-256 of all of the above. Where `decided_on` is there it is without `revision`, which only the store knows then.
     pub hash: String,
 }
 

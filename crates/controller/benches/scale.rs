@@ -48,6 +48,7 @@ impl World {
                     Command::Commit {
                         number,
                         transaction,
+                        ..
                     } => match self.store.transact(&transaction).unwrap() {
                         Outcome::Done(revision) => {
                             let outcome = Stored::Done(revision);
@@ -60,6 +61,7 @@ impl World {
                     }
                     Command::Note(_) => {}
                     Command::Reply { answer, .. } => drop(answer.unwrap()),
+                    Command::Recorded(_) => {}
                     Command::Close { .. } => panic!("nobody is sent away"),
                 }
             }

@@ -77,3 +77,13 @@ pub enum Error {
     #[error("the controller's core stopped; see the log")]
     CoreStopped,
 }
+
+impl Error {
+    /// A thread that could not be started.
+    pub(crate) fn starting_a_thread(source: io::Error) -> Self {
+        Self::System {
+            what: "start a thread",
+            source,
+        }
+    }
+}

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use coax_store::{Outcome, Revision, Store, StoreError, Transaction, Watch};
+use coax_api::AuditEntry;
+use coax_store::{Operation, Outcome, Revision, Store, StoreError, Transaction, Watch};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
+use crate::audit::{AuditError, AuditLog};
 use crate::core::message::Stored;
 use crate::metrics::Metrics;
 use crate::records::{self, HEAD, ROOT, RecordError};
@@ -25,20 +27,28 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// History that the store keeps for those who follow it.
 pub(crate) const KEPT_REVISIONS: u64 = 10_000;
 
+/// What is to be stored.
+struct Asked {
+    number: u64,
+    transaction: Arc<Transaction>,
+    entry: Option<Arc<AuditEntry>>,
+}
+
 /// Stores, one transaction after the other, and says what became of each.
 pub(crate) struct Storing {
-    transactions: Sender<(u64, Arc<Transaction>)>,
+    transactions: Sender<Asked>,
     thread: JoinHandle<()>,
 }
 
 impl Storing {
     pub(crate) fn start(
         store: Arc<dyn Store>,
+        log: Arc<AuditLog>,
         metrics: Arc<Metrics>,
         events: mpsc::Sender<Event>,
     ) -> std::io::Result<Self> {
         let (transactions, inbox) = channel();
-        let work = move || store_all(&*store, &metrics, &inbox, &events);
+        let work = move || store_all(&*store, &log, &metrics, &inbox, &events);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(work)?;
@@ -48,9 +58,18 @@ impl Storing {
         })
     }
 
-    pub(crate) fn store(&self, number: u64, transaction: Arc<Transaction>) {
+    pub(crate) fn store(
+        &self,
+        number: u64,
+        transaction: Arc<Transaction>,
+        entry: Option<Arc<AuditEntry>>,
+    ) {
         // The thread ends after its sender only.
-        let _ = self.transactions.send((number, transaction));
+        let _ = self.transactions.send(Asked {
+            number,
+            transaction,
+            entry,
+        });
     }
 
     /// Lets the store go.
@@ -64,22 +83,38 @@ impl Storing {
 
 fn store_all(
     store: &dyn Store,
+    log: &AuditLog,
     metrics: &Metrics,
-    inbox: &Receiver<(u64, Arc<Transaction>)>,
+    inbox: &Receiver<Asked>,
     events: &mpsc::Sender<Event>,
 ) {
-    while let Ok((number, transaction)) = inbox.recv() {
+    while let Ok(asked) = inbox.recv() {
+        let Asked {
+            number,
+            transaction,
+            entry,
+        } = asked;
         let started = Instant::now();
         let records = transaction.operations.len();
-        let result = store.transact(&transaction);
+        let result = match entry {
+            Some(entry) => log.append(store, &transaction, &entry),
+            None => store.transact(&transaction).map_err(AuditError::from),
+        };
         metrics.commit.observe(started.elapsed().as_secs_f64());
         let outcome = match result {
             Ok(Outcome::Done(revision)) => {
                 debug!(revision, records, elapsed = ?started.elapsed(), "stored");
                 Stored::Done(revision)
             }
-            Ok(Outcome::Conflict { .. }) => Stored::Lost,
-            Err(failure @ StoreError::Unreachable { .. }) => {
+            Ok(Outcome::Conflict { .. }) => match own_revision(store, &transaction) {
+                Some(revision) => Stored::Done(revision),
+                None => Stored::Lost,
+            },
+            Err(
+                failure @ AuditError::Store(
+                    StoreError::Unreachable { .. } | StoreError::Unsettled { .. },
+                ),
+            ) => {
                 warn!(%failure, records, "whether a change was stored is not known");
                 let reason = failure.to_string();
                 Stored::Unknown { reason }
@@ -97,6 +132,17 @@ fn store_all(
             return;
         }
     }
+}
+
+/// The revision of a transaction that happened when it was tried before and nobody knew: the newest change is its own.
+fn own_revision(store: &dyn Store, transaction: &Transaction) -> Option<Revision> {
+    let head = store.get(HEAD.as_bytes()).ok()??;
+    let mut puts = transaction.operations.iter();
+    let own = puts.any(|operation| match operation {
+        Operation::Put { key, value } => *key == head.key && *value == head.value,
+        Operation::Delete { .. } => false,
+    });
+    own.then_some(head.modified)
 }
 
 /// Follows a store that others write to, from the revision after `read_at`.

@@ -8,6 +8,7 @@
 //! rules of flows.
 
 mod agents;
+pub mod audit;
 pub mod backup;
 pub mod core;
 mod doctor;

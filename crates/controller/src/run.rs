@@ -167,11 +167,9 @@ pub async fn run_until(
     let identities = Arc::new(Identities::new(store.clone(), authority, lifetime));
     let sockets = Sockets::bind(&options, &identities, &metrics).await?;
 
-    let (handle, mut core_ended) =
-        tasks::spawn(core, store, shared, metrics.clone()).map_err(|source| Error::System {
-            what: "start a thread",
-            source,
-        })?;
+    let log = identities.log().clone();
+    let spawned = tasks::spawn(core, store, log, shared, metrics.clone());
+    let (handle, mut core_ended) = spawned.map_err(Error::starting_a_thread)?;
     let (stopping, stopped) = watch::channel(false);
     let app = App {
         handle: handle.clone(),

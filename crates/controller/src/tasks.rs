@@ -31,6 +31,7 @@ use coax_store::{Range, Revision, Store, StoreError};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
+use crate::audit::AuditLog;
 use crate::core::Core;
 use crate::core::message::{Answer, Command, Input, Request, RequestId, SessionId, Stored};
 use crate::event_log::EventLog;
@@ -182,16 +183,17 @@ pub struct Shared {
     pub underlay_mtu: u32,
 }
 
-/// Runs a core on a thread of its own until it is told [`Event::Stop`]. The receiver gets a value when
-/// it has ended.
+/// Runs a core on a thread of its own until it is told [`Event::Stop`]. `log` is the one that everybody in this process appends
+/// with. The receiver gets a value when it has ended.
 pub fn spawn(
     mut core: Core,
     store: Arc<dyn Store>,
+    log: Arc<AuditLog>,
     shared: Option<Shared>,
     metrics: Arc<Metrics>,
 ) -> std::io::Result<(Handle, oneshot::Receiver<()>)> {
     let (events, inbox) = mpsc::channel(EVENTS);
-    let storing = Storing::start(store.clone(), metrics, events.clone())?;
+    let storing = Storing::start(store.clone(), log, metrics, events.clone())?;
     let following = match &shared {
         Some(Shared {
             read_at,
@@ -333,10 +335,12 @@ impl Runner {
                     Command::Commit {
                         number,
                         transaction,
+                        entry,
                     } => {
                         self.under_way += 1;
-                        self.storing.store(number, transaction);
+                        self.storing.store(number, transaction, entry);
                     }
+                    Command::Recorded(written) => written.set(),
                     Command::Send { session, message } => {
                         if !self.send(session, message) {
                             inputs.push(Input::Closed { session });

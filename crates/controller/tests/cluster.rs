@@ -5,8 +5,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../store/tests/disk/mod.rs"]
+mod disk;
+mod linearizability;
+#[path = "linearizability/tests.rs"]
+mod linearizability_tests;
+#[path = "cluster/power.rs"]
+mod power;
 #[path = "cluster/presence.rs"]
 mod presence;
+#[path = "cluster/registers.rs"]
+mod registers;
 mod world;
 
 use std::collections::BTreeMap;
@@ -16,6 +25,8 @@ use coax_controller::core::message::{Answer, Write};
 use coax_controller::core::submission::{Confirm, Submission};
 use coax_controller::history::RepeatKey;
 use coax_model::{Quota, StackFile};
+use linearizability::{Action, Operation, check};
+use registers::Registers;
 use world::Dice;
 use world::cluster::Cluster;
 
@@ -113,10 +124,10 @@ fn repeat(cluster: &mut Cluster, asked: &mut Asked) {
     ids.push(cluster.write(member, write, submission));
 }
 
-fn act(cluster: &mut Cluster, asked: &mut Asked) {
+fn act(cluster: &mut Cluster, asked: &mut Asked, registers: &mut Registers) {
     let (agents, members) = (cluster.agents.len(), cluster.members());
     let agent = cluster.dice.below(agents);
-    match cluster.dice.below(16) {
+    match cluster.dice.below(22) {
         0..=4 => ask(cluster, asked),
         5 => repeat(cluster, asked),
         6..=9 => {
@@ -139,6 +150,9 @@ fn act(cluster: &mut Cluster, asked: &mut Asked) {
             cluster.crash(member);
         }
         14 if cluster.dice.one_in(3) => cluster.compact(),
+        15 => cluster.refuse(),
+        16..=19 => registers.ask(cluster),
+        20 => registers.repeat(cluster),
         _ => {
             let time = Duration::from_millis(1 << cluster.dice.below(15));
             cluster.pass(time);
@@ -154,6 +168,10 @@ fn check_writes(cluster: &Cluster, asked: &Asked) {
             .entry(record.reason)
             .or_default()
             .push(record.revision);
+    }
+    for (reason, revisions) in &found {
+        let once = !reason.starts_with("register") || revisions.len() == 1;
+        assert!(once, "{reason} happened twice: {revisions:?}");
     }
     for (reason, ids) in &asked.requests {
         let found = found.get(reason).cloned().unwrap_or_default();
@@ -173,11 +191,12 @@ fn check_writes(cluster: &Cluster, asked: &Asked) {
     }
 }
 
-fn run(seed: u64, agents: u8, steps: usize) {
+/// What clients of registers saw.
+fn run(seed: u64, agents: u8, steps: usize) -> Vec<Operation> {
     let mut cluster = Cluster::new(3, agents, seed);
-    let mut asked = Asked::default();
+    let (mut asked, mut registers) = (Asked::default(), Registers::default());
     for _ in 0..steps {
-        act(&mut cluster, &mut asked);
+        act(&mut cluster, &mut asked, &mut registers);
         for _ in 0..cluster.dice.below(40) {
             cluster.step();
         }
@@ -185,11 +204,57 @@ fn run(seed: u64, agents: u8, steps: usize) {
     cluster.heal();
     cluster.check();
     check_writes(&cluster, &asked);
+    registers.history(&cluster)
+}
+
+/// What clients of registers saw who do nothing else, in a hurry.
+fn run_registers(seed: u64, stale_readers: bool) -> Vec<Operation> {
+    let mut cluster = Cluster::new(3, 0, seed);
+    cluster.stale_readers = stale_readers;
+    let mut registers = Registers::default();
+    for _ in 0..600 {
+        // No more at a time than clients of a test have under way.
+        if cluster.under_way() < 4 {
+            registers.ask(&mut cluster);
+        }
+        if cluster.dice.one_in(100) {
+            let member = cluster.dice.below(cluster.members());
+            cluster.crash(member);
+        }
+        for _ in 0..cluster.dice.below(10) {
+            cluster.step();
+        }
+    }
+    cluster.heal();
+    registers.history(&cluster)
 }
 
 #[test]
 fn three_controllers_lose_nothing_and_do_nothing_twice() {
+    let mut written = 0;
     for seed in 0..20 {
-        run(seed, 3, 150);
+        let history = run(seed, 3, 200);
+        check(&history).unwrap_or_else(|violation| panic!("seed {seed}: {violation:#?}"));
+        let writes = history
+            .iter()
+            .filter(|it| !matches!(it.action, Action::Read(_)));
+        written += writes.count();
     }
+    assert!(written > 200, "{written} writes");
+}
+
+#[test]
+fn controllers_that_answer_readers_without_asking_the_store_are_found() {
+    let (mut found, mut unknown) = (0, 0);
+    for seed in 0..10 {
+        let history = run_registers(seed, false);
+        unknown += history.iter().filter(|it| it.answered.is_none()).count();
+        check(&history).unwrap_or_else(|violation| panic!("seed {seed}: {violation:#?}"));
+        found += usize::from(check(&run_registers(seed, true)).is_err());
+    }
+    println!("stale readers were found with {found} of 10 seeds; {unknown} unknown outcomes");
+    assert!(
+        found >= 5 && unknown > 10,
+        "{found} seeds, {unknown} unknown outcomes"
+    );
 }

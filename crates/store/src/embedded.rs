@@ -7,15 +7,18 @@
 //! Once the disk has failed, because it is full for instance, redb refuses everything until the file is opened again. So it is opened
 //! again, and what the file holds then says whether the transaction happened that met the failure.
 
+mod opened;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, Table,
     TableDefinition,
 };
 
+use self::opened::{Shared, create};
 use crate::record::{self, FORMAT};
 use crate::transaction::{Decision, Outcome, Transaction, decide};
 use crate::watch::{Bell, Event, History, Replay, Watch};
@@ -29,27 +32,10 @@ const NUMBER_FORMAT: &str = "format";
 const NUMBER_REVISION: &str = "revision";
 const NUMBER_COMPACTED: &str = "compacted";
 
-/// Pages kept in memory. The controller reads everything once, at its start, and then only writes.
-const CACHE_BYTES: usize = 32 << 20;
-
 /// A store in one file. Clones share it.
 #[derive(Clone)]
 pub struct Embedded {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    opened: RwLock<Opened>,
-    /// To open it again; none, if it is no file.
-    path: Option<PathBuf>,
-    bell: Bell,
-}
-
-struct Opened {
-    /// None: it could not be opened again so far.
-    database: Option<Database>,
-    /// Counts how often it was opened again.
-    times: u64,
 }
 
 /// A transaction that did not return.
@@ -146,65 +132,12 @@ impl Embedded {
         };
         write.commit()?;
         Ok(Self {
-            shared: Arc::new(Shared {
-                opened: RwLock::new(Opened {
-                    database: Some(database),
-                    times: 0,
-                }),
-                path,
-                bell: Bell::at(revision),
-            }),
+            shared: Arc::new(Shared::new(database, path, Bell::at(revision))),
         })
     }
 }
 
-fn create(path: &Path) -> Result<Database, StoreError> {
-    let created = Builder::new().set_cache_size(CACHE_BYTES).create(path);
-    created.map_err(|source| StoreError::Open {
-        path: path.to_owned(),
-        source: Box::new(source),
-    })
-}
-
 impl Shared {
-    /// Does something with the database, and says how often it had been opened again.
-    fn with<T, E: From<StoreError>>(
-        &self,
-        work: impl FnOnce(&Database) -> Result<T, E>,
-    ) -> (u64, Result<T, E>) {
-        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-        let result = match &opened.database {
-            Some(database) => work(database),
-            None => Err(StoreError::Closed.into()),
-        };
-        (opened.times, result)
-    }
-
-    /// Does what may be done twice; if the disk failed, after the file was opened again.
-    fn look<T>(&self, work: impl Fn(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        match self.with(&work) {
-            (times, Err(error)) if error.is_of_the_disk() && self.open_again(times) => {
-                self.with(&work).1
-            }
-            (_, result) => result,
-        }
-    }
-
-    /// Opens the file again, unless somebody else has done so since; says whether it is open.
-    fn open_again(&self, times: u64) -> bool {
-        let Some(path) = &self.path else {
-            return false;
-        };
-        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
-        if opened.times == times {
-            // Only one may have it open.
-            opened.database = None;
-            opened.database = create(path).ok();
-            opened.times += u64::from(opened.database.is_some());
-        }
-        opened.database.is_some()
-    }
-
     /// Whether these events happened, all of one revision.
     fn happened(&self, events: &[Event]) -> Result<Option<Revision>, StoreError> {
         let Some(revision) = events.first().map(Event::revision) else {

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use coax_api as api;
-use coax_api::{Action, PlannedChange};
+use coax_api::{Action, AuditEntry, PlannedChange};
 use coax_model::{Change, Name, file_before, inverses, plan_delete, plan_file};
 use coax_store::Revision;
 
@@ -14,6 +14,7 @@ use super::message::{Command, RequestId};
 use super::submission::{Confirm, Submission};
 use super::writes::Reply;
 use super::{Core, problem};
+use crate::audit::Recording;
 use crate::history::{Body, Deed, Head, Record, RecordId};
 use crate::records::{Batch, Unconfirmed, change_of, steps};
 
@@ -77,6 +78,26 @@ impl Core {
             changes: note.changes,
         };
         Record::new(RecordId(self.revision), head, &body)
+    }
+
+    /// What the audit log says of a change, whoever asked for it.
+    pub(super) fn audit_entry(&self, note: &Note, now: Instant) -> AuditEntry {
+        let project = note.project.as_ref().map_or("", Name::as_str);
+        let recording = note.submission.recording.clone().unwrap_or_else(|| {
+            Recording::new(AuditEntry {
+                time: self.clock.milliseconds(now) / 1000,
+                who: note.submission.author.clone(),
+                from: "local".to_owned(),
+                method: note.deed.name().to_uppercase(),
+                path: project.to_owned(),
+                ..AuditEntry::default()
+            })
+        });
+        let sentences = note.changes.iter().map(|it| it.sentence(project));
+        AuditEntry {
+            decided_on: Some(self.revision),
+            ..recording.of_change(sentences)
+        }
     }
 
     /// What a change of a project does to its confirmation.

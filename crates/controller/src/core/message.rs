@@ -6,12 +6,13 @@ use std::time::Duration;
 use coax_api as api;
 use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_api::question::{HostAnswer, HostQuestion};
-use coax_api::{Host, HostReport, MissingHost, Plan, Port, Problem, Realisation};
+use coax_api::{AuditEntry, Host, HostReport, MissingHost, Plan, Port, Problem, Realisation};
 use coax_model::{File, HostName, Name, PortName, Quota};
 use coax_store::{Range, Revision, Transaction};
 
 use super::events::Noted;
 use super::submission::Submission;
+use crate::audit::Written;
 use crate::records::{Loaded, News};
 
 /// One stream of one agent. Never used again after it closed.
@@ -215,7 +216,11 @@ pub enum Command {
         number: u64,
         /// What to store, and on which condition.
         transaction: Arc<Transaction>,
+        /// What the audit log says of it, to be [appended](crate::audit::AuditLog::append) by the same transaction.
+        entry: Option<Arc<AuditEntry>>,
     },
+    /// The change that a user asked for is stored, and with it its entry of the audit log.
+    Recorded(Written),
     /// Tell an agent.
     Send {
         /// Its stream.

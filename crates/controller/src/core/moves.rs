@@ -11,7 +11,7 @@ use super::binding::decide;
 use super::history::Note;
 use super::message::{Answer, Command, RequestId};
 use super::submission::Submission;
-use super::writes::{BATCH, Reply, difference};
+use super::writes::{BATCH, Reply};
 use super::{Core, problem};
 use crate::history::Deed;
 
@@ -181,4 +181,20 @@ impl Core {
             .into_iter()
             .all(|network| self.reach().hosts(&network).all(has))
     }
+}
+
+/// What leads from one binding of a port to another; nothing, if they are the same.
+pub(super) fn difference(
+    name: &PortName,
+    stored: Option<&Binding>,
+    decided: Option<Binding>,
+) -> Option<Change> {
+    if stored == decided.as_ref() {
+        return None;
+    }
+    let port = name.clone();
+    Some(match decided {
+        Some(binding) => Change::PutBinding { port, binding },
+        None => Change::DeleteBinding { port },
+    })
 }

@@ -15,6 +15,7 @@ use super::host::HostState;
 use super::message::{Answer, Command, Stored};
 use super::writes::{Pending, Reply};
 use super::{Core, problem};
+use crate::audit::Written;
 use crate::records::{self, Loaded, News};
 
 /// After a failed commit the core's own decisions rest this long, and one that nobody knows the end of is
@@ -106,7 +107,7 @@ impl Core {
             let record = pending.batch.record.as_ref();
             let done = record.and_then(|record| loaded.history.holds(record));
             match done {
-                Some(revision) => told = Some((pending.reply, revision)),
+                Some(revision) => told = Some((pending, revision)),
                 None => self.decide_anew(pending),
             }
         }
@@ -125,8 +126,8 @@ impl Core {
         }
         self.replace_notices(loaded.notices, now);
         // From the state that has it.
-        if let Some((reply, revision)) = told {
-            self.answer(reply, revision, out);
+        if let Some((pending, revision)) = told {
+            self.answer(pending.reply, pending.written, revision, out);
         }
     }
 
@@ -161,11 +162,18 @@ impl Core {
         }
         self.publish(revision, &pending.batch.changes, out);
         self.remember(revision, pending.batch, now);
-        self.answer(pending.reply, revision, out);
+        self.answer(pending.reply, pending.written, revision, out);
     }
 
     /// Tells whoever asked for it that a revision is stored.
-    fn answer(&self, reply: Option<Reply>, revision: Revision, out: &mut Vec<Command>) {
+    fn answer(
+        &self,
+        reply: Option<Reply>,
+        written: Option<Written>,
+        revision: Revision,
+        out: &mut Vec<Command>,
+    ) {
+        out.extend(written.map(Command::Recorded));
         let reply = match reply {
             Some(Reply::Plan(id, plan)) => Some((id, Answer::Plan(Plan { revision, ..*plan }))),
             Some(Reply::Port(id, name)) => {
@@ -229,6 +237,7 @@ impl Core {
             out.push(Command::Commit {
                 number: pending.ticket.number,
                 transaction: pending.transaction.clone(),
+                entry: pending.entry.clone(),
             });
         }
     }

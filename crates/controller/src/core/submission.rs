@@ -4,13 +4,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use coax_store::Revision;
 
+use crate::audit::Recording;
 use crate::history::RepeatKey;
 
 /// Who asks for a change, why, and on which conditions.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Submission {
     /// Who asks.
     pub author: String,
+    /// What the audit log is to say of it.
+    pub recording: Option<Recording>,
     /// Why, in the author's words.
     pub reason: String,
     /// What must be so for the change to happen.

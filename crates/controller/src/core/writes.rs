@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use coax_api::{Action, Plan, PlannedChange};
+use coax_api::{Action, AuditEntry, Plan, PlannedChange};
 use coax_model::{Binding, Change, HostName, Plan as ModelPlan, PortName, plan_delete, plan_file};
 use coax_store::{Revision, Transaction};
 
@@ -14,8 +14,10 @@ use super::binding::{Facts, Hold, decide};
 use super::foresight::refused_by_checks;
 use super::history::Note;
 use super::message::{Answer, Command, RequestId, Write};
+use super::moves::difference;
 use super::submission::Submission;
 use super::{Core, problem};
+use crate::audit::Written;
 use crate::history::{self, Deed};
 use crate::records::{self, Batch, Ticket};
 
@@ -47,6 +49,9 @@ impl Asked {
 pub(super) struct Pending {
     pub(super) ticket: Ticket,
     pub(super) transaction: Arc<Transaction>,
+    pub(super) entry: Option<Arc<AuditEntry>>,
+    /// To say that the audit log has the entry.
+    pub(super) written: Option<Written>,
     pub(super) batch: Batch,
     pub(super) reply: Option<Reply>,
     /// What it was decided for; it is decided anew if somebody else is faster.
@@ -156,7 +161,12 @@ impl Core {
             ..Batch::default()
         };
         let mut deletes = Vec::new();
+        let mut entry = None;
+        let mut written = None;
         if let Some(note) = note {
+            entry = Some(Arc::new(self.audit_entry(&note, now)));
+            let recording = note.submission.recording.as_ref();
+            written = recording.map(|recording| recording.written().clone());
             batch.unconfirmed.extend(self.confirmation(&note, now));
             batch
                 .projects
@@ -180,10 +190,13 @@ impl Core {
         out.push(Command::Commit {
             number: ticket.number,
             transaction: transaction.clone(),
+            entry: entry.clone(),
         });
         self.pending = Some(Pending {
             ticket,
             transaction,
+            entry,
+            written,
             batch,
             reply,
             asked: None,
@@ -348,21 +361,6 @@ impl Core {
             None => Hold::Lost,
         }
     }
-}
-
-pub(super) fn difference(
-    name: &PortName,
-    stored: Option<&Binding>,
-    decided: Option<Binding>,
-) -> Option<Change> {
-    if stored == decided.as_ref() {
-        return None;
-    }
-    let port = name.clone();
-    Some(match decided {
-        Some(binding) => Change::PutBinding { port, binding },
-        None => Change::DeleteBinding { port },
-    })
 }
 
 fn described(plan: &ModelPlan, dry_run: bool, revision: Revision) -> Plan {

@@ -2,7 +2,6 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `audit` | the log of changes, each entry with the hash of the one before |
 //! | `record` | what is stored, and what it decides; no input or output |
 //! | `deployment` | making a deployment, and reading it when a controller starts |
 //! | `user` | users' tokens, and who a request comes from |
@@ -15,9 +14,9 @@
 //! ```
 //!
 //! Nothing is kept in memory. Each question reads its one record from the store, so what one controller
-//! revokes holds at all of them at once; each change compares the records that it was decided on.
+//! revokes holds at all of them at once; each change compares the records that it was decided on. Those that users ask for
+//! come with their entry of the [audit log](crate::audit).
 
-mod audit;
 mod deployment;
 pub mod record;
 mod service;
@@ -26,6 +25,7 @@ mod user;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use coax_api::{AuditEntry, AuditVerdict};
 use coax_identity::{Authority, Certificate, Enrolment, HostIdentity, JoinToken, Secret};
 use coax_model::HostName;
 use coax_store::{Compare, KeyValue, Operation, Outcome, Range, Store, StoreError, Transaction};
@@ -38,6 +38,7 @@ pub(crate) use self::record::seconds;
 pub use self::record::{HostRecord, Invitation, NotAdmitted, NotJoined};
 pub(crate) use self::service::{Membership, joined};
 pub use self::user::{Caller, NewToken, NotKnown};
+use crate::audit::{self, AuditError, AuditLog, Recording};
 
 /// The records of intent, of identities, and the audit log.
 const EVERYTHING: &str = "/coax/";
@@ -71,6 +72,16 @@ pub enum IdentityError {
     Certificate(#[from] coax_identity::Error),
 }
 
+impl From<AuditError> for IdentityError {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Store(error) => Self::Store(error),
+            AuditError::Unreadable { key, reason } => Self::Unreadable { key, reason },
+            AuditError::Contended => Self::Contended,
+        }
+    }
+}
+
 /// Why a machine does not become a host.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
@@ -88,6 +99,7 @@ pub struct Identities {
     store: RwLock<Option<Arc<dyn Store>>>,
     authority: Authority,
     lifetime: Duration,
+    log: Arc<AuditLog>,
 }
 
 impl Identities {
@@ -97,7 +109,13 @@ impl Identities {
             store: RwLock::new(Some(store)),
             authority,
             lifetime,
+            log: Arc::new(AuditLog::default()),
         }
+    }
+
+    /// The audit log, for others in this process that append to it.
+    pub fn log(&self) -> &Arc<AuditLog> {
+        &self.log
     }
 
     /// The authority.
@@ -112,8 +130,12 @@ impl Identities {
         controllers: Vec<String>,
         expires: SystemTime,
         now: SystemTime,
+        recording: &Recording,
     ) -> Result<JoinToken, IdentityError> {
         let secret = Secret::random()?;
+        let about = host
+            .as_ref()
+            .map_or("any host".to_owned(), |host| format!("host {host}"));
         let invitation = Invitation::new(host.clone(), expires);
         let mut operations = self.outdated_invitations(now)?;
         operations.push(put(&invitation_key(&secret), &invitation));
@@ -121,7 +143,7 @@ impl Identities {
             compares: Vec::new(),
             operations,
         };
-        self.transact(&transaction)?;
+        self.change(&transaction, format!("invites {about}"), recording)?;
         Ok(JoinToken {
             secret,
             pin: self.authority.pin(),
@@ -204,13 +226,37 @@ impl Identities {
     }
 
     /// From now on no certificate of this host is accepted. Says whether there was one.
-    pub fn revoke(&self, host: &HostName) -> Result<bool, IdentityError> {
+    pub fn revoke(&self, host: &HostName, recording: &Recording) -> Result<bool, IdentityError> {
         let key = host_key(host);
-        let known = self.get(&key)?.is_some();
-        if known {
-            self.transact(&Transaction::new().delete(key))?;
+        for _ in 0..ATTEMPTS {
+            let found = self.get(&key)?;
+            if found.is_none() {
+                return Ok(false);
+            }
+            let transaction = Transaction::new()
+                .when(unchanged(&key, found.as_ref()))
+                .delete(key.as_str());
+            let sentence = format!("revokes the certificates of host {host}");
+            if let Outcome::Done(_) = self.change(&transaction, sentence, recording)? {
+                return Ok(true);
+            }
         }
-        Ok(known)
+        Err(IdentityError::Contended)
+    }
+
+    /// Appends an entry that comes with no change.
+    pub fn record(&self, entry: &AuditEntry) -> Result<(), IdentityError> {
+        self.with_store(|store| self.log.append(store, &Transaction::new(), entry).map(drop))
+    }
+
+    /// The last entries of the audit log, oldest first.
+    pub fn entries(&self, last: usize) -> Result<Vec<AuditEntry>, IdentityError> {
+        self.with_store(|store| audit::entries(store, last))
+    }
+
+    /// Checks every entry of the audit log and every link.
+    pub fn verify(&self) -> Result<AuditVerdict, IdentityError> {
+        self.with_store(audit::verify)
     }
 
     /// Lets the store go, after what is being asked of it now. Questions that come later fail.
@@ -223,13 +269,31 @@ impl Identities {
         self.with_store(|store| store.range(EVERYTHING.as_bytes()))
     }
 
-    fn with_store<T>(
+    fn with_store<T, E>(
         &self,
-        ask: impl FnOnce(&dyn Store) -> Result<T, StoreError>,
-    ) -> Result<T, IdentityError> {
+        ask: impl FnOnce(&dyn Store) -> Result<T, E>,
+    ) -> Result<T, IdentityError>
+    where
+        IdentityError: From<E>,
+    {
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
         let store = store.as_ref().ok_or(IdentityError::Stopping)?;
         Ok(ask(&**store)?)
+    }
+
+    /// Does what somebody asked for, with its entry of the audit log.
+    fn change(
+        &self,
+        transaction: &Transaction,
+        sentence: String,
+        recording: &Recording,
+    ) -> Result<Outcome, IdentityError> {
+        let entry = recording.of_change(std::iter::once(sentence));
+        let outcome = self.with_store(|store| self.log.append(store, transaction, &entry))?;
+        if let Outcome::Done(_) = outcome {
+            recording.written().set();
+        }
+        Ok(outcome)
     }
 
     fn get(&self, key: &str) -> Result<Option<KeyValue>, IdentityError> {

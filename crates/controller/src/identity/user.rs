@@ -5,11 +5,12 @@ use std::time::SystemTime;
 use coax_api::{Role, Token};
 use coax_identity::{Secret, SecretHash, UserToken};
 use coax_model::Name;
-use coax_store::{KeyValue, Outcome, Transaction};
+use coax_store::{Compare, KeyValue, Outcome, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::record::seconds;
 use super::{ATTEMPTS, Identities, IdentityError, put, read, unchanged};
+use crate::audit::Recording;
 
 const TOKENS: &str = "/coax/identity/v1/token/";
 /// Put whenever a token is made: two controllers do not give one name to two.
@@ -61,6 +62,16 @@ struct TokenRecord {
 }
 
 impl TokenRecord {
+    /// What the audit log says of it.
+    fn sentence(&self, verb: &str) -> String {
+        let place = self.project.as_ref().map_or("all projects", Name::as_str);
+        format!(
+            "{verb} token {}, {} of {place}",
+            self.name,
+            self.role.name()
+        )
+    }
+
     fn view(self, now: SystemTime) -> Token {
         Token {
             expired: self.expires <= seconds(now),
@@ -134,6 +145,7 @@ impl Identities {
         new: NewToken,
         by: &Caller,
         now: SystemTime,
+        recording: &Recording,
     ) -> Result<Option<(UserToken, Token)>, IdentityError> {
         let token = UserToken {
             secret: Secret::random()?,
@@ -156,7 +168,8 @@ impl Identities {
                 compares: vec![unchanged(MADE, made.as_ref())],
                 operations: vec![put(&key, &record), put(MADE, &record.name)],
             };
-            if let Outcome::Done(_) = self.transact(&transaction)? {
+            let sentence = record.sentence("creates");
+            if let Outcome::Done(_) = self.change(&transaction, sentence, recording)? {
                 return Ok(Some((token, record.view(now))));
             }
         }
@@ -186,15 +199,26 @@ impl Identities {
         name: &str,
         project: Option<&Name>,
         now: SystemTime,
+        recording: &Recording,
     ) -> Result<Option<Token>, IdentityError> {
-        let Some((item, record)) = self
-            .tokens_named(name)?
-            .find(|(_, record)| project.is_none() || record.project.as_ref() == project)
-        else {
-            return Ok(None);
-        };
-        self.transact(&Transaction::new().delete(item.key))?;
-        Ok(Some(record.view(now)))
+        for _ in 0..ATTEMPTS {
+            let Some((item, record)) = self
+                .tokens_named(name)?
+                .find(|(_, record)| project.is_none() || record.project.as_ref() == project)
+            else {
+                return Ok(None);
+            };
+            let unchanged = Compare::Modified {
+                key: item.key.clone(),
+                revision: item.modified,
+            };
+            let transaction = Transaction::new().when(unchanged).delete(item.key);
+            let sentence = record.sentence("deletes");
+            if let Outcome::Done(_) = self.change(&transaction, sentence, recording)? {
+                return Ok(Some(record.view(now)));
+            }
+        }
+        Err(IdentityError::Contended)
     }
 
     fn tokens_named(
@@ -241,14 +265,14 @@ mod tests {
             project: project.map(|project| project.parse().unwrap()),
             expires: now + DAY,
         };
-        let root = Caller::local(0);
+        let (root, recording) = (Caller::local(0), Recording::default());
         let (token, _) = identities
-            .make_token(new("ci", Some("shop")), &root, now)
+            .make_token(new("ci", Some("shop")), &root, now, &recording)
             .unwrap()
             .unwrap();
         assert!(
             identities
-                .make_token(new("ci", None), &root, now)
+                .make_token(new("ci", None), &root, now, &recording)
                 .unwrap()
                 .is_none()
         );
@@ -267,7 +291,7 @@ mod tests {
         let (shop, lab) = ("shop".parse().unwrap(), "lab".parse().unwrap());
         assert!(
             identities
-                .delete_token("ci", Some(&lab), now)
+                .delete_token("ci", Some(&lab), now, &recording)
                 .unwrap()
                 .is_none()
         );
@@ -275,11 +299,25 @@ mod tests {
         assert_eq!(identities.tokens(Some(&shop), now).unwrap().len(), 1);
         assert!(
             identities
-                .delete_token("ci", Some(&shop), now)
+                .delete_token("ci", Some(&shop), now, &recording)
                 .unwrap()
                 .is_some()
         );
         let gone = identities.caller(&token.secret, now).unwrap();
         assert_eq!(gone, Err(NotKnown::Unknown));
+        // What was refused is no change.
+        let log = identities.entries(10).unwrap();
+        let changes: Vec<&str> = log
+            .iter()
+            .flat_map(|it| &it.changes)
+            .map(|it| &**it)
+            .collect();
+        assert_eq!(
+            changes,
+            [
+                "creates token ci, editor of shop",
+                "deletes token ci, editor of shop"
+            ]
+        );
     }
 }

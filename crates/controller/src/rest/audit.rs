@@ -13,7 +13,7 @@ use coax_api::{AuditEntry, AuditVerdict, Problem};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
-use tracing::{error, info};
+use tracing::error;
 use utoipa::IntoParams;
 
 use super::App;
@@ -22,10 +22,9 @@ use super::input::Params;
 use super::invitations::identity_failure;
 use super::listen::Origin;
 use super::rights::Rule;
+use crate::audit::Recording;
 use crate::identity::{Caller, seconds};
 
-/// Sentences of one entry; a plan of a large project has more.
-const SENTENCES: usize = 100;
 /// The largest answer that is looked into for what changed.
 const LARGEST_ANSWER: usize = 64 << 20;
 /// Entries that are shown without being asked for more.
@@ -71,34 +70,46 @@ fn is_recorded(rule: &Rule) -> bool {
     rule.method != "GET" && !asks
 }
 
-/// Handles a request that is allowed, and writes down what it changed.
+/// Handles a request that is allowed, and writes down what has not been written down with its change: that it failed, or
+/// did something else than to change the store, or nothing.
 pub async fn recorded(
     app: App,
     caller: &Caller,
     rule: &Rule,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     if !is_recorded(rule) {
         return next.run(request).await;
     }
-    let entry = entry(caller, rule, request.extensions(), request.uri());
-    let (parts, body) = next.run(request).await.into_parts();
-    let status = parts.status.as_u16();
+    let recording = Recording::new(entry(caller, rule, request.extensions(), request.uri()));
+    request.extensions_mut().insert(recording.clone());
+    let response = next.run(request).await;
+    if response.status().is_success() && recording.written().is_set() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let entry = AuditEntry {
+        status: parts.status.as_u16(),
+        ..recording.entry().clone()
+    };
     if !is_json(&parts.headers) {
         // A file, which says nothing about what changed.
-        write(app, AuditEntry { status, ..entry }).await;
+        write(app, entry).await;
         return Response::from_parts(parts, body);
     }
     let Ok(bytes) = to_bytes(body, LARGEST_ANSWER).await else {
         // What was done is written down all the same, without what the answer says of it.
         error!(path = entry.path, "an answer is too large to be passed on");
-        write(app, AuditEntry { status, ..entry }).await;
+        write(app, entry).await;
         return Response::from_parts(parts, Body::empty());
     };
     let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     if answer["dry_run"] != Value::Bool(true) {
-        write(app, described(entry, status, &answer)).await;
+        // Nothing changed now: it was so already, or the same request was granted before.
+        let revision = answer["revision"].as_u64();
+        let revision = revision.filter(|_| parts.status.is_success());
+        write(app, AuditEntry { revision, ..entry }).await;
     }
     Response::from_parts(parts, Body::from(bytes))
 }
@@ -140,59 +151,10 @@ fn entry(caller: &Caller, rule: &Rule, extensions: &Extensions, uri: &Uri) -> Au
     }
 }
 
-/// What the answer says about the change. Secrets are in `token` alone, and that is not looked at.
-fn described(entry: AuditEntry, status: u16, answer: &Value) -> AuditEntry {
-    let sentences = answer["sentences"].as_array().into_iter().flatten();
-    let mut changes: Vec<String> = sentences
-        .filter_map(|sentence| sentence.as_str().map(str::to_owned))
-        .take(SENTENCES)
-        .collect();
-    if answer.get("token").is_some() {
-        let about = ["name", "role", "project", "host"].into_iter();
-        let about = about.filter_map(|key| Some(format!("{key} {}", answer[key].as_str()?)));
-        changes.push(about.collect::<Vec<_>>().join(", "));
-    }
-    let changed = (200..300).contains(&status);
-    AuditEntry {
-        status,
-        revision: answer["revision"].as_u64().filter(|_| changed),
-        changes,
-        ..entry
-    }
-}
-
 async fn write(app: App, entry: AuditEntry) {
-    let recorded = spawn_blocking(move || app.identities.record(&entry)).await;
-    match recorded {
-        // A second copy, which no one who can write to the store can change.
-        Ok(Ok(entry)) => info!(
-            number = entry.number,
-            who = entry.who,
-            from = entry.from,
-            method = entry.method,
-            path = entry.path,
-            status = entry.status,
-            hash = entry.hash,
-            "audit"
-        ),
-        Ok(Err(reason)) => error!(%reason, "a change is not in the audit log"),
-        Err(_) => error!("a change is not in the audit log"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn an_entry_holds_what_changed_and_no_secret() {
-        let plan = json!({ "revision": 7, "sentences": ["creates network web"], "dry_run": false });
-        let entry = described(AuditEntry::default(), 200, &plan);
-        assert_eq!((entry.revision, entry.changes.len()), (Some(7), 1));
-        let token = json!({ "token": "coax-token-SECRET", "name": "ci", "role": "editor" });
-        let entry = described(AuditEntry::default(), 200, &token);
-        assert_eq!(entry.changes, ["name ci, role editor"]);
+    match spawn_blocking(move || app.identities.record(&entry)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(reason)) => error!(%reason, "a request is not in the audit log"),
+        Err(_) => error!("a request is not in the audit log"),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use coax_api::{Invitation, InvitationRequest, Problem};
 use coax_model::HostName;
 use tokio::task::spawn_blocking;
@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::input::{body, name};
 use super::payload::Payload;
 use crate::Lifetime;
+use crate::audit::Recording;
 use crate::identity::IdentityError;
 
 /// How long a token may be used, unless the request says otherwise.
@@ -27,7 +28,11 @@ const USUAL: Lifetime = Lifetime::from_secs(86_400);
     request_body = InvitationRequest,
     responses((status = 200, body = Invitation), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
-pub async fn invite(State(app): State<App>, bytes: Payload) -> Result<Json<Invitation>, Failure> {
+pub async fn invite(
+    State(app): State<App>,
+    Extension(recording): Extension<Recording>,
+    bytes: Payload,
+) -> Result<Json<Invitation>, Failure> {
     let request: InvitationRequest = body(&bytes)?;
     let host: Option<HostName> = match &request.host {
         Some(host) => Some(name("host", host)?),
@@ -40,7 +45,9 @@ pub async fn invite(State(app): State<App>, bytes: Payload) -> Result<Json<Invit
     let (now, controllers) = (SystemTime::now(), app.for_hosts.to_vec());
     let expires = now + lifetime.get();
     let (identities, invited) = (app.identities.clone(), host.clone());
-    let token = spawn_blocking(move || identities.invite(invited, controllers, expires, now))
+    let made =
+        spawn_blocking(move || identities.invite(invited, controllers, expires, now, &recording));
+    let token = made
         .await
         .map_err(|_| Failure::stopping())?
         .map_err(identity_failure)?;

@@ -1,7 +1,7 @@
 //! Removing hosts: from the intent, and from those who may speak to the controller.
 
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use coax_api::{Host, ObjectStatus, Problem};
 use coax_model::HostName;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use super::input::{Params, name};
 use super::invitations::identity_failure;
 use super::stacks::mismatch;
 use super::submission::{SubmissionHeaders, Submitted};
+use crate::audit::Recording;
 use crate::core::message::{Answer, Request, Write};
 
 /// How to remove a host.
@@ -39,6 +40,7 @@ pub async fn remove_host(
     State(app): State<App>,
     Path(host): Path<String>,
     Params(params): Params<RemoveParams>,
+    Extension(recording): Extension<Recording>,
     submitted: Submitted,
 ) -> Result<Json<Host>, Failure> {
     let host: HostName = name("name", &host)?;
@@ -47,7 +49,7 @@ pub async fn remove_host(
     }
     // First the certificate: an agent whose stream ends must not get in again before it is forgotten.
     let (identities, revoked) = (app.identities.clone(), host.clone());
-    let was_host = spawn_blocking(move || identities.revoke(&revoked))
+    let was_host = spawn_blocking(move || identities.revoke(&revoked, &recording))
         .await
         .map_err(|_| Failure::stopping())?
         .map_err(identity_failure)?;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::IntoParams;
 
 use super::failure::Failure;
+use crate::audit::Recording;
 use crate::core::submission::{Condition, Submission};
 use crate::history::RepeatKey;
 use crate::identity::Caller;
@@ -52,9 +53,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Submitted {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let caller = parts.extensions.get::<Caller>();
         let author = caller.map_or("local".to_owned(), |caller| caller.name.clone());
+        let recording = parts.extensions.get::<Recording>().cloned();
         Ok(Self {
             submission: Submission {
                 author,
+                recording,
                 condition: condition(&parts.headers)?,
                 ..Submission::default()
             },

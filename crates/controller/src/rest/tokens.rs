@@ -15,6 +15,7 @@ use super::input::{body, name};
 use super::invitations::{identity_failure, lifetime};
 use super::payload::Payload;
 use crate::Lifetime;
+use crate::audit::Recording;
 use crate::identity::{Caller, NewToken};
 
 /// How long a token counts, unless the request says otherwise.
@@ -47,6 +48,7 @@ pub async fn tokens(
 pub async fn create_token(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(recording): Extension<Recording>,
     bytes: Payload,
 ) -> Result<Json<IssuedToken>, Failure> {
     let request: TokenRequest = body(&bytes)?;
@@ -74,7 +76,7 @@ pub async fn create_token(
         expires: now + lifetime.get(),
     };
     let identities = app.identities.clone();
-    let made = spawn_blocking(move || identities.make_token(new, &caller, now))
+    let made = spawn_blocking(move || identities.make_token(new, &caller, now, &recording))
         .await
         .map_err(|_| Failure::stopping())?
         .map_err(identity_failure)?;
@@ -94,12 +96,14 @@ pub async fn create_token(
 pub async fn delete_token(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(recording): Extension<Recording>,
     Path(token): Path<String>,
 ) -> Result<Json<Token>, Failure> {
     let identities = app.identities.clone();
     let (asked, now) = (token.clone(), SystemTime::now());
-    let deleted =
-        spawn_blocking(move || identities.delete_token(&asked, caller.project.as_ref(), now));
+    let deleted = spawn_blocking(move || {
+        identities.delete_token(&asked, caller.project.as_ref(), now, &recording)
+    });
     let deleted = deleted
         .await
         .map_err(|_| Failure::stopping())?

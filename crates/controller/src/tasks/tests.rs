@@ -41,7 +41,8 @@ async fn an_agent_that_does_not_read_loses_its_stream_and_nobody_else_does() {
     let loaded = records::load(&*store, 1600).unwrap();
     let clock = Clock::new(SystemTime::now(), Instant::now());
     let core = Core::new(generation, 1, loaded, clock);
-    let (handle, ended) = spawn(core, store, None, Arc::new(Metrics::new())).unwrap();
+    let (handle, ended) =
+        spawn(core, store, Arc::default(), None, Arc::new(Metrics::new())).unwrap();
 
     let mut slow = attach(&handle, 1, 1).await;
     let mut quick = attach(&handle, 2, 10).await;

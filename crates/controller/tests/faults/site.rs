@@ -1,10 +1,14 @@
 //! A controller core, three hypervisors and a fabric between them.
 
+mod replay;
+mod stacks;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use coax_agent::{Command as AgentCommand, Input as AgentInput, execute};
+use coax_api::HostReport;
 use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_api::question::{Hexadecimal, HostAnswer, HostQuestion};
 use coax_controller::core::Core;
@@ -18,36 +22,11 @@ use coax_model::File;
 use coax_store::{Memory, Outcome, Store};
 use coax_vswitch::MemoryDataPlane;
 
+use self::replay::{REPLAY, Said};
+pub use self::stacks::{OTHER_STACK, STACK};
 use crate::hypervisor::Hypervisor;
 
 const UNDERLAY_MTU: u32 = 1600;
-
-/// Every port with its address, so that faults can be written down.
-pub const STACK: &str = "
-version: 1
-project: shop
-networks:
-  web: { subnets: [10.10.1.0/24, 'fd00:1::/64'], vni: 100, mtu: 1500 }
-  db: { subnets: [10.10.3.0/24], vni: 300, mtu: 1500 }
-ports:
-  web-1: { network: web, addresses: [10.10.1.11, 'fd00:1::11'], mac: '02:00:00:00:01:01' }
-  web-2: { network: web, addresses: [10.10.1.12, 'fd00:1::12'], mac: '02:00:00:00:01:02' }
-  web-3: { network: web, addresses: [10.10.1.13], mac: '02:00:00:00:01:03' }
-  web-4: { network: web, addresses: [10.10.1.14], mac: '02:00:00:00:01:04' }
-  db-1: { network: db, addresses: [10.10.3.11], mac: '02:00:00:00:03:01' }
-vteps:
-  legacy: { address: 192.0.2.99, networks: [web], macs: ['02:00:00:00:99:01'] }
-";
-
-/// Another project with the same addresses.
-pub const OTHER_STACK: &str = "
-version: 1
-project: bank
-networks:
-  vault: { subnets: [10.10.1.0/24], vni: 900, mtu: 1500 }
-ports:
-  safe: { network: vault, addresses: [10.10.1.77] }
-";
 
 /// Everything.
 pub struct Site(Mutex<State>);
@@ -70,6 +49,10 @@ struct State {
     to_controller: VecDeque<(usize, AgentMessage)>,
     stream: u64,
     sessions: u64,
+    /// All that was said so far, by host.
+    said: Vec<(usize, Said)>,
+    /// What was sent to who replays an agent; nothing stands for the end of the stream.
+    replayed: Vec<Option<ControllerMessage>>,
 }
 
 impl Site {
@@ -101,6 +84,8 @@ impl Site {
             to_controller: VecDeque::new(),
             stream: 0,
             sessions: 100,
+            said: Vec::new(),
+            replayed: Vec::new(),
         }));
         let mut state = site.state();
         for host in 0..3 {
@@ -220,6 +205,7 @@ impl State {
                     Command::Commit {
                         number,
                         transaction,
+                        ..
                     } => {
                         let Outcome::Done(revision) = self.store.transact(&transaction).unwrap()
                         else {
@@ -228,10 +214,15 @@ impl State {
                         let outcome = Stored::Done(revision);
                         inputs.push_back(Input::Stored { number, outcome });
                     }
+                    Command::Send { session, message } if session == REPLAY => {
+                        self.replayed.push(Some(message));
+                    }
+                    Command::Close { session } if session == REPLAY => self.replayed.push(None),
                     Command::Send { session, message } => {
                         let host = session.0 as usize - 1;
                         self.to_agents.push_back((host, message));
                     }
+                    Command::Recorded(_) => {}
                     Command::Close { session } => self.end_stream(session.0 as usize - 1),
                     Command::Note(_) => {}
                     Command::Reply { id, answer } => {
@@ -279,6 +270,15 @@ impl State {
                     let json = serde_json::to_vec(&answer).unwrap();
                     self.agent(host, AgentInput::Answered { question_id, json });
                 }
+                AgentCommand::Report(request) => {
+                    let report = HostReport {
+                        host: format!("hv{}", host + 1),
+                        ..HostReport::default()
+                    };
+                    let request_id = request.request_id;
+                    let json = serde_json::to_vec(&report).unwrap();
+                    self.agent(host, AgentInput::Reported { request_id, json });
+                }
                 AgentCommand::LookAtGuards { .. } => {
                     let shut = Vec::new();
                     self.agent(host, AgentInput::GuardsSeen { shut });
@@ -286,7 +286,6 @@ impl State {
                 AgentCommand::Save(_)
                 | AgentCommand::HandOver(_)
                 | AgentCommand::TakeOver { .. }
-                | AgentCommand::Report(_)
                 | AgentCommand::SendToPort { .. } => {}
             }
         }
@@ -334,9 +333,11 @@ impl State {
     fn settle(&mut self) {
         loop {
             if let Some((host, message)) = self.to_controller.pop_front() {
+                self.said.push((host, Said::ByAgent(message.clone())));
                 let session = session(host);
                 self.controller(Input::Message { session, message });
             } else if let Some((host, message)) = self.to_agents.pop_front() {
+                self.said.push((host, Said::ByController(message.clone())));
                 let stream = self.stream;
                 self.agent(host, AgentInput::Received { stream, message });
             } else {

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use coax_compile::policy::Policies;
 use coax_compile::{Compiler, NetworkSlice, RouterSlice};
 use coax_controller::core::Core;
-use coax_controller::records;
+use coax_controller::{audit, records};
 use coax_model::{HostName, Intent, Name, ObjectName};
+use coax_store::Store;
 
 use super::{Agent, UNDERLAY_MTU, World};
 
@@ -31,6 +32,7 @@ impl World {
             .collect::<Vec<_>>()
         };
         assert_eq!(history(&anew), history(&self.core));
+        check_audit_log(&self.store, &self.core);
         let stored = anew.intent();
         let full = Compiler::full(stored, 1);
         for agent in &self.agents {
@@ -70,6 +72,25 @@ impl World {
         assert!(!arrived, "{name} arrived and is not bound");
         assert_eq!(binding.moved_from, None, "{name} has arrived for everybody");
     }
+}
+
+/// The audit log is one chain, and has one entry for each change that the history has, of the same transaction.
+pub fn check_audit_log(store: &dyn Store, core: &Core) {
+    let verdict = audit::verify(store).unwrap();
+    assert_eq!(verdict.broken_at, None, "{verdict:?}");
+    let entries = audit::entries(store, usize::MAX).unwrap();
+    let entries = entries.iter().filter(|entry| entry.decided_on.is_some());
+    let mut entries: Vec<_> = entries.map(|it| (it.revision.unwrap(), &*it.who)).collect();
+    entries.reverse();
+    let history: Vec<_> = core.revisions(None).collect();
+    let history: Vec<_> = history
+        .iter()
+        .map(|it| (it.revision, &*it.author))
+        .collect();
+    // The history forgets, the log does not.
+    assert!(entries.len() >= history.len(), "a change without its entry");
+    entries.truncate(history.len());
+    assert_eq!(entries, history, "changes and their entries");
 }
 
 /// An agent has the slices of the networks whose ports name it, and of the routers and networks behind them, as a full compile

@@ -3,9 +3,10 @@
 //! their agents.
 
 mod check;
+mod requests;
+mod storing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use coax_api::Problem;
@@ -16,15 +17,17 @@ use coax_controller::core::message::{
 };
 use coax_controller::core::submission::{Clock, Submission};
 use coax_controller::records::{self, News};
-use coax_store::{Memory, Outcome, Store, StoreError, Transaction};
+use coax_store::{Memory, Store, Transaction};
 
+use self::requests::{Arriving, Found};
+use self::storing::Asked;
 use super::{Agent, Dice, UNDERLAY_MTU, pick};
 
 /// One controller.
 struct Member {
     core: Core,
     /// What the store has not answered.
-    asked: VecDeque<(u64, Arc<Transaction>)>,
+    asked: VecDeque<Asked>,
     /// What it answered, and the core does not know.
     answered: VecDeque<(u64, Stored)>,
     /// What happened, and the core does not know.
@@ -54,11 +57,20 @@ pub struct Cluster {
     pub faults: bool,
     /// By request: what the user was told.
     pub replies: BTreeMap<u64, Result<Answer, Box<Problem>>>,
+    /// When.
+    pub replied: BTreeMap<u64, u64>,
+    /// By request: what was read.
+    pub found: BTreeMap<u64, Found>,
+    /// A fault of the controllers: they answer readers with what they know.
+    pub stale_readers: bool,
+    arriving: Vec<Arriving>,
+    /// Counts what happens.
+    clock: u64,
     now: Instant,
     started: Instant,
     links: BTreeMap<SessionId, Link>,
     /// Transactions that were given up and are still under way to the store.
-    late: Vec<Arc<Transaction>>,
+    late: Vec<Transaction>,
     next_id: u64,
 }
 
@@ -72,6 +84,11 @@ impl Cluster {
             dice: Dice::new(seed),
             faults: true,
             replies: BTreeMap::new(),
+            replied: BTreeMap::new(),
+            found: BTreeMap::new(),
+            stale_readers: false,
+            arriving: Vec::new(),
+            clock: 0,
             now,
             started: now,
             links: BTreeMap::new(),
@@ -93,7 +110,9 @@ impl Cluster {
     fn boot(&mut self) -> Member {
         let generation = records::generation(&self.store).unwrap();
         let loaded = records::load(&self.store, UNDERLAY_MTU).unwrap();
-        let wall = SystemTime::UNIX_EPOCH + (self.now - self.started);
+        // Nobody's clock is right, and after a start it is another one.
+        let wrong = Duration::from_secs(self.dice.below(200_000) as u64);
+        let wall = SystemTime::UNIX_EPOCH + (self.now - self.started) + wrong;
         let next = loaded.read_at + 1;
         let mut core = Core::new(generation, self.id(), loaded, Clock::new(wall, self.now));
         core.share();
@@ -117,7 +136,9 @@ impl Cluster {
             self.agents[link.agent].session = None;
         }
         let asked = std::mem::take(&mut self.members[member].asked);
-        self.late.extend(asked.into_iter().map(|it| it.1));
+        self.late
+            .extend(asked.into_iter().filter_map(|it| it.chained));
+        self.arriving.retain(|it| it.member != member);
         self.members[member] = self.boot();
     }
 
@@ -129,13 +150,26 @@ impl Cluster {
         &self.members[member].core
     }
 
+    /// Grows with all that happens.
+    pub fn clock(&self) -> u64 {
+        self.clock
+    }
+
     fn input(&mut self, member: usize, input: Input) {
+        self.clock += 1;
         for command in self.members[member].core.handle(input, self.now) {
             match command {
                 Command::Commit {
                     number,
                     transaction,
-                } => self.members[member].asked.push_back((number, transaction)),
+                    entry,
+                } => self.members[member].asked.push_back(Asked {
+                    number,
+                    transaction,
+                    entry,
+                    chained: None,
+                }),
+                Command::Recorded(written) => written.set(),
                 Command::Send { session, message } => {
                     if let Some(link) = self.links.get_mut(&session) {
                         link.down.push_back(message);
@@ -145,6 +179,7 @@ impl Cluster {
                 Command::Note(_) => {}
                 Command::Reply { id, answer } => {
                     self.members[member].waiting.remove(&id.0);
+                    self.replied.insert(id.0, self.clock);
                     let before = self.replies.insert(id.0, answer);
                     assert!(before.is_none(), "one answer each");
                 }
@@ -155,90 +190,20 @@ impl Cluster {
     /// A user asks one of them.
     pub fn write(&mut self, member: usize, write: Write, submission: Submission) -> u64 {
         let id = self.id();
+        self.write_as(id, member, write, submission);
+        id
+    }
+
+    fn write_as(&mut self, id: u64, member: usize, write: Write, submission: Submission) {
         let request = Request::Write { write, submission };
         let id_of = RequestId(id);
         self.members[member].waiting.insert(id);
         self.input(member, Input::Request { id: id_of, request });
-        id
     }
 
     /// Cuts one of them off from the store, or no more.
     pub fn cut(&mut self, member: usize, cut: bool) {
         self.members[member].cut = cut;
-    }
-
-    /// The store takes up what one of them asked first.
-    fn store(&mut self, member: usize) -> bool {
-        let Some((number, transaction)) = self.members[member].asked.pop_front() else {
-            return false;
-        };
-        let unknown = || Stored::Unknown {
-            reason: "no answer".into(),
-        };
-        let outcome = match self.dice.below(if self.faults { 10 } else { 1 << 20 }) {
-            // It did not arrive, or has not yet.
-            1 => {
-                if self.dice.one_in(2) {
-                    self.late.push(transaction);
-                }
-                unknown()
-            }
-            // The answer is lost.
-            2 => {
-                self.store.transact(&transaction).unwrap();
-                unknown()
-            }
-            3 => Stored::Failed {
-                reason: "no space left".into(),
-            },
-            _ => match self.store.transact(&transaction).unwrap() {
-                Outcome::Done(revision) => Stored::Done(revision),
-                Outcome::Conflict { .. } => Stored::Lost,
-            },
-        };
-        self.members[member].answered.push_back((number, outcome));
-        true
-    }
-
-    fn hear_store(&mut self, member: usize) -> bool {
-        let Some((number, outcome)) = self.members[member].answered.pop_front() else {
-            return false;
-        };
-        self.input(member, Input::Stored { number, outcome });
-        true
-    }
-
-    /// One of them hears of one revision, or that history is gone.
-    fn follow(&mut self, member: usize) -> bool {
-        if self.members[member].news.is_empty() {
-            match self.events(self.members[member].next) {
-                Ok((news, next)) => {
-                    self.members[member].news.extend(news);
-                    self.members[member].next = next;
-                }
-                Err(StoreError::Compacted { .. }) => {
-                    let range = self.store.range(records::ROOT.as_bytes()).unwrap();
-                    let loaded = records::read_range(&range, UNDERLAY_MTU).unwrap();
-                    let loaded = Box::new(loaded);
-                    self.members[member].next = range.revision + 1;
-                    self.input(member, Input::Reread { range, loaded });
-                    return true;
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-        let Some(news) = self.members[member].news.pop_front() else {
-            return false;
-        };
-        self.input(member, Input::News(news));
-        true
-    }
-
-    fn events(&self, next: u64) -> Result<(Vec<News>, u64), StoreError> {
-        let mut watch = self.store.watch(records::ROOT.as_bytes(), next)?;
-        let events = watch.next(Duration::ZERO)?;
-        let next = events.last().map_or(next, |last| last.revision() + 1);
-        Ok((records::read_events(&events).unwrap(), next))
     }
 
     /// What agents are told by a controller that they attach to is not older than what they were told before.
@@ -319,8 +284,9 @@ impl Cluster {
     /// Something happens somewhere; says whether there was anything.
     pub fn step(&mut self) -> bool {
         let member = self.dice.below(self.members.len());
-        match self.dice.below(8) {
+        match self.dice.below(9) {
             0..=5 if self.members[member].cut => false,
+            8 => self.take_in(),
             0 | 1 => self.store(member),
             2 | 3 => self.hear_store(member),
             4 | 5 => self.follow(member),
@@ -332,12 +298,6 @@ impl Cluster {
             }
             _ => self.carry(),
         }
-    }
-
-    /// The store forgets what happened.
-    pub fn compact(&mut self) {
-        let newest = self.store.revision().unwrap();
-        self.store.compact(newest).unwrap();
     }
 
     pub fn pass(&mut self, time: Duration) {

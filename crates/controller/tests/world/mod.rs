@@ -7,15 +7,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
 mod agent;
-mod check;
+pub mod check;
 pub mod cluster;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime};
 
-use coax_api::Problem;
 use coax_api::agent::agent_message::Body as FromAgent;
 use coax_api::agent::{AgentMessage, ControllerMessage};
+use coax_api::{AuditEntry, Problem};
+use coax_controller::audit::AuditLog;
 use coax_controller::core::Core;
 use coax_controller::core::events::Noted;
 use coax_controller::core::message::{
@@ -120,9 +121,10 @@ impl World {
                     Command::Commit {
                         number,
                         transaction,
+                        entry,
                     } => {
                         assert!(inputs.is_empty(), "one commit at a time");
-                        let outcome = self.commit(&transaction);
+                        let outcome = self.commit(&transaction, entry.as_deref());
                         inputs.push_back(Input::Stored { number, outcome });
                     }
                     Command::Send { session, message } => {
@@ -130,6 +132,7 @@ impl World {
                             link.down.push_back(message);
                         }
                     }
+                    Command::Recorded(written) => written.set(),
                     Command::Close { session } => self.hang_up(session, false),
                     Command::Note(noted) => self.notes.push(noted),
                     Command::Reply { id, answer } => {
@@ -143,13 +146,19 @@ impl World {
         }
     }
 
-    fn commit(&mut self, transaction: &Transaction) -> Stored {
+    fn commit(&mut self, transaction: &Transaction, entry: Option<&AuditEntry>) -> Stored {
         if self.faults && self.dice.one_in(12) {
             let reason = "no space left".into();
             return Stored::Failed { reason };
         }
         self.commits += 1;
-        match self.store.transact(transaction).unwrap() {
+        let outcome = match entry {
+            Some(entry) => AuditLog::default()
+                .append(&self.store, transaction, entry)
+                .unwrap(),
+            None => self.store.transact(transaction).unwrap(),
+        };
+        match outcome {
             Outcome::Done(revision) => Stored::Done(revision),
             Outcome::Conflict { .. } => panic!("nobody else writes"),
         }

@@ -5,7 +5,7 @@ use coax_controller::records;
 
 use super::Cluster;
 use crate::world::UNDERLAY_MTU;
-use crate::world::check::check_slices;
+use crate::world::check::{check_audit_log, check_slices};
 
 impl Cluster {
     /// What must be true when all is quiet: everybody knows what is stored.
@@ -29,6 +29,7 @@ impl Cluster {
             assert_eq!(stored.revision, member.core.revision());
             assert_eq!(history(&member.core), first);
         }
+        check_audit_log(&self.store, self.core(0));
         for agent in &self.agents {
             check_slices(agent, &stored.intent, &full);
         }

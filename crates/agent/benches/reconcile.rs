@@ -133,6 +133,7 @@ fn elsewhere(criterion: &mut Criterion) {
             generation: 1,
             revision: 1,
             run: 1,
+            ..Welcome::default()
         });
         settle(&mut core, received(1, welcome));
         let (mut revision, mut sequence) = (1, 1);

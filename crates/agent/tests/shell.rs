@@ -65,6 +65,7 @@ fn devices_become_ports_survive_the_agent_and_go_with_detach() {
                 generation: 1,
                 revision: 5,
                 run: 1,
+                ..Welcome::default()
             }))
             .await;
         let snapshot = Snapshot {

@@ -8,6 +8,7 @@
 //! | [`service_manager`] | telling systemd that a daemon serves |
 //! | [`stream`] | TLS around both: connecting and accepting |
 //! | [`sequence`] | the numbering of that stream's messages, for both ends |
+//! | [`protocol`] | which versions of both ends understand each other |
 //! | [`object`] | networks, subnets, ports, vteps, hosts as JSON |
 //! | [`project`] | projects: what they have and may have |
 //! | [`audit`] | who changed what |
@@ -53,6 +54,7 @@ pub mod object;
 pub mod policy;
 pub mod problem;
 pub mod project;
+pub mod protocol;
 pub mod question;
 pub mod report;
 pub mod revision;

@@ -49,7 +49,11 @@ impl Core {
                 }
                 Verdict::Keep
             }
-            Err(error) => Verdict::Reattach(error.to_string()),
+            // Whole, and not understood: it would not be the next time either.
+            Err(error) => Verdict::TurnAway(format!(
+                "the policy of project {} is not understood: {error}; is this agent older than the controller?",
+                slice.project
+            )),
         }
     }
 

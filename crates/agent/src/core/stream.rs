@@ -5,6 +5,7 @@ use coax_api::agent::{
     Claims, ControllerMessage, Current, Held, Hello, Plugged, Realised, Refused, Report, SliceKind,
     Welcome, agent_message, controller_message,
 };
+use coax_api::protocol::{self, PROTOCOL};
 use coax_api::sequence::Arrival;
 
 use super::Core;
@@ -60,6 +61,7 @@ impl Core {
             generation: self.generation,
             have: networks.chain(routers).chain(policies).collect(),
             run: self.told_by,
+            protocol: PROTOCOL,
         };
         self.send(agent_message::Body::Hello(hello));
         self.told_claims = self.claims_to_tell();
@@ -162,6 +164,11 @@ impl Core {
     }
 
     fn welcome(&mut self, welcome: &Welcome, now: Moment) -> Verdict {
+        if let Err(reason) = protocol::understood(welcome.protocol) {
+            return Verdict::TurnAway(format!(
+                "{reason}; upgrade the controller, or go back to the agent that was here before"
+            ));
+        }
         if welcome.generation < self.generation {
             return Verdict::TurnAway(format!(
                 "its generation is {}, but generation {} was here before: it runs on an old copy of its state",

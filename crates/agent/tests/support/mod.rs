@@ -283,6 +283,7 @@ impl Controller {
             generation: 1,
             revision: 5,
             run: 1,
+            ..Welcome::default()
         }))
         .await;
         self.say(Answer::Snapshot(Snapshot {

@@ -8,8 +8,9 @@ use coax_api::ReportedProblem;
 use coax_api::agent::agent_message::Body as FromAgent;
 use coax_api::agent::controller_message::Body as ToAgent;
 use coax_api::agent::{
-    AgentMessage, Claims, ControllerMessage, Current, Hello, Realised, Refused, Welcome,
+    AgentMessage, Claims, ControllerMessage, Current, Hello, Realised, Refused, SliceKind, Welcome,
 };
+use coax_api::protocol::{self, PROTOCOL};
 use coax_api::sequence::{Arrival, Receiver, Sender};
 use coax_model::{Host, HostName, PortName, check_host};
 
@@ -50,8 +51,10 @@ impl Core {
             (Arrival::Fresh, Some(FromAgent::Connections(connections))) => {
                 self.pass_connections(&host, connections, out);
             }
-            // A gap, a second Hello, or a message of a later version: start over.
-            (Arrival::Gap, _) | (Arrival::Fresh, Some(FromAgent::Hello(_)) | None) => {
+            // A kind of message that a newer agent knows.
+            (Arrival::Fresh, None) => {}
+            // A gap or a second Hello: start over.
+            (Arrival::Gap, _) | (Arrival::Fresh, Some(FromAgent::Hello(_))) => {
                 self.close(session, now, out);
             }
         }
@@ -62,6 +65,12 @@ impl Core {
             Ok(read) => read,
             Err(reason) => return refuse_session(session, reason, out),
         };
+        if let Err(reason) = protocol::understood(hello.protocol) {
+            let version = &hello.version;
+            let reason =
+                format!("the agent of {name} is of version {version}: {reason}; upgrade the agent");
+            return refuse_session(session, reason, out);
+        }
         if let Err(refusals) = check_host(&name, &host, &self.intent) {
             return refuse_session(session, problem::sentences(&refusals), out);
         }
@@ -71,9 +80,11 @@ impl Core {
             self.close(old, now, out);
         }
         let current = hello.generation == self.generation && hello.run == self.run;
-        let have = hello.have.iter().map(|held| {
+        let have = hello.have.iter().filter_map(|held| {
+            // One of a kind that a newer agent knows was not told by this controller.
+            let kind = SliceKind::try_from(held.kind).ok()?;
             let revision = if current { held.revision } else { 0 };
-            ((held.kind(), held.number), revision)
+            Some(((kind, held.number), revision))
         });
         let revision = self.revision;
         let state = self
@@ -108,6 +119,7 @@ impl Core {
             generation: self.generation,
             revision,
             run: self.run,
+            protocol: PROTOCOL,
         };
         self.send(&name, ToAgent::Welcome(welcome), out);
         Self::note_host(&name, true, out);

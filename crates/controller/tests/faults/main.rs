@@ -8,6 +8,7 @@
 mod hypervisor;
 mod site;
 mod table;
+mod upgrade;
 mod zones;
 
 use coax_api::{TraceRequest, TraceVerdict};

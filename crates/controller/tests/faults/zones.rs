@@ -7,7 +7,7 @@ use crate::site::Site;
 use crate::table::{Fault, count, fault};
 
 /// Two tiers behind a router, as they should be: web-1 on hv1, web-2 and db-1 on hv2, web-4 on hv3.
-const ZONES: &str = "
+pub const ZONES: &str = "
 version: 1
 project: shop
 networks:

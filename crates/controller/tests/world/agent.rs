@@ -9,6 +9,7 @@ use coax_api::agent::{
     AgentMessage, Claims, ControllerMessage, Held, Hello, Plugged, Realised, SliceKind, Snapshot,
     Welcome,
 };
+use coax_api::protocol::PROTOCOL;
 use coax_api::question::HostAnswer;
 use coax_api::sequence::{Arrival, Receiver, Sender};
 use coax_compile::policy::{Policy, PolicyDelta, PolicySlice};
@@ -120,6 +121,7 @@ impl Agent {
             generation: self.generation,
             have: networks.chain(routers).chain(policies).collect(),
             run: self.told_by,
+            protocol: PROTOCOL,
         };
         let plugged = self.devices.iter().map(|port| plugged(port)).collect();
         let claims = Claims {

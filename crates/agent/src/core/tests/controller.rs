@@ -7,6 +7,7 @@ use coax_api::agent::{
     ControllerMessage, Current, Delta, Forget, Question, Refused, ReportRequest, SliceKind,
     Snapshot, Welcome, controller_message,
 };
+use coax_api::protocol::PROTOCOL;
 use coax_compile::Compiler;
 use coax_compile::policy::{Policies, PolicyNews};
 use coax_model::intent::{Binding, Change, Intent, Network, Port};
@@ -266,6 +267,7 @@ impl World {
                     generation,
                     revision,
                     run: self.controller.run,
+                    protocol: PROTOCOL,
                 };
                 self.controller_says(controller_message::Body::Welcome(welcome));
             }

@@ -99,6 +99,9 @@ impl Maker<'_> {
                 let unit = format!("packaging/systemd/coax-{daemon}.service");
                 let to = root.join(format!("usr/lib/systemd/system/coax-{daemon}.service"));
                 copy(&self.workspace.path(unit), &to, 0o644)?;
+                if daemon == "controller" {
+                    self.monitoring(&root)?;
+                }
             }
         }
         self.documents(&root, package)?;
@@ -126,6 +129,14 @@ impl Maker<'_> {
                 .captured()?;
             write(&root.join(place), &script, 0o644)?;
         }
+        let schema = Cmd::new(&self.binary)
+            .args(["schema", "stack"])
+            .captured()?;
+        write(
+            &root.join("usr/share/coax/stack.schema.json"),
+            &schema,
+            0o644,
+        )?;
         let pages = root.join("usr/share/man/man1");
         Cmd::new(&self.binary).arg("man").arg(&pages).captured()?;
         Cmd::new("gzip").arg("-9nr").arg(&pages).quiet().run()?;
@@ -135,6 +146,19 @@ impl Maker<'_> {
             if example.file_type()?.is_file() {
                 copy(&example.path(), &examples.join(example.file_name()), 0o644)?;
             }
+        }
+        Ok(())
+    }
+
+    /// What a monitoring system is told of Coax.
+    fn monitoring(&self, root: &Path) -> Result<()> {
+        for file in ["coax.rules.yml", "coax-dashboard.json"] {
+            let from = self.workspace.path("packaging/monitoring").join(file);
+            copy(
+                &from,
+                &root.join("usr/share/coax/monitoring").join(file),
+                0o644,
+            )?;
         }
         Ok(())
     }

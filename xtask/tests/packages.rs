@@ -75,6 +75,13 @@ fn packages_install_and_purge_without_a_trace() {
     let version = done(Command::new(&binary).arg("--version"));
     assert!(version.starts_with("coax "), "{version}");
     assert!(root.join("usr/share/man/man1/coax-apply.1.gz").exists());
+    for file in [
+        "stack.schema.json",
+        "monitoring/coax.rules.yml",
+        "monitoring/coax-dashboard.json",
+    ] {
+        assert!(root.join("usr/share/coax").join(file).exists(), "{file}");
+    }
     let unit = root.join("usr/lib/systemd/system/coax-agent.service");
     assert!(unit.exists());
     // What the administrator's commands write.

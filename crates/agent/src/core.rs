@@ -15,6 +15,7 @@ mod flows;
 mod guards;
 mod handover;
 mod inquiry;
+mod measure;
 mod policy;
 mod problems;
 mod reconcile;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use coax_api::Finding;
 use coax_api::agent::Problem;
+use coax_api::measure::Durations;
 use coax_compile::{NetworkSlice, RouterSlice};
 use coax_tables::{MacKey, NetworkId};
 use coax_vswitch::{Attachment, Rows};
@@ -133,6 +135,10 @@ pub struct Core {
     flows: FlowLog,
     /// Ports whose connections are to go along, after the rows that send their stragglers on.
     leaving: Vec<Moving>,
+    /// When the devices of ports came that are still another host's, by the port's name.
+    arrivals: BTreeMap<String, Moment>,
+    /// How long they waited for their rows.
+    migration_gap: Durations,
     /// When rows of policies that nothing refers to any more may go.
     leftovers_at: Option<Moment>,
     unsaved_since: Option<Moment>,
@@ -195,6 +201,8 @@ impl Core {
             policies,
             flows: FlowLog::default(),
             leaving: Vec::new(),
+            arrivals: BTreeMap::new(),
+            migration_gap: Durations::default(),
             leftovers_at: None,
             unsaved_since: None,
             commands: Vec::new(),
@@ -234,8 +242,8 @@ impl Core {
     /// Takes an input and tells what is to be done now, in order.
     pub fn handle(&mut self, input: Input, now: Moment) -> Vec<Command> {
         match input {
-            Input::Device(device) => self.device_changed(device),
-            Input::DeviceGone { ifindex } => self.device_gone(ifindex),
+            Input::Device(device) => self.device_changed(device, now),
+            Input::DeviceGone { ifindex } => self.device_gone(ifindex, now),
             Input::DevicesListed => self.devices_listed(now),
             Input::Connected { stream } => self.connected(stream, now),
             Input::Disconnected { stream, reason } => self.disconnected(stream, &reason, now),

@@ -13,7 +13,8 @@ mod reader;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use coax_api::flows::Flow;
+use coax_api::flows::{Flow, FlowVerdict};
+use coax_api::measure::{Measures, Usage, VerdictCount};
 use coax_api::question::HostAnswer;
 use coax_tables::FlowRecord;
 
@@ -44,6 +45,8 @@ pub(crate) struct FlowLog {
     accounts: BTreeMap<u64, BTreeSet<u64>>,
     changes: u64,
     lost: u64,
+    /// Records by verdict, in the order of [`FlowVerdict::ALL`].
+    verdicts: [u64; FlowVerdict::ALL.len()],
     readers: BTreeMap<u64, Reader>,
 }
 
@@ -58,6 +61,9 @@ impl FlowLog {
     ) {
         self.lose(record.missed.into());
         let key = Key::of(record);
+        if record.domain != 0 {
+            self.count(key.verdict());
+        }
         self.changes += 1;
         let known = self.places.insert(key, self.changes);
         let known = known.and_then(|place| {
@@ -75,6 +81,31 @@ impl FlowLog {
         let place = self.changes;
         self.account(&key).insert(place);
         self.entries.insert(place, entry);
+    }
+
+    fn count(&mut self, verdict: FlowVerdict) {
+        let mut counts = FlowVerdict::ALL.iter().zip(&mut self.verdicts);
+        if let Some((_, count)) = counts.find(|(known, _)| **known == verdict) {
+            *count += 1;
+        }
+    }
+
+    /// What was read since the agent started, what could not be read, and how full this memory is.
+    pub(crate) fn measures(&self) -> Measures {
+        let verdicts = FlowVerdict::ALL.iter().zip(self.verdicts);
+        let verdicts = verdicts.map(|(verdict, count)| VerdictCount {
+            verdict: verdict.as_str().to_owned(),
+            count,
+        });
+        Measures {
+            flows: Usage {
+                entries: self.entries.len() as u64,
+                capacity: MOST as u64,
+            },
+            verdicts: verdicts.collect(),
+            flow_records_lost: self.lost,
+            ..Measures::default()
+        }
     }
 
     /// Decisions were not noted.

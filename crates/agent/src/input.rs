@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use coax_api::Finding;
 use coax_api::agent::{Connections, ControllerMessage, agent_message};
+use coax_api::measure::Measures;
 use coax_api::question::HostQuestion;
 use coax_tables::{DomainId, FlowRecord, ShutRow};
 use coax_vswitch::{Attachment, Capacity, Connection, Punt, RowOperation, Table};
@@ -270,8 +271,8 @@ pub enum StepError {
 pub struct ReportRequest {
     /// The controller's number for its question.
     pub request_id: u64,
-    /// Slots and the ports that they count for.
-    pub slots: Vec<(u32, String)>,
+    /// Slots and what they count for.
+    pub slots: Vec<Counted>,
     /// The revision in the maps.
     pub revision: u64,
     /// What could not be done.
@@ -280,6 +281,19 @@ pub struct ReportRequest {
     pub requests: Vec<coax_api::RequestCount>,
     /// Rules that have counters: project, name, number.
     pub rules: Vec<(String, String, u32)>,
+    /// What the core measured; the data plane adds the rest.
+    pub measures: Box<Measures>,
+}
+
+/// What a slot counts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The slot.
+    pub slot: u32,
+    /// Full name of the port.
+    pub port: String,
+    /// Full name of its network, while the port is there.
+    pub network: Option<String>,
 }
 
 /// A question of the controller, with what the core knows that an answer needs.

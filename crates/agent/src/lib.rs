@@ -43,6 +43,7 @@ mod handover;
 mod inject;
 mod input;
 mod links;
+mod measure;
 mod membership;
 mod mirror;
 mod packet_socket;

@@ -9,9 +9,9 @@ use nix::time::ClockId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Error;
-use crate::execute::execute;
 use crate::handover::Moving;
 use crate::input::{Batch, Input, ReportRequest, ShutPort};
+use crate::measure::Measuring;
 use crate::tasks::PLANE;
 
 /// What the thread is asked to do.
@@ -63,17 +63,20 @@ impl PlaneThread {
         results: mpsc::Sender<Input>,
     ) -> Result<Self, Error> {
         let (requests, mut receiver) = mpsc::channel(PLANE);
+        let mut measuring = Measuring::default();
         let work = move || {
             while let Some(request) = receiver.blocking_recv() {
                 let answer = match request {
                     PlaneRequest::Apply(batch) => {
-                        let failures = execute(plane.as_mut(), &batch);
+                        let failures = measuring.execute(plane.as_mut(), &batch);
                         Input::Applied {
                             batch: batch.number,
                             failures,
                         }
                     }
-                    PlaneRequest::Report(request) => report(&host, plane.as_ref(), &request),
+                    PlaneRequest::Report(request) => {
+                        report(&host, plane.as_ref(), &mut measuring, &request)
+                    }
                     PlaneRequest::Copy(reply) => {
                         // Who asked may have given up.
                         let _ = reply.send(copy(plane.as_ref()));
@@ -210,8 +213,13 @@ fn copy(plane: &dyn DataPlane) -> Result<PlaneCopy, DataPlaneError> {
     })
 }
 
-fn report(host: &str, plane: &dyn DataPlane, request: &ReportRequest) -> Input {
-    let report = match host_report(host, plane, request) {
+fn report(
+    host: &str,
+    plane: &dyn DataPlane,
+    measuring: &mut Measuring,
+    request: &ReportRequest,
+) -> Input {
+    let report = match host_report(host, plane, measuring, request) {
         Ok(report) => report,
         Err(error) => HostReport {
             host: host.to_owned(),
@@ -274,12 +282,17 @@ fn seconds(clock: ClockId) -> u64 {
 fn host_report(
     host: &str,
     plane: &dyn DataPlane,
+    measuring: &mut Measuring,
     request: &ReportRequest,
 ) -> Result<HostReport, DataPlaneError> {
     // A trunk counts in one slot for each of its networks.
     let mut ports: BTreeMap<&str, PortReport> = BTreeMap::new();
-    for (slot, port) in &request.slots {
-        let report = port_report(port, &plane.counters(*slot)?);
+    let slots = request.slots.iter();
+    let counters = slots.map(|counted| plane.counters(counted.slot));
+    let counters: Vec<SlotCounters> = counters.collect::<Result<_, _>>()?;
+    for (counted, counters) in request.slots.iter().zip(&counters) {
+        let port = &counted.port;
+        let report = port_report(port, counters);
         match ports.get_mut(port.as_str()) {
             Some(sum) => *sum += report,
             None => drop(ports.insert(port, report)),
@@ -301,6 +314,7 @@ fn host_report(
         problems: problems.collect(),
         requests: request.requests.clone(),
         rules: rule_hits(plane, request)?,
+        measures: measuring.complete(plane, request, &counters)?,
     })
 }
 
@@ -368,8 +382,9 @@ mod tests {
             problems: Vec::new(),
             requests: Vec::new(),
             rules: vec![rule("ssh", 1), rule("web", 2)],
+            measures: Box::default(),
         };
-        let report = host_report("hv1", &plane, &request).unwrap();
+        let report = host_report("hv1", &plane, &mut Measuring::default(), &request).unwrap();
         let hits: Vec<(&str, u64)> = report
             .rules
             .iter()

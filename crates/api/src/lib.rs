@@ -24,6 +24,7 @@
 //! | [`finding`] | what `coax doctor` finds |
 //! | `hex` | bytes in JSON |
 //! | [`firewall_report`] | rules in vain, and rules that are wanting |
+//! | [`measure`] | what an agent measures of its own work, for metrics |
 //! | [`report`] | counters, drops and table usage of one host, and what the controller makes of them |
 //! | [`token`] | roles and users' tokens |
 //! | [`trace`] | why can't A reach B: question and answer |
@@ -50,6 +51,7 @@ pub mod firewall_report;
 pub mod flows;
 mod hex;
 pub mod invitation;
+pub mod measure;
 pub mod object;
 pub mod policy;
 pub mod problem;
@@ -86,7 +88,7 @@ pub use change::{
     Action, Confirmation, HostWait, MoveRequest, Plan, PlannedChange, Realisation, StackOptions,
 };
 pub use check::{Check, CheckRequest, CheckResult, ProbeResult, ProbeState, ProofState};
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Recording};
 pub use endpoint::{Endpoint, EndpointError};
 pub use event::{Event, EventKind, EventNews, EventParams, Events, LostEvents};
 pub use finding::{Finding, Findings};

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::measure::Measures;
+
 /// Frames dropped for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DropCount {
@@ -180,6 +182,9 @@ pub struct HostReport {
     /// Firewall rules that decided something.
     #[serde(default)]
     pub rules: Vec<RuleHits>,
+    /// What it measured, for metrics.
+    #[serde(default)]
+    pub measures: Measures,
 }
 
 /// A host whose numbers are not in an answer.

@@ -28,6 +28,11 @@ pub fn commands() -> String {
     page
 }
 
+/// docs/reference/metrics.md.
+pub fn metrics() -> String {
+    coax_controller::metrics_page()
+}
+
 /// docs/reference/glossary.md.
 pub fn words() -> String {
     let mut page = String::from(

@@ -4,6 +4,8 @@
 
 #[path = "support/lab.rs"]
 mod lab;
+#[path = "firewall/metrics.rs"]
+mod metrics;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -144,6 +146,7 @@ fn rules_decide_who_opens_connections_in_both_families() {
 
     follow_flows(&tiers);
     survive(&tiers);
+    metrics::are_true(&tiers);
 }
 
 /// What is decided is told within a second, by names.

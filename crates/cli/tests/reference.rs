@@ -220,6 +220,54 @@ fn words() {
 }
 
 #[test]
+fn metrics() {
+    compare("metrics.md", &coax_cli::reference::metrics());
+}
+
+/// The names of metrics in a text.
+fn metric_names(text: &str) -> std::collections::BTreeSet<&str> {
+    let part = |c: char| !(c.is_ascii_lowercase() || c == '_');
+    text.split(part)
+        .filter(|word| word.starts_with("coax_"))
+        .collect()
+}
+
+#[test]
+fn rules_and_dashboard_ask_for_metrics_that_exist() {
+    let suffixes = |line: &coax_controller::Metric| match line.kind.name() {
+        "histogram" => vec!["_bucket", "_sum", "_count"],
+        _ => vec![""],
+    };
+    let table = coax_controller::METRICS.iter();
+    let known: std::collections::BTreeSet<String> = table
+        .flat_map(|line| {
+            let name = line.full_name();
+            suffixes(line)
+                .into_iter()
+                .map(move |suffix| format!("{name}{suffix}"))
+        })
+        .collect();
+    for file in ["coax.rules.yml", "coax-dashboard.json"] {
+        let path = repository().join("packaging/monitoring").join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let asked = metric_names(&text);
+        assert!(asked.len() > 5, "{file} asks for {asked:?}");
+        for name in asked {
+            assert!(known.contains(name), "{file} asks for {name}");
+        }
+        // Either is YAML, JSON being some.
+        let parsed: Result<serde_json::Value, _> = serde_saphyr::from_str(&text);
+        assert!(parsed.is_ok(), "{file}: {parsed:?}");
+    }
+}
+
+#[test]
+fn schema() {
+    let schema = serde_json::to_string_pretty(&coax_model::schema::files()).unwrap();
+    compare("stack.schema.json", &(schema + "\n"));
+}
+
+#[test]
 fn roles() {
     compare("roles.md", &coax_cli::reference::roles());
 }

@@ -3,7 +3,7 @@
 //! [`core`] decides everything and does nothing; this shell does it: [`tasks`] runs the core and
 //! draws who talks to whom, `follow` stores and hears of what others store, `agents` serves the agents' streams,
 //! [`identity`] says whose they are, `rest` the users, [`records`] lays intent into the store, [`history`] what was
-//! asked for, [`backup`] all of it into a file, `metrics` counts; [`trace`] follows packets from agent to agent,
+//! asked for, [`backup`] all of it into a file, `metrics` counts and answers scrapes; [`trace`] follows packets from agent to agent,
 //! `probing` sends those of checks, `doctor` those between hosts, `pcapng` writes captures down, `suggest` makes
 //! rules of flows.
 
@@ -32,6 +32,7 @@ pub use error::Error;
 pub use identity::Caller;
 pub use identity::{Deployment, DeploymentError};
 pub use lifetime::{Lifetime, LifetimeError};
+pub use metrics::table::{Description as Metric, TABLE as METRICS, page as metrics_page};
 pub use rest::openapi::document as openapi;
 pub use rest::rights::{Right, Rule, Scope, TABLE};
 pub use run::{Addresses, EtcdAddresses, Options, run, run_until};

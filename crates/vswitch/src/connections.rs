@@ -104,6 +104,13 @@ impl ConnectionTable<'_> {
         all
     }
 
+    /// How many are alive, and for how many there is room.
+    pub(crate) fn used(&self) -> (u64, u64) {
+        let tags = self.buckets.iter().flat_map(|bucket| &bucket.tags);
+        let alive = tags.filter(|tag| Tag(tag.load(Relaxed)).is_alive(self.now));
+        (alive.count() as u64, (self.buckets.len() * WAYS) as u64)
+    }
+
     fn read(&self, bucket: &ConnectionBucket, way: usize) -> Option<Connection> {
         let before = Tag(bucket.tags[way].load(Acquire));
         if !before.is_alive(self.now) {

@@ -179,6 +179,12 @@ pub trait DataPlane: Send {
     /// `Kernel` when they cannot be read.
     fn connections(&self) -> Result<Vec<Connection>, DataPlaneError>;
 
+    /// How many connections there are, and for how many there is room.
+    ///
+    /// # Errors
+    /// `Kernel` when they cannot be read.
+    fn connections_used(&self) -> Result<(u64, u64), DataPlaneError>;
+
     /// Ends the connections that `wanted` accepts; says how many.
     ///
     /// # Errors

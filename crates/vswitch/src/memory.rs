@@ -156,6 +156,11 @@ impl DataPlane for MemoryDataPlane {
         Ok(self.connections.clone())
     }
 
+    fn connections_used(&self) -> Result<(u64, u64), DataPlaneError> {
+        let capacity = crate::Capacity::default().connections;
+        Ok((self.connections.len() as u64, capacity.into()))
+    }
+
     fn end_connections(
         &mut self,
         wanted: &dyn Fn(&Connection) -> bool,

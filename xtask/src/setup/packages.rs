@@ -70,6 +70,16 @@ const PACKAGES: &[Package] = &[
         "/usr/lib/python3/dist-packages/junitparser/__init__.py",
         Need::Test,
     ),
+    file(
+        "python3-prometheus-client",
+        "/usr/lib/python3/dist-packages/prometheus_client/__init__.py",
+        Need::Test,
+    ),
+    file(
+        "python3-jsonschema",
+        "/usr/lib/python3/dist-packages/jsonschema/__init__.py",
+        Need::Test,
+    ),
     program("qemu-system-x86", "qemu-system-x86_64", Need::Test),
     program("busybox-static", "busybox", Need::Test),
     program("cpio", "cpio", Need::Test),

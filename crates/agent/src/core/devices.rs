@@ -8,23 +8,23 @@ use crate::input::{Device, Moment};
 use coax_vswitch::Attachment;
 
 impl Core {
-    pub(super) fn device_changed(&mut self, device: Device) {
+    pub(super) fn device_changed(&mut self, device: Device, now: Moment) {
         if self.config.uplinks.contains(&device.name) {
             self.dirty.insert(Subject::Devices);
         }
         let change = self.claims.update(device);
-        self.claims_changed(change);
+        self.claims_changed(change, now);
     }
 
-    pub(super) fn device_gone(&mut self, ifindex: u32) {
+    pub(super) fn device_gone(&mut self, ifindex: u32, now: Moment) {
         self.attached_now.remove(&(ifindex, Attachment::Port));
         self.attached_now.remove(&(ifindex, Attachment::Uplink));
         let change = self.claims.remove(ifindex);
         self.dirty.insert(Subject::Devices);
-        self.claims_changed(change);
+        self.claims_changed(change, now);
     }
 
-    fn claims_changed(&mut self, change: ClaimChange) {
+    fn claims_changed(&mut self, change: ClaimChange, now: Moment) {
         for port in change.plugged.iter().chain(&change.unplugged) {
             // Before all devices are known, a new device says nothing new: see `devices_listed`.
             let networks = self.slices.networks_of(port);
@@ -40,9 +40,11 @@ impl Core {
         for port in &change.plugged {
             let device = self.claims.device_of(port).map(|device| &device.name);
             tracing::info!(port, ?device, "plugged in");
+            self.note_arrival(port, now);
         }
         for port in &change.unplugged {
             tracing::info!(port, "unplugged");
+            self.arrivals.remove(port);
             self.hand_over_unplugged(port);
             self.refused.remove(port);
             self.without_slot.remove(port);

@@ -101,6 +101,7 @@ impl Core {
                 self.note_done(step);
             }
         }
+        self.note_arrived(now);
         self.policies_applied(subject, failed.is_empty(), now);
         if let Subject::Members(network) = subject {
             // What the short way cannot do, the long way tries again, and reports.

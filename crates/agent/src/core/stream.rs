@@ -138,15 +138,12 @@ impl Core {
             Some(Body::ReportRequest(request)) => {
                 self.commands.push(Command::Report(ReportRequest {
                     request_id: request.request_id,
-                    slots: self
-                        .slots
-                        .iter()
-                        .map(|(owner, slot)| (slot, owner.port.clone()))
-                        .collect(),
+                    slots: self.slots_to_report(),
                     revision: self.revision,
                     problems: self.problems(),
                     requests: self.services.counts(),
                     rules: self.rules_to_report(),
+                    measures: Box::new(self.measures()),
                 }));
                 Verdict::Keep
             }

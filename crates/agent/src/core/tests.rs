@@ -18,7 +18,7 @@ use coax_api::question::{HostAnswer, HostQuestion};
 use coax_tables::MacRow;
 use coax_vswitch::{Attachment, DataPlane, RowOperation, Table};
 
-use crate::input::{Command, Input};
+use crate::input::{Command, Counted, Input};
 use world::{HOST, OTHER, World};
 
 #[test]
@@ -315,7 +315,14 @@ fn the_controllers_question_is_answered_with_every_slot() {
     world.ask_for_report(7);
     world.run();
     let request = world.reports.pop().unwrap();
-    assert_eq!(request.slots, [(slot, "p/a".to_owned())]);
+    let counted = Counted {
+        slot,
+        port: "p/a".into(),
+        network: Some("p/net".into()),
+    };
+    assert_eq!(request.slots, [counted]);
+    // A port that starts here has not waited for anybody.
+    assert_eq!(request.measures.migration_gap.count(), 0);
     assert_eq!(request.revision, world.controller.revision);
     assert!(
         world

@@ -154,12 +154,24 @@ async fn fresh(State(app): State<App>, request: Request, next: Next) -> Response
     response
 }
 
+/// Methods that no route has would make a new series each.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        _ => "other",
+    }
+}
+
 async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let route = request.extensions().get::<MatchedPath>();
     // Paths that do not exist would make a new series each.
     let route = route.map_or("none", MatchedPath::as_str).to_owned();
-    let method = request.method().to_string();
+    let method = known(request.method());
     let response = next.run(request).await;
     let labels = RequestLabels {
         route,

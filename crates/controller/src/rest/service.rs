@@ -5,11 +5,12 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use coax_api::Problem;
+use tokio::task::spawn_blocking;
 
 use super::App;
 use super::failure::Failure;
 use super::stacks::mismatch;
-use crate::metrics::Facts;
+use crate::metrics::{Checks, Facts};
 
 /// Whether the process lives
 #[utoipa::path(get, path = "/healthz", tag = "system", responses((status = 200, body = String, content_type = "text/plain")))]
@@ -39,12 +40,28 @@ pub async fn readyz(State(app): State<App>) -> Result<&'static str, Failure> {
 pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Failure> {
     let (reports, missing) = app.reports().await?;
     let facts = Facts::of(&app.handle.read());
+    let checks = checks(&app, facts.revision()).await?;
     let text = app
         .metrics
-        .text(&facts, &reports, &missing)
+        .text(&facts, checks, &reports, &missing)
         .map_err(|_| mismatch())?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text))
+}
+
+/// What becomes of all checks at a revision, or at a newer one. That takes a while, for which no other request waits.
+async fn checks(app: &App, revision: u64) -> Result<Checks, Failure> {
+    if let Some(known) = app.metrics.checks_at(revision) {
+        return Ok(known);
+    }
+    let handle = app.handle.clone();
+    let proofs = spawn_blocking(move || {
+        let core = handle.read();
+        (core.revision(), Checks::count(&core.proofs(None)))
+    });
+    let (revision, checks) = proofs.await.map_err(|_| Failure::stopping())?;
+    app.metrics.remember_checks(revision, checks);
+    Ok(checks)
 }
 
 /// This specification

@@ -230,6 +230,10 @@ impl DataPlane for KernelDataPlane {
         Ok(self.maps.connection_table().all())
     }
 
+    fn connections_used(&self) -> Result<(u64, u64), DataPlaneError> {
+        Ok(self.maps.connection_table().used())
+    }
+
     fn end_connections(
         &mut self,
         wanted: &dyn Fn(&Connection) -> bool,

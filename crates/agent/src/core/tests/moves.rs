@@ -103,6 +103,10 @@ fn a_target_is_prepared_and_the_arriving_device_works_at_once() {
     );
     world.run();
     world.assert_converged();
+    world.ask_for_report(1);
+    world.run();
+    let request = world.reports.pop().unwrap();
+    assert_eq!(request.measures.migration_gap.count(), 1);
     world.assert_never_half();
 }
 

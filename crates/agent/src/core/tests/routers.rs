@@ -103,7 +103,7 @@ fn a_trunk_has_a_row_for_each_network_and_one_program() {
     world.ask_for_report(1);
     world.run();
     let request = world.reports.pop().unwrap();
-    assert!(request.slots.iter().all(|(_, port)| port == "p/t"));
+    assert!(request.slots.iter().all(|counted| counted.port == "p/t"));
     assert_eq!(request.slots.len(), 2);
 
     world.trunk("p/t", &[]);

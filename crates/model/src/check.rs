@@ -7,6 +7,7 @@ mod probes;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -15,6 +16,7 @@ use crate::intent::Intent;
 use crate::name::{GroupName, Name, NameError, ObjectName};
 use crate::port::Port;
 use crate::rule::list;
+use crate::schema::OneOrMore;
 use crate::service::Service;
 use crate::written::{one_or_more, text_form};
 
@@ -26,7 +28,7 @@ pub use probes::{Probe, ProbeTraffic, Probes};
 pub struct Checks(pub Vec<Check>);
 
 /// One check. It is written as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// What reports call it; without a name they use what it says.
@@ -34,9 +36,11 @@ pub struct Check {
     pub name: Option<Name>,
     /// Who opens the connection: each of these.
     #[serde(serialize_with = "one_or_list", deserialize_with = "one_or_more")]
+    #[schemars(with = "OneOrMore<CheckSide>")]
     pub from: Vec<CheckSide>,
     /// Who is connected to: each of these.
     #[serde(serialize_with = "one_or_list", deserialize_with = "one_or_more")]
+    #[schemars(with = "OneOrMore<CheckSide>")]
     pub to: Vec<CheckSide>,
     /// By which services: each of these.
     #[serde(
@@ -44,13 +48,14 @@ pub struct Check {
         serialize_with = "one_or_list",
         deserialize_with = "one_or_more"
     )]
+    #[schemars(with = "OneOrMore<Service>")]
     pub services: Vec<Service>,
     /// What must become of the connection.
     pub expect: Expect,
 }
 
 /// What must become of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Expect {
     /// Every port of one side reaches every port of the other, over each IP family that both have.

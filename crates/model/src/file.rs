@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use coax_wire::MacAddress;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
@@ -22,6 +23,7 @@ use crate::locate::{Places, place_of};
 use crate::name::Name;
 use crate::router::Route;
 use crate::rule::Refusals;
+use crate::schema::{Address, Mac};
 use crate::suggest::nearest;
 use crate::written::is_default;
 
@@ -35,10 +37,11 @@ pub use rails::{File, RailsEntry, RailsFile};
 pub const FILE_VERSION: u32 = 1;
 
 /// One project as a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StackFile {
     /// The version of the format: 1.
+    #[schemars(extend("const" = 1))]
     pub version: u32,
     /// The project that the file owns; it says nothing about others.
     pub project: Name,
@@ -72,15 +75,17 @@ pub struct StackFile {
 }
 
 /// A foreign tunnel endpoint as it is written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VtepEntry {
     /// Its underlay address.
+    #[schemars(with = "Address")]
     pub address: IpAddr,
     /// The networks that it is a member of.
     pub networks: Vec<Name>,
     /// MAC addresses known to live behind it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Mac>")]
     pub macs: Vec<MacAddress>,
     /// It accepts UDP without checksum over IPv6 (RFC 6935).
     #[serde(default, skip_serializing_if = "is_default")]
@@ -88,7 +93,7 @@ pub struct VtepEntry {
 }
 
 /// A router as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouterEntry {
     /// The networks that it joins.
@@ -99,7 +104,7 @@ pub struct RouterEntry {
 }
 
 /// A group of ports as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupEntry {
     /// Ports that are in the group for what they are called or marked with.

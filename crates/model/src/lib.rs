@@ -30,6 +30,7 @@ pub mod quota;
 mod resolve;
 pub mod router;
 pub mod rule;
+pub mod schema;
 pub mod service;
 mod suggest;
 pub mod undo;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use coax_wire::{Mtu, Vni};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
@@ -14,6 +15,7 @@ use crate::allocate::gateway;
 use crate::name::DomainName;
 use crate::quantity::{LeaseTime, PacketRate, ShutTime};
 use crate::router::Route;
+use crate::schema::Address;
 use crate::written::{Written, is_default, short_text, text_form};
 
 /// One virtual cable: a layer-2 broadcast domain.
@@ -61,7 +63,7 @@ pub struct Network {
 }
 
 /// What a network carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkKind {
     /// Ethernet frames of any kind: true layer 2.
@@ -183,7 +185,7 @@ impl<'de> Deserialize<'de> for Subnet {
 }
 
 /// How DHCP is answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dhcp {
     /// How long an address is promised.
@@ -195,7 +197,7 @@ pub struct Dhcp {
 }
 
 /// What ports are told of DNS.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dns {
     /// The domain below which `PORT.NETWORK.PROJECT` is a name, too, and in which they search.
@@ -203,11 +205,12 @@ pub struct Dns {
     pub domain: Option<DomainName>,
     /// The servers that they ask for names that are not of the project, which Coax answers at the gateway address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Address>")]
     pub servers: Vec<IpAddr>,
 }
 
 /// How many packets a second a port may send to everybody, by kind. Bursts of a second's worth pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StormControl {
     /// Broadcasts.

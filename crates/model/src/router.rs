@@ -6,9 +6,11 @@ use std::net::IpAddr;
 
 use coax_wire::{MacAddress, Vni};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
+use crate::schema::{Address, Cidr};
 
 /// The MAC address of every router in every network on every host.
 pub const GATEWAY_MAC: MacAddress = MacAddress([0x02, 0xc0, 0xa0, 0, 0, 1]);
@@ -27,12 +29,16 @@ pub struct Router {
 }
 
 /// A static route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// The destination; `0.0.0.0/0` and `::/0` are everything else.
+    #[schemars(with = "Cidr")]
     pub to: IpNet,
     /// The next hop: an address, of the same family, in a subnet of a joined network.
+    #[schemars(with = "Address")]
     pub via: IpAddr,
 }
 

@@ -1,16 +1,18 @@
 //! A firewall and its rules as they are written.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::firewall::{
     DefaultAction, FirewallRule, Mode, RuleAction, RuleOrder, Selector, one_or_list,
 };
 use crate::name::Name;
+use crate::schema::OneOrMore;
 use crate::service::Service;
 use crate::written::{is_default, one_or_more};
 
 /// A firewall as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FirewallEntry {
     /// What becomes of connections that no rule matches: `deny`, if nothing is written.
@@ -25,16 +27,19 @@ pub struct FirewallEntry {
 }
 
 /// A rule as it is written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["allow"] }, { "required": ["deny"] }, { "required": ["reject"] }]))]
 pub struct RuleEntry {
     /// Its name: what drops, flows and traces call it.
     pub name: Name,
     /// Who opens the connection.
     #[serde(serialize_with = "one_or_list", deserialize_with = "one_or_more")]
+    #[schemars(with = "OneOrMore<Selector>")]
     pub from: Vec<Selector>,
     /// Who is connected to.
     #[serde(serialize_with = "one_or_list", deserialize_with = "one_or_more")]
+    #[schemars(with = "OneOrMore<Selector>")]
     pub to: Vec<Selector>,
     /// Connections that are admitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

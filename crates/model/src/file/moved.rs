@@ -6,15 +6,17 @@
 
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StackFile;
 use crate::intent::{Change, Intent};
 use crate::name::{Name, ObjectName};
 use crate::plan::{Action, Kind, Step};
+use crate::schema::Renamed;
 
 /// An object that has another name from now on: `{ from: network/web, to: network/www }`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Table", into = "Table")]
 pub struct Moved {
     kind: Kind,
@@ -22,10 +24,13 @@ pub struct Moved {
     to: Name,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+/// An object that is called something else now; it keeps what was chosen for it.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Table {
+    #[schemars(with = "Renamed")]
     from: String,
+    #[schemars(with = "Renamed")]
     to: String,
 }
 

@@ -1,13 +1,15 @@
 //! A network as it is written.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::network::{Dhcp, Dns, NetworkKind, StormControl, Subnet};
 use crate::quantity::ShutTime;
+use crate::schema::WordOrTable;
 use crate::written::{Written, is_default};
 
 /// A network as it is written. What is missing is kept, or allocated the first time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkEntry {
     /// Its IP prefixes; a network without any carries frames and answers nothing.
@@ -18,6 +20,7 @@ pub struct NetworkEntry {
     pub kind: NetworkKind,
     /// Its number in the tunnel header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16_777_215))]
     pub vni: Option<u32>,
     /// The largest IP packet that its ports may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,6 +38,7 @@ pub struct NetworkEntry {
         deserialize_with = "read_dhcp",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "WordOrTable<bool, Dhcp>")]
     pub dhcp: Option<Dhcp>,
     /// Answer router solicitations; left out: where DHCP is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use coax_wire::{MacAddress, VlanId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::group::Labels;
 use crate::name::{HostName, Name};
 use crate::port::AllowedAddress;
+use crate::schema::{Address, Mac, Vlan, WordOrTable};
 use crate::written::{Written, is_default};
 
 /// A port as it is written. Addresses that are missing are kept, or allocated the first time;
 /// everything else that is missing is not, or no longer, wanted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PortEntry {
     /// The network it is plugged into.
@@ -23,9 +25,11 @@ pub struct PortEntry {
     pub host: Option<HostName>,
     /// Its MAC address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Mac>")]
     pub mac: Option<MacAddress>,
     /// Its IP addresses; an empty list means none, no list means one for each subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Address>>")]
     pub addresses: Option<Vec<IpAddr>>,
     /// What it is marked with.
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
@@ -38,6 +42,7 @@ pub struct PortEntry {
     pub isolated: Option<bool>,
     /// The networks of its tagged frames.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<Vlan, WordOrTable<Name, TrunkTable>>")]
     pub trunk: BTreeMap<VlanId, TrunkEntry>,
     /// It may send from any IP address.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -59,11 +64,13 @@ pub struct TrunkEntry {
     pub addresses: Option<Vec<IpAddr>>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// The network of a VLAN, with the port's addresses there.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TrunkTable {
     network: Name,
     #[serde(default)]
+    #[schemars(with = "Option<Vec<Address>>")]
     addresses: Option<Vec<IpAddr>>,
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FILE_VERSION, RuleEntry, StackFile, read};
@@ -12,17 +13,18 @@ use crate::locate::Places;
 use crate::name::Name;
 
 /// The operator's rails as a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RailsFile {
     /// The version of the format: 1.
+    #[schemars(extend("const" = 1))]
     pub version: u32,
     /// The rails.
     pub rails: RailsEntry,
 }
 
 /// The rails as they are written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RailsEntry {
     /// Groups of addresses, which no project can change.

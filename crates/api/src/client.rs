@@ -7,11 +7,13 @@ mod events;
 mod flows;
 mod identity;
 mod objects;
+mod recording;
 mod server_sent;
 mod stacks;
 mod transport;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +33,8 @@ use crate::problem::Problem;
 use crate::project::{Project, Quota};
 use crate::report::{Counters, Drops};
 use crate::trace::{Trace, TraceRequest};
+
+pub use recording::Recording;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +99,7 @@ impl ClientError {
 pub struct Client {
     endpoint: Endpoint,
     token: Option<UserToken>,
+    recording: Option<Arc<Recording>>,
 }
 
 type Answer<T> = Result<T, ClientError>;
@@ -105,6 +110,7 @@ impl Client {
         Self {
             endpoint,
             token: None,
+            recording: None,
         }
     }
 

@@ -3,6 +3,8 @@
 //! Invariant: every flag can also be given as an environment variable `COAX_<COMMAND>_<FLAG>`
 //! (`COAX_APPLY_TIMEOUT`, `COAX_PORT_LIST_PROJECT`), because [`command`] gives one to each.
 
+use std::path::PathBuf;
+
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, ColorChoice, CommandFactory, Parser, Subcommand};
 
@@ -40,6 +42,16 @@ pub struct Cli {
     #[arg(long, global = true, env = "COAX_NO_COLOR", hide_env = true)]
     #[arg(help_heading = EVERYWHERE)]
     pub no_color: bool,
+    /// Answer from a file of `bugreport`, without a controller
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "COAX_FROM_BUNDLE",
+        hide_env = true
+    )]
+    #[arg(help_heading = EVERYWHERE)]
+    pub from_bundle: Option<PathBuf>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -86,8 +98,15 @@ pub enum Command {
     Drops(commands::drops::DropsArgs),
     /// Frames and bytes of every port, and how full the tables are
     Counters(commands::counters::CountersArgs),
+    /// What hosts and ports do now, looked at again and again
+    Top(commands::top::TopArgs),
+    /// Everything that is needed to understand a system from afar, without its secrets, in one file
+    Bugreport(commands::bugreport::BugreportArgs),
     /// Draw a lab: cabling, VMs, what is broken
     Graph(coax_lab::args::GraphArgs),
+    /// JSON Schemas of files, for editors
+    #[command(subcommand)]
+    Schema(commands::schema::SchemaCommand),
     /// What a word, a drop reason or an error code means
     Explain(commands::explain::ExplainArgs),
     /// Projects: who owns objects

@@ -1,18 +1,35 @@
 //! Which controller a command talks to.
 //!
-//! In this order: `--api` (or COAX_API), `--lab` (or COAX_LAB), the controller of this machine, the
+//! With `--from-bundle`, to none: a file answers. Otherwise, in this order: `--api` (or COAX_API), `--lab` (or COAX_LAB), the controller of this machine, the
 //! only running lab. Two labs and nothing said is an error, never a guess.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-use coax_api::{Client, Endpoint};
+use coax_api::{Client, Endpoint, Recording};
 use coax_identity::UserToken;
 
+use crate::args::Command;
+use crate::commands;
 use crate::error::CliError;
 use coax_model::nearest;
 
 /// Where daemons and labs keep their sockets.
 pub const RUNTIME_DIRECTORY: &str = "/run/coax";
+
+/// What every command of this process answers from, if it is a file of `coax bugreport`.
+static RECORDING: OnceLock<(PathBuf, Arc<Recording>)> = OnceLock::new();
+
+/// Lets all clients of this process answer from a file of `coax bugreport`, if the command does nothing else than ask.
+pub fn answer_from(file: PathBuf, command: &Command) -> Result<(), CliError> {
+    if !commands::only_asks(command) {
+        return Err(CliError::NotInBundle);
+    }
+    let recording = Arc::new(commands::bugreport::bundle::open(&file)?);
+    // The only place that sets it is passed once.
+    let _ = RECORDING.set((file, recording));
+    Ok(())
+}
 
 /// The flags of every command that talks to a controller.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -43,6 +60,10 @@ pub struct ConnectionArgs {
 impl ConnectionArgs {
     /// A client of the chosen controller.
     pub fn client(&self) -> Result<Client, CliError> {
+        if let Some((file, recording)) = RECORDING.get() {
+            let client = Client::new(Endpoint::Unix(file.clone()));
+            return Ok(client.recorded(recording.clone()));
+        }
         let client = Client::new(self.endpoint(Path::new(RUNTIME_DIRECTORY))?);
         Ok(match &self.token {
             Some(token) => client.with_token(token.clone()),

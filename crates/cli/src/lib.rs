@@ -77,7 +77,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(cli: Cli) -> Exit {
     let output = Output::detect(cli.output, cli.quiet, cli.no_color);
-    match commands::run(cli.command, &output) {
+    let outcome = match cli.from_bundle {
+        Some(file) => connection::answer_from(file, &cli.command),
+        None => Ok(()),
+    };
+    match outcome.and_then(|()| commands::run(cli.command, &output)) {
         Ok(exit) => exit,
         Err(error) => {
             complain(error.render(output.colour).trim_end());

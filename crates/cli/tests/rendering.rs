@@ -1,9 +1,13 @@
 //! What users see, as snapshots: the real binary against an API whose answers are fixed.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "support/answers.rs"]
 mod answers;
+#[path = "rendering/bugreport.rs"]
+mod bugreport;
 mod support;
+#[path = "rendering/top.rs"]
+mod top;
 
 use std::collections::BTreeMap;
 

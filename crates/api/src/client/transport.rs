@@ -23,8 +23,13 @@ impl Client {
         path: &str,
         headers: &[(HeaderName, String)],
         body: Option<Vec<u8>>,
-        take: impl FnMut(StatusCode, &[u8]) -> bool,
+        mut take: impl FnMut(StatusCode, &[u8]) -> bool,
     ) -> Answer<StatusCode> {
+        if let Some(recording) = &self.recording {
+            let (status, answer) = recording.answer(&method, path);
+            take(status, &answer);
+            return Ok(status);
+        }
         let unreachable = |source| ClientError::Unreachable {
             endpoint: self.endpoint.clone(),
             source,

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod audit;
 pub mod backup;
 pub mod bench;
+pub mod bugreport;
 pub mod capture;
 pub mod check;
 pub mod completion;
@@ -34,10 +35,12 @@ pub mod port;
 pub mod project;
 pub mod rollback;
 pub mod router;
+pub mod schema;
 pub mod start;
 pub mod status;
 pub mod subnet;
 pub mod token;
+pub mod top;
 pub mod trace;
 pub mod validate;
 pub mod version;
@@ -76,6 +79,8 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Drops(args) => wait_for(drops::run(&args, output)),
         Command::Conntrack(command) => wait_for(conntrack::run(&command, output)),
         Command::Counters(args) => wait_for(counters::run(&args, output)),
+        Command::Top(args) => wait_for(top::run(&args, output)),
+        Command::Bugreport(args) => wait_for(bugreport::run(&args, output)),
         Command::Graph(args) => serve(lab::graph(args)),
         Command::Lab(args) => serve(lab::run(args, output)),
         Command::Demo(args) => serve(lab::demo(args, output)),
@@ -83,6 +88,7 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Agent(args) => serve(agent::run(args)),
         Command::Selftest(command) => serve(bench::selftest(command)),
         Command::Bench(args) => serve(bench::bench(args)),
+        Command::Schema(command) => schema::run(&command, output),
         Command::Explain(args) => explain::run(&args, output),
         Command::Project(command) => wait_for(project::run(&command, output)),
         Command::Network(command) => wait_for(network::run(&command, output)),
@@ -101,6 +107,33 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Completion(args) => completion::run(&args, output),
         Command::Man(args) => man::run(&args),
     }
+}
+
+/// Whether a command only asks a controller, or nobody, and so can be answered from a recording.
+pub fn only_asks(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Status(_)
+            | Command::History(_)
+            | Command::Show(_)
+            | Command::Doctor(_)
+            | Command::Drops(_)
+            | Command::Counters(_)
+            | Command::Project(_)
+            | Command::Network(_)
+            | Command::Subnet(_)
+            | Command::Port(_)
+            | Command::Router(_)
+            | Command::Group(_)
+            | Command::AddressGroup(_)
+            | Command::Firewall(_)
+            | Command::Host(_)
+            | Command::Vtep(_)
+            | Command::Audit(_)
+            | Command::Explain(_)
+            | Command::Version(_)
+            | Command::Schema(_)
+    )
 }
 
 /// Runs a daemon, or what measures daemons: both use threads.

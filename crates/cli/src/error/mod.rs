@@ -115,6 +115,18 @@ pub enum CliError {
         /// Full names of those that match.
         candidates: Vec<String>,
     },
+    /// A bug report does not answer this command.
+    #[error("a bug report cannot answer this command: it does more than ask, or asks hosts anew")]
+    NotInBundle,
+    /// There is nothing to draw on.
+    #[error("this needs a terminal to draw on")]
+    NoTerminal,
+    /// The terminal does not do as it is told.
+    #[error("the terminal cannot be used: {source}")]
+    Terminal {
+        /// What the system says.
+        source: io::Error,
+    },
     /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {

@@ -9,6 +9,7 @@ mod codes;
 mod finding_codes;
 mod history_codes;
 mod identity_codes;
+mod watch_codes;
 mod words;
 mod zone_codes;
 
@@ -75,6 +76,7 @@ pub fn entries() -> impl Iterator<Item = Entry> {
         .chain(causes::CAUSES.iter().copied())
         .chain(codes::CODES.iter().copied())
         .chain(history_codes::CODES.iter().copied())
+        .chain(watch_codes::CODES.iter().copied())
         .chain(zone_codes::CODES.iter().copied())
         .chain(identity_codes::CODES.iter().copied())
         .chain(finding_codes::CODES.iter().copied())

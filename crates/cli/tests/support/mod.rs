@@ -81,6 +81,11 @@ impl FixedApi {
         Self { directory }
     }
 
+    /// Where it listens.
+    pub fn socket(&self) -> std::path::PathBuf {
+        self.directory.path().join("api.sock")
+    }
+
     /// Runs `coax` against it.
     pub fn coax(&self, arguments: &[&str]) -> Run {
         self.coax_with(arguments, "")

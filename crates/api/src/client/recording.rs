@@ -1,0 +1,183 @@
+//! Answers that were recorded, for a client that has no controller: lists as they were, single objects out of their
+//! lists. Nothing can be changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hyper::{Method, StatusCode};
+use serde_json::Value;
+
+use super::{Answer, Client};
+use crate::problem::Problem;
+
+impl Client {
+    /// The same client, which answers from a recording and talks to nobody.
+    #[must_use]
+    pub fn recorded(self, recording: Arc<Recording>) -> Self {
+        Self {
+            recording: Some(recording),
+            ..self
+        }
+    }
+
+    /// `GET` of any path: the answer as it comes.
+    pub async fn raw(&self, path: &str) -> Answer<Vec<u8>> {
+        let (status, body) = self.exchange(Method::GET, path, &[], None).await?;
+        if !status.is_success() {
+            return Err(self.refusal(path, status, &body));
+        }
+        Ok(body.into())
+    }
+}
+
+/// Answers by the path that was asked for, without its query.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    answers: BTreeMap<String, Vec<u8>>,
+}
+
+impl Recording {
+    /// Of these answers.
+    pub fn new(answers: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { answers }
+    }
+
+    /// What would have been answered.
+    pub(super) fn answer(&self, method: &Method, path: &str) -> (StatusCode, Vec<u8>) {
+        if *method != Method::GET {
+            return refused(Problem::new(
+                409,
+                "bundle-changes-nothing",
+                "A bug report changes nothing",
+                "a bug report answers what was recorded in it, and changes nothing",
+                "leave `--from-bundle` out to talk to a controller",
+            ));
+        }
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let found = match self.answers.get(path) {
+            Some(answer) => Some(chosen(answer, path, query)),
+            None => self.single(path),
+        };
+        match found {
+            Some(answer) => (StatusCode::OK, answer),
+            // What is not in a list did not exist.
+            None if self.list_of(path).is_some() => refused(no_such(path)),
+            None => refused(Problem::new(
+                404,
+                "not-in-bundle",
+                "It is not in the bug report",
+                format!("{path} was not recorded"),
+                "look at the controller itself, or let a new report be made",
+            )),
+        }
+    }
+
+    /// The list that an object would be in.
+    fn list_of(&self, path: &str) -> Option<Vec<Value>> {
+        let (kind, _) = kind_and_id(path)?;
+        serde_json::from_slice(self.answers.get(&format!("/v1/{kind}"))?).ok()
+    }
+
+    /// One object, out of the list that it is in.
+    fn single(&self, path: &str) -> Option<Vec<u8>> {
+        let (kind, id) = kind_and_id(path)?;
+        let list = self.list_of(path)?;
+        let named = |object: &Value| {
+            let texts = ["id", "name"].map(|key| object[key].as_str());
+            let revision = id.parse::<u64>().ok().filter(|_| kind == "revisions");
+            texts.contains(&Some(id)) || revision.is_some_and(|id| object["revision"] == id)
+        };
+        let object = list.into_iter().find(named)?;
+        serde_json::to_vec(&object).ok()
+    }
+}
+
+/// `ports` and `shop/web-1` of `/v1/ports/shop/web-1`.
+fn kind_and_id(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("/v1/")?.split_once('/')
+}
+
+fn no_such(path: &str) -> Problem {
+    let (kind, id) = kind_and_id(path).unwrap_or_default();
+    let kind = kind.trim_end_matches('s');
+    let code = format!("no-such-{kind}");
+    let message = format!("there was no {kind} `{id}` when the report was made");
+    Problem::new(404, &code, "Not found", message, "look at the list")
+}
+
+fn refused(problem: Problem) -> (StatusCode, Vec<u8>) {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::NOT_FOUND);
+    // A problem of plain texts always has a JSON form.
+    (status, serde_json::to_vec(&problem).unwrap_or_default())
+}
+
+/// The part of a list that the query is about.
+fn chosen(answer: &[u8], path: &str, query: &str) -> Vec<u8> {
+    let Ok(Value::Array(mut list)) = serde_json::from_slice(answer) else {
+        return answer.to_vec();
+    };
+    for (key, value) in query.split('&').filter_map(|part| part.split_once('=')) {
+        let number = || value.parse::<u64>().unwrap_or(u64::MAX);
+        match key {
+            // Rails come before the rules of every project.
+            "project" => list.retain(|it| {
+                let rails = path == "/v1/firewall-rules" && it["project"] == "rails";
+                it["project"] == value || rails
+            }),
+            "marker" if path == "/v1/revisions" => {
+                list.retain(|it| it["revision"].as_u64().is_some_and(|it| it < number()));
+            }
+            "limit" => list.truncate(usize::try_from(number()).unwrap_or(usize::MAX)),
+            "last" => {
+                let last = usize::try_from(number()).unwrap_or(usize::MAX);
+                list.drain(..list.len().saturating_sub(last));
+            }
+            _ => {}
+        }
+    }
+    // What was read as JSON has a JSON form.
+    serde_json::to_vec(&list).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn recording() -> Recording {
+        let ports = r#"[{"id":"shop/web-1","name":"web-1","project":"shop"},{"id":"bank/a","name":"a","project":"bank"}]"#;
+        let revisions = r#"[{"revision":9,"project":"shop"},{"revision":7,"project":"bank"}]"#;
+        Recording::new(BTreeMap::from([
+            ("/v1/ports".to_owned(), ports.into()),
+            ("/v1/revisions".to_owned(), revisions.into()),
+        ]))
+    }
+
+    fn asked(path: &str) -> (u16, String) {
+        let (status, body) = recording().answer(&Method::GET, path);
+        (status.as_u16(), String::from_utf8(body).unwrap())
+    }
+
+    #[test]
+    fn lists_are_filtered_and_objects_found_in_them() {
+        assert_eq!(asked("/v1/ports?project=bank").1.matches("id").count(), 1);
+        assert!(asked("/v1/ports/shop/web-1").1.contains("shop/web-1"));
+        assert!(asked("/v1/ports/shop/web-9").1.contains("no-such-port"));
+        assert!(asked("/v1/revisions/7").1.contains("bank"));
+        assert_eq!(
+            asked("/v1/revisions?limit=1").1,
+            r#"[{"project":"shop","revision":9}]"#
+        );
+        assert_eq!(
+            asked("/v1/revisions?marker=9").1,
+            r#"[{"project":"bank","revision":7}]"#
+        );
+        assert!(asked("/v1/flows").1.contains("not-in-bundle"));
+    }
+
+    #[test]
+    fn nothing_is_changed() {
+        let (status, _) = recording().answer(&Method::DELETE, "/v1/ports/shop/web-1");
+        assert_eq!(status.as_u16(), 409);
+    }
+}

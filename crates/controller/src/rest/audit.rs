@@ -13,7 +13,7 @@ use coax_api::{AuditEntry, AuditVerdict, Problem};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
-use tracing::error;
+use tracing::{error, warn};
 use utoipa::IntoParams;
 
 use super::App;
@@ -86,6 +86,19 @@ pub async fn recorded(
     request.extensions_mut().insert(recording.clone());
     let response = next.run(request).await;
     if response.status().is_success() && recording.written().is_set() {
+        return response;
+    }
+    if response.status().is_server_error() {
+        // Whoever could not store the change cannot store this either, and the caller would wait twice.
+        let (status, asked) = (response.status().as_u16(), recording.entry());
+        warn!(
+            who = asked.who,
+            from = asked.from,
+            method = asked.method,
+            path = asked.path,
+            status,
+            "not in the audit log"
+        );
         return response;
     }
     let (parts, body) = response.into_parts();

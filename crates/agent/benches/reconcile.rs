@@ -50,6 +50,7 @@ fn slice(members: u32) -> NetworkSlice {
 /// A core that knows one network from its cache and has written its rows.
 fn core(members: u32) -> Core {
     let config = Config {
+        controllers: vec!["192.0.2.1:7450".into()],
         host: "hv0000".into(),
         version: String::new(),
         vtep_ipv4: Some([192, 0, 0, 0].into()),

@@ -36,6 +36,8 @@ pub struct CacheContents {
     pub newest: u64,
     /// The run of the controller that told all of this; 0: more than one did.
     pub told_by: u64,
+    /// Addresses of controllers that one told of.
+    pub controllers: Vec<String>,
     /// The slices, by network. Shared with the core, which goes on while they are written.
     pub slices: BTreeMap<u32, Arc<NetworkSlice>>,
     /// The slices of routers, by number.
@@ -79,6 +81,8 @@ struct Stored {
     newest: u64,
     #[prost(uint64, tag = "8")]
     told_by: u64,
+    #[prost(string, repeated, tag = "9")]
+    controllers: Vec<String>,
 }
 
 /// Why a cache could not be read or written.
@@ -214,6 +218,7 @@ fn encode(contents: &CacheContents) -> Vec<u8> {
         policies: contents.policies.clone(),
         newest: contents.newest,
         told_by: contents.told_by,
+        controllers: contents.controllers.clone(),
     };
     let body = stored.encode_to_vec();
     let mut bytes = Vec::with_capacity(HEADER + body.len());
@@ -264,6 +269,7 @@ fn decode(bytes: &[u8]) -> Result<CacheContents, Damage> {
         slots: slots.collect(),
         newest: stored.newest,
         told_by: stored.told_by,
+        controllers: stored.controllers,
     })
 }
 
@@ -305,6 +311,7 @@ mod tests {
             revision: 12,
             newest: 13,
             told_by: 77,
+            controllers: vec!["192.0.2.9:7450".into()],
             slices: BTreeMap::from([(4096, Arc::new(slice))]),
             routers: BTreeMap::from([(1, Arc::new(router))]),
             policies: vec![policy],

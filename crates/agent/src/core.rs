@@ -20,6 +20,7 @@ mod policy;
 mod problems;
 mod reconcile;
 mod serve;
+mod standby;
 mod stream;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -51,6 +52,7 @@ use crate::session::Session;
 use crate::slices::{Part, Slices};
 use crate::slots::{Owner, Slots};
 use reconcile::{Failing, Subject};
+use standby::Peers;
 
 /// Rows from before the start are left alone for this time if no controller speaks.
 const GRACE: Duration = Duration::from_secs(5);
@@ -78,6 +80,7 @@ pub struct Found {
 pub struct Core {
     config: Config,
     session: Session,
+    peers: Peers,
     mirror: Mirror,
     claims: Claims,
     slots: Slots,
@@ -161,6 +164,7 @@ impl Core {
         let mut core = Self {
             config,
             session: Session::new(found.seed),
+            peers: Peers::new(found.seed, cache.controllers),
             mirror,
             claims: Claims::default(),
             slots,
@@ -266,6 +270,7 @@ impl Core {
             .extend(leaving.into_iter().map(Command::HandOver));
         self.tell_claims();
         self.tell_realised();
+        self.serve_standbys();
         self.advertise(now);
         self.look_at_guards(now);
         self.tell_flows(now);
@@ -290,6 +295,7 @@ impl Core {
         let advertise = self.services.schedule.deadline();
         [
             self.session.deadline(),
+            self.peers.deadline(),
             retry,
             held,
             save,
@@ -311,6 +317,7 @@ impl Core {
             revision: self.revision,
             newest: self.newest,
             told_by: self.told_by,
+            controllers: self.peers.addresses.clone(),
             slices: self.slices.all().clone(),
             routers: self.slices.routers().clone(),
             policies: self.policies.to_store(),
@@ -328,9 +335,7 @@ impl Core {
             self.close_stream();
             self.session.pause(now);
         }
-        if let Some(stream) = self.session.open_if_due(now) {
-            self.commands.push(Command::Connect { stream });
-        }
+        self.connect_due(now);
         if self.is_holding_back() && self.held_until <= now {
             tracing::warn!("no controller so far: rows are brought to the state of the cache");
             self.release_all();

@@ -20,6 +20,8 @@ use crate::trace::Names;
 pub struct Config {
     /// Name of this host.
     pub host: String,
+    /// Where controllers are, as far as the command line says so.
+    pub controllers: Vec<String>,
     /// Version of this agent.
     pub version: String,
     /// Tunnel endpoint over IPv4.
@@ -97,14 +99,14 @@ pub enum Input {
     },
     /// The answer to [`Command::Report`].
     Reported {
-        /// The controller's number for its question.
+        /// Number of the question.
         request_id: u64,
         /// The report as JSON.
         json: Vec<u8>,
     },
     /// The answer to [`Command::Answer`].
     Answered {
-        /// The controller's number for its question.
+        /// Number of the question.
         question_id: u64,
         /// A [`coax_api::question::HostAnswer`] as JSON.
         json: Vec<u8>,
@@ -143,17 +145,21 @@ impl FlowRecords {
 /// Something that the core wants done.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Open a stream to the controller.
+    /// Open a stream to a controller.
     Connect {
         /// Number of the stream.
         stream: u64,
+        /// Where the controller is.
+        address: String,
+        /// Whether another controller tells this host what to do.
+        standby: bool,
     },
-    /// Close the stream.
+    /// Close a stream.
     Disconnect {
         /// Number of the stream.
         stream: u64,
     },
-    /// Send to the controller.
+    /// Send to a controller.
     Send {
         /// Number of the stream.
         stream: u64,
@@ -269,7 +275,7 @@ pub enum StepError {
 /// What goes into a report besides counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportRequest {
-    /// The controller's number for its question.
+    /// Number of the question.
     pub request_id: u64,
     /// Slots and what they count for.
     pub slots: Vec<Counted>,
@@ -299,7 +305,7 @@ pub struct Counted {
 /// A question of the controller, with what the core knows that an answer needs.
 #[derive(Clone, Debug)]
 pub struct Inquiry {
-    /// The controller's number for its question.
+    /// Number of the question.
     pub question_id: u64,
     /// The question.
     pub question: HostQuestion,

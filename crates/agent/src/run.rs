@@ -24,7 +24,6 @@ use crate::input::{Config, Input};
 use crate::membership::Membership;
 use crate::plane::PlaneThread;
 use crate::punts;
-use crate::stream::Controllers;
 use crate::tasks::{Channels, DEVICES, FLOWS, PUNTS, RESULTS, run_core};
 use crate::tracer::Tracer;
 use crate::{links, stream};
@@ -47,16 +46,14 @@ pub fn detach(pins: &Path) -> Result<(), Error> {
 
 async fn run_agent(args: &RunArgs) -> Result<(), Error> {
     let stop = stop_signal()?;
-    let endpoints = args.controllers.iter().map(|text| stream::endpoint(text));
-    let endpoints = endpoints.collect::<Result<_, _>>()?;
+    for address in &args.controllers {
+        stream::endpoint(address)?;
+    }
     std::fs::create_dir_all(&args.state).map_err(|source| Error::State {
         path: args.state.clone(),
         source,
     })?;
-    let controllers = Controllers {
-        endpoints,
-        membership: Membership::load(&args.state, &args.host)?,
-    };
+    let membership = Membership::load(&args.state, &args.host)?;
     let mut config = config(args, &Netlink::open()?).await?;
     let options = KernelOptions {
         pins: args.pins_folder(),
@@ -111,7 +108,7 @@ async fn run_agent(args: &RunArgs) -> Result<(), Error> {
         tracer,
         canary: CanaryThread::start()?,
     };
-    let outcome = run_core(core, channels, controllers, stop).await;
+    let outcome = run_core(core, channels, membership, stop).await;
     tracing::info!("the agent stops; forwarding goes on");
     outcome
 }
@@ -200,6 +197,7 @@ async fn config(args: &RunArgs, netlink: &Netlink) -> Result<Config, Error> {
     }
     Ok(Config {
         host: args.host.clone(),
+        controllers: args.controllers.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         vtep_ipv4,
         vtep_ipv6,

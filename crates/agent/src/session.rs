@@ -82,10 +82,12 @@ impl Session {
     }
 
     /// Time has passed: the number of a stream to open now, if it is time.
-    pub fn open_if_due(&mut self, now: Moment) -> Option<u64> {
+    /// `last` is the number of the last stream of any session.
+    pub fn open_if_due(&mut self, last: &mut u64, now: Moment) -> Option<u64> {
         match self.state {
             State::Pausing(until) if until <= now => {
-                self.stream += 1;
+                *last += 1;
+                self.stream = *last;
                 self.state = State::Opening(now + PATIENCE);
                 Some(self.stream)
             }
@@ -225,7 +227,7 @@ mod tests {
         let now = Duration::from_secs(100);
         session.start(now);
         assert_eq!(session.deadline(), Some(now));
-        assert_eq!(session.open_if_due(now), Some(1));
+        assert_eq!(session.open_if_due(&mut 0, now), Some(1));
         let mut longest = FIRST_PAUSE;
         for _ in 0..12 {
             session.pause(now);
@@ -267,7 +269,7 @@ mod tests {
     fn a_silent_controller_is_overdue() {
         let mut session = Session::new(7);
         session.start(Duration::ZERO);
-        session.open_if_due(Duration::ZERO);
+        session.open_if_due(&mut 0, Duration::ZERO);
         assert!(!session.is_overdue(PATIENCE / 2) && session.is_overdue(PATIENCE));
         session.opened(PATIENCE);
         assert!(!session.is_overdue(PATIENCE) && session.is_overdue(PATIENCE * 2));

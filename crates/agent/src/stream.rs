@@ -1,5 +1,6 @@
-//! One task for each stream to the controller: opens it, carries messages both ways, tells when it ends.
+//! One task for each stream to a controller: opens it, carries messages both ways, tells when it ends.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,34 +29,23 @@ pub(crate) struct Outgoing {
     pub(crate) body: agent_message::Body,
 }
 
-/// Where controllers are, and what this host proves itself with to them.
-#[derive(Clone)]
-pub(crate) struct Controllers {
-    /// At least one; each attempt takes the next.
-    pub(crate) endpoints: Vec<Endpoint>,
-    /// What the host proves itself with.
-    pub(crate) membership: Arc<Membership>,
-}
-
-impl Controllers {
-    fn of_attempt(&self, number: u64) -> Option<&Endpoint> {
-        let count = u64::try_from(self.endpoints.len()).unwrap_or(u64::MAX);
-        let place = number.checked_rem(count)?;
-        self.endpoints.get(usize::try_from(place).unwrap_or(0))
-    }
-}
-
-/// The present stream, if there is one.
+/// The streams that are open or being opened.
 pub(crate) struct StreamTasks {
-    controllers: Controllers,
+    membership: Arc<Membership>,
     inputs: mpsc::Sender<Input>,
-    present: Option<Present>,
+    open: BTreeMap<u64, Open>,
 }
 
-struct Present {
-    number: u64,
+struct Open {
     outgoing: mpsc::Sender<AgentMessage>,
     task: JoinHandle<()>,
+}
+
+/// A stream to be opened.
+struct Wanted {
+    number: u64,
+    address: String,
+    standby: bool,
 }
 
 /// Reads a controller's address.
@@ -80,101 +70,83 @@ pub(crate) fn endpoint(address: &str) -> Result<Endpoint, Error> {
 
 impl StreamTasks {
     /// No stream yet; what happens on later ones goes to `inputs`.
-    pub(crate) fn new(controllers: Controllers, inputs: mpsc::Sender<Input>) -> Self {
+    pub(crate) fn new(membership: Arc<Membership>, inputs: mpsc::Sender<Input>) -> Self {
         Self {
-            controllers,
+            membership,
             inputs,
-            present: None,
+            open: BTreeMap::new(),
         }
     }
 
     /// Opens stream `number`.
-    pub(crate) fn open(&mut self, number: u64) {
-        self.end_present();
+    pub(crate) fn open(&mut self, number: u64, address: String, standby: bool) {
         let (outgoing, messages) = mpsc::channel(OUTGOING);
-        let (controllers, inputs) = (self.controllers.clone(), self.inputs.clone());
+        let (membership, inputs) = (self.membership.clone(), self.inputs.clone());
+        let wanted = Wanted {
+            number,
+            address,
+            standby,
+        };
+        self.open.retain(|_, open| !open.task.is_finished());
         let task = tokio::spawn(async move {
-            let reason = match carry(&controllers, number, messages, &inputs).await {
+            let reason = match carry(&membership, &wanted, messages, &inputs).await {
                 Ok(()) => "the controller closed the stream".to_owned(),
                 Err(error) => error,
             };
-            // The core is gone if nobody takes this.
-            let _ = inputs
-                .send(Input::Disconnected {
-                    stream: number,
-                    reason,
-                })
-                .await;
+            disconnected(&inputs, number, reason).await;
         });
-        self.present = Some(Present {
-            number,
-            outgoing,
-            task,
-        });
+        self.open.insert(number, Open { outgoing, task });
     }
 
-    /// Closes stream `number`, if it is the present one.
+    /// Closes stream `number`.
     pub(crate) fn close(&mut self, number: u64) {
-        if self
-            .present
-            .as_ref()
-            .is_some_and(|present| present.number == number)
-        {
-            self.end_present();
+        if let Some(open) = self.open.remove(&number) {
+            open.task.abort();
         }
     }
 
     /// Sends on stream `number`. A stream that does not take it is broken off.
     pub(crate) fn send(&mut self, number: u64, message: Outgoing) {
-        let Some(present) = self
-            .present
-            .as_ref()
-            .filter(|present| present.number == number)
-        else {
+        let Some(open) = self.open.get(&number) else {
             return;
         };
         let message = AgentMessage {
             sequence: message.sequence,
             body: Some(message.body),
         };
-        if present.outgoing.try_send(message).is_err() {
-            self.end_present();
+        if open.outgoing.try_send(message).is_err() {
+            self.close(number);
             let inputs = self.inputs.clone();
             tokio::spawn(async move {
                 let reason = "the controller does not take messages".to_owned();
-                let _ = inputs
-                    .send(Input::Disconnected {
-                        stream: number,
-                        reason,
-                    })
-                    .await;
+                disconnected(&inputs, number, reason).await;
             });
-        }
-    }
-
-    fn end_present(&mut self) {
-        if let Some(present) = self.present.take() {
-            present.task.abort();
         }
     }
 }
 
 impl Drop for StreamTasks {
     fn drop(&mut self) {
-        self.end_present();
+        for open in self.open.values() {
+            open.task.abort();
+        }
     }
 }
 
+async fn disconnected(inputs: &mpsc::Sender<Input>, stream: u64, reason: String) {
+    // The core is gone if nobody takes this.
+    let _ = inputs.send(Input::Disconnected { stream, reason }).await;
+}
+
 async fn carry(
-    controllers: &Controllers,
-    stream: u64,
+    membership: &Membership,
+    wanted: &Wanted,
     messages: mpsc::Receiver<AgentMessage>,
     inputs: &mpsc::Sender<Input>,
 ) -> Result<(), String> {
-    let endpoint = controllers
-        .of_attempt(stream)
-        .ok_or("no controller is known")?;
-    let channel = controllers.membership.connect(endpoint).await?;
+    let stream = wanted.number;
+    let endpoint = endpoint(&wanted.address).map_err(|error| error.to_string())?;
+    let channel = membership.connect(&endpoint).await?;
     let mut client = ControlStreamClient::new(channel.clone())
         .max_decoding_message_size(LARGEST_MESSAGE)
         .max_encoding_message_size(LARGEST_MESSAGE);
@@ -195,8 +167,8 @@ async fn carry(
     };
     tokio::select! {
         ended = receive => ended.map_err(|status: tonic::Status| with_causes(&status)),
-        // Never ends.
-        () = controllers.membership.keep(channel) => Ok(()),
+        // Never ends. One stream is enough for it.
+        () = membership.keep(channel), if !wanted.standby => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@
 //!                        kernel                                    controller
 //!                          | netlink                                   | gRPC
 //!                     +---------+                                +-----------+
-//!                     |  links  |                                |  stream   |  one per attempt, ends with it
+//!                     |  links  |                                |  stream   |  one per controller and attempt, ends with it
 //!                     +---------+                                +-----------+
 //!                          | DEVICES                    INCOMING |     ^ OUTGOING
 //!                          v                                     v     |
@@ -35,6 +35,7 @@
 //! `PUNTS` and answers that do not fit into `ANSWERS` are lost; who asked asks again. Behind everything else come records of flows
 //! (read by a thread of their own, `flows`); those that do not fit into `FLOWS` are counted and thrown away.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -46,8 +47,9 @@ use crate::canary::{CanaryThread, PERIOD};
 use crate::core::Core;
 use crate::error::Error;
 use crate::input::{Command, Input};
+use crate::membership::Membership;
 use crate::plane::{PlaneRequest, PlaneThread};
-use crate::stream::{Controllers, Outgoing, StreamTasks};
+use crate::stream::{Outgoing, StreamTasks};
 use crate::tracer::Tracer;
 
 /// Device events that wait for the core.
@@ -95,12 +97,12 @@ pub(crate) struct Channels {
 pub(crate) async fn run_core(
     mut core: Core,
     mut channels: Channels,
-    controllers: Controllers,
+    membership: Arc<Membership>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let started = Instant::now();
     let (incoming_sender, mut incoming) = mpsc::channel(INCOMING);
-    let mut streams = StreamTasks::new(controllers, incoming_sender);
+    let mut streams = StreamTasks::new(membership, incoming_sender);
     let mut stop = std::pin::pin!(stop);
     let mut canary = tokio::time::interval(PERIOD);
     canary.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,7 +142,11 @@ fn carry_out(
     channels: &Channels,
 ) -> Result<(), Error> {
     match command {
-        Command::Connect { stream } => streams.open(stream),
+        Command::Connect {
+            stream,
+            address,
+            standby,
+        } => streams.open(stream, address, standby),
         Command::Disconnect { stream } => streams.close(stream),
         Command::Send {
             stream,

@@ -25,6 +25,7 @@
 //! | `history` | going back, and changes that are to be confirmed |
 //! | `revisions` | what the history says |
 //! | `refusals` | claims that are not granted |
+//! | `peers` | controllers that share the store |
 //! | `presence` | whether nobody hears a host any more |
 //! | `requests` | waiting for hosts, collecting reports |
 //! | [`events`] | what happens, for people who watch |
@@ -53,6 +54,7 @@ pub mod message;
 mod moves;
 mod outcome;
 mod overview;
+mod peers;
 mod presence;
 mod problem;
 mod publish;
@@ -77,6 +79,7 @@ use self::history::Countdown;
 use self::host::{HostState, Session};
 use self::inquiries::Inquiry;
 use self::message::{Command, Input, Request, SessionId};
+use self::peers::Peers;
 use self::presence::Doubts;
 use self::publish::Snapshots;
 use self::requests::{Collection, Wait};
@@ -125,6 +128,11 @@ pub struct Core {
     snapshots: Snapshots,
     hosts: BTreeMap<HostName, HostState>,
     doubts: Doubts,
+    peers: Peers,
+    /// Hosts that wait for a revision that is not known here.
+    behind: BTreeSet<HostName>,
+    /// Ports about whose place another controller decided: looked at with the next tick.
+    recheck: BTreeSet<PortName>,
     sessions: BTreeMap<SessionId, Session>,
     /// Who claims a port, also of hosts that are away and for ports that do not exist yet.
     claimants: BTreeMap<PortName, BTreeSet<HostName>>,
@@ -175,6 +183,9 @@ impl Core {
             revisions: loaded.revisions,
             snapshots: Snapshots::default(),
             doubts: Doubts::default(),
+            peers: Peers::default(),
+            behind: BTreeSet::new(),
+            recheck: BTreeSet::new(),
             sessions: BTreeMap::new(),
             claimants: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -208,11 +219,6 @@ impl Core {
         self.limits = limits;
     }
 
-    /// Expects others to store in the same store, too.
-    pub fn share(&mut self) {
-        self.shared = true;
-    }
-
     /// Takes in what happened and says what is to be done.
     pub fn handle(&mut self, input: Input, now: Instant) -> Vec<Command> {
         let mut out = Vec::new();
@@ -234,6 +240,8 @@ impl Core {
             Input::Reread { range, loaded } => self.reread(&range, *loaded, now, &mut out),
             Input::Tick => self.tick(now, &mut out),
         }
+        self.tell_controllers_to_all(&mut out);
+        self.answer_hosts(&mut out);
         self.answer_waits(now, &mut out);
         self.advance(now, &mut out);
         out
@@ -276,6 +284,7 @@ impl Core {
         self.check_silence(now, out);
         // Claims that were refused may be granted once the host that has the port is lost.
         self.dirty.extend(self.refused.keys().cloned());
+        self.dirty.append(&mut self.recheck);
         self.look_for_doubts(now);
     }
 

@@ -8,7 +8,7 @@
 //! /coax/v1/firewall/shop        /coax/v1/firewall-rule/shop/web-to-app
 //! /coax/v1/project/shop         /coax/v1/confirm/shop        /coax/v1/meta/head
 //! /coax/v1/checks/shop          /coax/v1/quota/shop          /coax/v1/default-quota/all
-//! /coax/v1/doubt/hv1
+//! /coax/v1/doubt/hv1            /coax/v1/controller/10.0.0.1:7450
 //! ```
 //!
 //! A record's revision in the store is the revision of the object. `project` is put with every change
@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 pub use self::codec::{change_of, steps};
 use self::codec::{json, named, read, records_of, value};
 pub use self::news::{News, Ticket, difference, read_events};
-pub use self::notice::Notice;
+pub use self::notice::{Notice, Registration};
 use crate::history::{self, Assembly, History, Record, RecordId};
 
 /// What all keys of intent begin with.

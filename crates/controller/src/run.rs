@@ -12,7 +12,7 @@ use coax_api::Endpoint;
 use coax_identity::authority::HOST_LIFETIME;
 use coax_identity::tls::{self, PresentCertificate};
 use coax_model::DEFAULT_UNDERLAY_MTU;
-use coax_store::{Embedded, Etcd, Store};
+use coax_store::{Embedded, Etcd, Revision, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -161,12 +161,13 @@ pub async fn run_until(
 ) -> Result<(), Error> {
     let authority = Deployment::open(&options.state)?.into_authority();
     let store = options.open_store()?;
-    let (core, shared) = start_core(&*store, &options)?;
+    let (core, read_at) = start_core(&*store, &options)?;
     let metrics = Arc::new(Metrics::new());
     let lifetime = options.certificates.get();
     let identities = Arc::new(Identities::new(store.clone(), authority, lifetime));
     let sockets = Sockets::bind(&options, &identities, &metrics).await?;
 
+    let shared = shared(&options, read_at, &sockets.for_hosts);
     let log = identities.log().clone();
     let spawned = tasks::spawn(core, store, log, shared, metrics.clone());
     let (handle, mut core_ended) = spawned.map_err(Error::starting_a_thread)?;
@@ -220,6 +221,19 @@ pub async fn run_until(
         let _ = fs::remove_file(path);
     }
     result
+}
+
+/// One process has the file; an etcd may have many.
+fn shared(options: &Options, read_at: Revision, for_hosts: &[String]) -> Option<tasks::Shared> {
+    options.store.as_ref()?;
+    if for_hosts.is_empty() {
+        warn!("without --address the hosts of other controllers do not find this one");
+    }
+    Some(tasks::Shared {
+        read_at,
+        underlay_mtu: options.underlay_mtu,
+        for_hosts: for_hosts.to_vec(),
+    })
 }
 
 /// What is listened on, and what is shown there.
@@ -321,10 +335,7 @@ async fn keep_certificate(
     }
 }
 
-fn start_core(
-    store: &dyn Store,
-    options: &Options,
-) -> Result<(Core, Option<tasks::Shared>), Error> {
+fn start_core(store: &dyn Store, options: &Options) -> Result<(Core, Revision), Error> {
     let generation = records::generation(store)?;
     let loaded = records::load(store, options.underlay_mtu)?;
     let oldest = loaded.read_at.saturating_sub(KEPT_REVISIONS);
@@ -345,12 +356,7 @@ fn start_core(
     let run = RandomState::new().build_hasher().finish() | 1;
     let mut core = Core::new(generation, run, loaded, clock);
     core.keep(options.history());
-    // One process has the file; an etcd may have many.
-    let shared = options.store.as_ref().map(|_| tasks::Shared {
-        read_at,
-        underlay_mtu: options.underlay_mtu,
-    });
-    Ok((core, shared))
+    Ok((core, read_at))
 }
 
 #[cfg(test)]

@@ -181,6 +181,8 @@ pub struct Shared {
     pub read_at: Revision,
     /// What the controller was told of the underlay.
     pub underlay_mtu: u32,
+    /// Where hosts reach this controller.
+    pub for_hosts: Vec<String>,
 }
 
 /// Runs a core on a thread of its own until it is told [`Event::Stop`]. `log` is the one that everybody in this process appends
@@ -198,8 +200,9 @@ pub fn spawn(
         Some(Shared {
             read_at,
             underlay_mtu,
+            for_hosts,
         }) => {
-            core.share();
+            core.share(for_hosts.clone());
             let store = store.clone();
             Some(Following::start(
                 store,

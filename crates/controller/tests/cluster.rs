@@ -127,7 +127,7 @@ fn repeat(cluster: &mut Cluster, asked: &mut Asked) {
 fn act(cluster: &mut Cluster, asked: &mut Asked, registers: &mut Registers) {
     let (agents, members) = (cluster.agents.len(), cluster.members());
     let agent = cluster.dice.below(agents);
-    match cluster.dice.below(22) {
+    match cluster.dice.below(23) {
         0..=4 => ask(cluster, asked),
         5 => repeat(cluster, asked),
         6..=9 => {
@@ -153,6 +153,10 @@ fn act(cluster: &mut Cluster, asked: &mut Asked, registers: &mut Registers) {
         15 => cluster.refuse(),
         16..=19 => registers.ask(cluster),
         20 => registers.repeat(cluster),
+        21 => {
+            let member = cluster.dice.below(members);
+            cluster.attach_standby(agent, member);
+        }
         _ => {
             let time = Duration::from_millis(1 << cluster.dice.below(15));
             cluster.pass(time);

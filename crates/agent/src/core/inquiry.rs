@@ -47,10 +47,14 @@ impl Core {
     }
 
     pub(super) fn answered(&mut self, question_id: u64, json: Vec<u8>) {
-        self.send(agent_message::Body::Reply(Reply {
+        let Some((stream, question_id)) = self.peers.asker(question_id) else {
+            return;
+        };
+        let reply = Reply {
             question_id,
             json: json.into(),
-        }));
+        };
+        self.send_to(stream, agent_message::Body::Reply(reply));
     }
 
     fn names(&self) -> Names {

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use coax_api::agent::{
-    Claims, ControllerMessage, Current, Held, Hello, Plugged, Realised, Refused, Report, SliceKind,
-    Welcome, agent_message, controller_message,
+    Claims, ControllerMessage, Current, Held, Hello, Plugged, Question, Realised, Refused, Report,
+    SliceKind, Welcome, agent_message, controller_message,
 };
 use coax_api::protocol::{self, PROTOCOL};
 use coax_api::sequence::Arrival;
 
 use super::Core;
 use super::reconcile::Subject;
+use super::standby::ToldClaims;
 use crate::input::{Command, Moment, ReportRequest};
 
 /// What to do with the stream after a message.
@@ -25,10 +26,20 @@ pub(super) enum Verdict {
 impl Core {
     pub(super) fn connected(&mut self, stream: u64, now: Moment) {
         if !self.session.is_present(stream) {
-            return;
+            return self.standby_connected(stream, now);
         }
         self.session.opened(now);
         self.told_mtu = self.underlay_mtu();
+        self.peers.main_connected();
+        let hello = self.hello();
+        self.send(agent_message::Body::Hello(hello));
+        self.told_claims = self.claims_to_tell();
+        let claims = all_claims(&self.told_claims);
+        self.send(agent_message::Body::Claims(claims));
+    }
+
+    /// Who this is, and what is here.
+    pub(super) fn hello(&self) -> Hello {
         let networks = self.slices.all().values();
         let networks = networks.filter(|slice| !self.needs_snapshot.contains(&slice.network_id));
         let networks = networks.map(|slice| Held {
@@ -46,7 +57,7 @@ impl Core {
             revision,
             kind: SliceKind::Policy.into(),
         });
-        let hello = Hello {
+        Hello {
             host: self.config.host.clone(),
             version: self.config.version.clone(),
             vtep_ipv4: self
@@ -57,20 +68,13 @@ impl Core {
                 .config
                 .vtep_ipv6
                 .map_or_else(Bytes::new, |a| a.octets().to_vec().into()),
-            underlay_mtu: self.told_mtu,
+            underlay_mtu: self.underlay_mtu(),
             generation: self.generation,
             have: networks.chain(routers).chain(policies).collect(),
             run: self.told_by,
             protocol: PROTOCOL,
-        };
-        self.send(agent_message::Body::Hello(hello));
-        self.told_claims = self.claims_to_tell();
-        let plugged = self.told_claims.iter().map(plugged).collect();
-        self.send(agent_message::Body::Claims(Claims {
-            full: true,
-            plugged,
-            unplugged: Vec::new(),
-        }));
+            standby: false,
+        }
     }
 
     pub(super) fn disconnected(&mut self, stream: u64, reason: &str, now: Moment) {
@@ -81,12 +85,14 @@ impl Core {
                 true => tracing::debug!(reason, "still no stream to the controller"),
             }
             self.session.pause(now);
+        } else {
+            self.standby_disconnected(stream, reason, now);
         }
     }
 
     pub(super) fn received(&mut self, stream: u64, message: ControllerMessage, now: Moment) {
         if !self.session.is_present(stream) {
-            return;
+            return self.standby_received(stream, message.sequence, message.body, now);
         }
         let verdict = match self.session.accept(message.sequence) {
             Some(Arrival::Fresh) => self.believe(message.body, now),
@@ -135,9 +141,32 @@ impl Core {
                 Verdict::Keep
             }
             Some(Body::Current(Current { revision })) => self.current(revision, now),
-            Some(Body::ReportRequest(request)) => {
+            Some(Body::Controllers(controllers)) => {
+                self.controllers(controllers, now);
+                Verdict::Keep
+            }
+            Some(body) => {
+                self.answer_controller(self.session.stream(), body, now);
+                Verdict::Keep
+            }
+            // A kind of message that a newer controller knows.
+            None => Verdict::Keep,
+        }
+    }
+
+    /// Does what any controller may ask for.
+    pub(super) fn answer_controller(
+        &mut self,
+        stream: u64,
+        body: controller_message::Body,
+        now: Moment,
+    ) {
+        use controller_message::Body;
+        match body {
+            Body::ReportRequest(request) => {
+                let request_id = self.peers.question(stream, request.request_id);
                 self.commands.push(Command::Report(ReportRequest {
-                    request_id: request.request_id,
+                    request_id,
                     slots: self.slots_to_report(),
                     revision: self.revision,
                     problems: self.problems(),
@@ -145,18 +174,18 @@ impl Core {
                     rules: self.rules_to_report(),
                     measures: Box::new(self.measures()),
                 }));
-                Verdict::Keep
             }
-            Some(Body::Connections(connections)) => {
-                self.take_over(&connections);
-                Verdict::Keep
-            }
-            Some(Body::Question(question)) => {
+            Body::Connections(connections) => self.take_over(&connections),
+            Body::Question(question) => {
+                let question_id = self.peers.question(stream, question.question_id);
+                let question = Question {
+                    question_id,
+                    ..question
+                };
                 self.asked(&question, now);
-                Verdict::Keep
             }
-            // A kind of message that a newer controller knows.
-            None => Verdict::Keep,
+            // What only the main controller says.
+            _ => {}
         }
     }
 
@@ -188,6 +217,7 @@ impl Core {
             self.policies.forget_revisions();
         }
         self.session.welcomed(welcome.run);
+        self.end_standby(welcome.run);
         Verdict::Keep
     }
 
@@ -263,10 +293,14 @@ impl Core {
     }
 
     pub(super) fn reported(&mut self, request_id: u64, json: Vec<u8>) {
-        self.send(agent_message::Body::Report(Report {
+        let Some((stream, request_id)) = self.peers.asker(request_id) else {
+            return;
+        };
+        let report = Report {
             request_id,
             json: json.into(),
-        }));
+        };
+        self.send_to(stream, agent_message::Body::Report(report));
     }
 
     pub(super) fn close_stream(&mut self) {
@@ -277,6 +311,7 @@ impl Core {
 
     /// Says which ports were plugged in or out since the last time.
     pub(super) fn tell_claims(&mut self) {
+        self.tell_claims_to_standbys();
         if !self.session.is_open() {
             return;
         }
@@ -284,18 +319,7 @@ impl Core {
         if present == self.told_claims {
             return;
         }
-        let new = present
-            .iter()
-            .filter(|(port, device)| self.told_claims.get(*port) != Some(device));
-        let gone = self
-            .told_claims
-            .keys()
-            .filter(|port| !present.contains_key(*port));
-        let claims = Claims {
-            full: false,
-            plugged: new.map(plugged).collect(),
-            unplugged: gone.cloned().collect(),
-        };
+        let claims = difference(&self.told_claims, &present);
         self.told_claims = present;
         self.send(agent_message::Body::Claims(claims));
     }
@@ -312,14 +336,16 @@ impl Core {
         self.owes_realised = false;
         self.told_problems.clone_from(&problems);
         let (generation, revision) = (self.generation, self.revision);
-        self.send(agent_message::Body::Realised(Realised {
+        let realised = Realised {
             generation,
             revision,
             problems,
-        }));
+        };
+        self.note_realised(&realised);
+        self.send(agent_message::Body::Realised(realised));
     }
 
-    fn claims_to_tell(&self) -> std::collections::BTreeMap<String, (String, u32)> {
+    pub(super) fn claims_to_tell(&self) -> ToldClaims {
         let claims = self.claims.iter();
         claims
             .map(|(port, device)| (port.to_owned(), (device.name.clone(), device.ifindex)))
@@ -335,6 +361,28 @@ impl Core {
                 body,
             });
         }
+    }
+}
+
+/// All of them.
+pub(super) fn all_claims(present: &ToldClaims) -> Claims {
+    Claims {
+        full: true,
+        plugged: present.iter().map(plugged).collect(),
+        unplugged: Vec::new(),
+    }
+}
+
+/// What is said to somebody who was told others.
+pub(super) fn difference(told: &ToldClaims, present: &ToldClaims) -> Claims {
+    let new = present
+        .iter()
+        .filter(|(port, device)| told.get(*port) != Some(device));
+    let gone = told.keys().filter(|port| !present.contains_key(*port));
+    Claims {
+        full: false,
+        plugged: new.map(plugged).collect(),
+        unplugged: gone.cloned().collect(),
     }
 }
 

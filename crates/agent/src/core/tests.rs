@@ -11,6 +11,7 @@ mod property;
 mod restart;
 mod routers;
 mod serve;
+mod standby;
 mod world;
 
 use coax_api::agent::agent_message::Body;

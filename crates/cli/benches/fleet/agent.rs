@@ -74,7 +74,7 @@ impl Agent {
         loop {
             let due = session.deadline().unwrap_or_default();
             tokio::time::sleep(due.saturating_sub(started.elapsed())).await;
-            if session.open_if_due(started.elapsed()).is_none() {
+            if session.open_if_due(&mut 0, started.elapsed()).is_none() {
                 continue;
             }
             let ended = self.attach(&mut session, started).await;
@@ -146,7 +146,10 @@ impl Agent {
                 })));
             }
             Hear::Refused(_) => return Err(Broken),
-            Hear::ReportRequest(_) | Hear::Question(_) | Hear::Connections(_) => {}
+            Hear::ReportRequest(_)
+            | Hear::Question(_)
+            | Hear::Connections(_)
+            | Hear::Controllers(_) => {}
         }
         Ok(None)
     }

@@ -47,6 +47,9 @@ impl Core {
             (Arrival::Fresh, Some(FromAgent::Report(report))) => {
                 self.collect(&host, report.request_id, &report.json, out);
             }
+            (Arrival::Fresh, Some(FromAgent::CurrentRequest(request))) => {
+                self.asked_for_current(&host, request.revision, out);
+            }
             (Arrival::Fresh, Some(FromAgent::Reply(reply))) => self.replied(&host, &reply, out),
             (Arrival::Fresh, Some(FromAgent::Connections(connections))) => {
                 self.pass_connections(&host, connections, out);
@@ -74,8 +77,11 @@ impl Core {
         if let Err(refusals) = check_host(&name, &host, &self.intent) {
             return refuse_session(session, problem::sentences(&refusals), out);
         }
-        let old = self.hosts.get(&name).and_then(|state| state.session);
-        if let Some(old) = old {
+        let old = self.hosts.get(&name);
+        if hello.standby && old.is_some_and(HostState::is_obedient) {
+            return self.refuse_standby(session, out);
+        }
+        if let Some(old) = old.and_then(|state| state.session) {
             // The agent attached again before its old stream was seen to end.
             self.close(old, now, out);
         }
@@ -92,12 +98,16 @@ impl Core {
             .entry(name.clone())
             .or_insert_with(|| HostState::away(now, revision));
         state.session = Some(session);
+        state.standby = hello.standby;
+        state.asked_for = None;
         state.ready = false;
         state.heard = true;
         state.away_since = None;
         state.version = hello.version;
         state.realised = 0;
-        state.owed = revision;
+        if !hello.standby {
+            state.owed = revision;
+        }
         state.problems.clear();
         state.have = have.collect();
         let mut receiver = Receiver::default();
@@ -110,19 +120,40 @@ impl Core {
             asked: now,
         };
         self.sessions.insert(session, session_state);
-        if self.intent.hosts.get(&name) == Some(&host) {
+        if hello.standby || self.intent.hosts.get(&name) == Some(&host) {
             self.presented.remove(&name);
         } else {
             self.presented.insert(name.clone(), host);
         }
-        let welcome = Welcome {
+        self.send(&name, ToAgent::Welcome(self.welcome()), out);
+        if !hello.standby {
+            self.tell_controllers(&name, out);
+        }
+        Self::note_host(&name, true, out);
+    }
+
+    fn welcome(&self) -> Welcome {
+        Welcome {
             generation: self.generation,
-            revision,
+            revision: self.revision,
             run: self.run,
             protocol: PROTOCOL,
+        }
+    }
+
+    /// The host obeys this controller, or did a moment ago.
+    fn refuse_standby(&self, session: SessionId, out: &mut Vec<Command>) {
+        let refused = Refused {
+            port: String::new(),
+            reason: "this controller has a stream of the host already".to_owned(),
         };
-        self.send(&name, ToAgent::Welcome(welcome), out);
-        Self::note_host(&name, true, out);
+        let bodies = [ToAgent::Welcome(self.welcome()), ToAgent::Refused(refused)];
+        for (sequence, body) in (1..).zip(bodies) {
+            let body = Some(body);
+            let message = ControllerMessage { sequence, body };
+            out.push(Command::Send { session, message });
+        }
+        out.push(Command::Close { session });
     }
 
     fn claims(&mut self, host: &HostName, claims: Claims, out: &mut Vec<Command>) {
@@ -181,12 +212,16 @@ impl Core {
 
     /// The host said everything that it has: what it is bound to and does not have, it lost.
     fn became_ready(&mut self, host: &HostName, out: &mut Vec<Command>) {
+        let Some(state) = self.hosts.get_mut(host) else {
+            return;
+        };
+        let first = !std::mem::replace(&mut state.ready, true);
+        if state.standby {
+            let revision = state.owed;
+            return self.send(host, ToAgent::Current(Current { revision }), out);
+        }
         self.dirty
             .extend(self.compiler.reach().ports(host).cloned());
-        let first = self
-            .hosts
-            .get_mut(host)
-            .is_some_and(|state| !std::mem::replace(&mut state.ready, true));
         if first {
             self.catch_up(host, out);
         }
@@ -197,8 +232,9 @@ impl Core {
             return;
         };
         // A revision of another generation, one that was never sent or one that was passed already
-        // says nothing about now.
-        let known = realised.generation == self.generation && realised.revision <= self.revision;
+        // says nothing about now. What another controller sent may not be known here yet.
+        let sent = state.standby || realised.revision <= self.revision;
+        let known = realised.generation == self.generation && sent;
         if !known || !state.ready || realised.revision < state.realised {
             return;
         }
@@ -267,9 +303,13 @@ impl Core {
             self.close(session, now, out);
         }
         for host in quiet {
-            let ready = self.hosts.get(&host).is_some_and(|state| state.ready);
-            if ready {
-                let revision = self.revision;
+            let state = self.hosts.get(&host).filter(|state| state.ready);
+            if let Some(state) = state {
+                let revision = if state.standby {
+                    state.owed
+                } else {
+                    self.revision
+                };
                 self.send(&host, ToAgent::Current(Current { revision }), out);
             }
         }

@@ -26,6 +26,10 @@ pub struct Device {
 pub struct HostState {
     /// Its stream, if it is attached.
     pub session: Option<SessionId>,
+    /// Whether another controller tells it what to do: then it is heard and asked here, and nothing else.
+    pub standby: bool,
+    /// The revision that it wants to know to have.
+    pub asked_for: Option<Revision>,
     /// Whether it said which ports it has; from then on it is sent what it needs.
     pub ready: bool,
     /// Whether it was attached to this run of the controller.
@@ -53,6 +57,8 @@ impl HostState {
     pub fn away(since: Instant, owed: Revision) -> Self {
         Self {
             session: None,
+            standby: false,
+            asked_for: None,
             ready: false,
             heard: false,
             away_since: Some(since),
@@ -64,6 +70,11 @@ impl HostState {
             have: BTreeMap::new(),
             claims: BTreeMap::new(),
         }
+    }
+
+    /// Whether it is attached, and told what to do by this controller.
+    pub fn is_obedient(&self) -> bool {
+        self.session.is_some() && !self.standby
     }
 
     /// Whether it has everything that it needs of `revision` and earlier.

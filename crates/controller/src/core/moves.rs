@@ -9,6 +9,7 @@ use coax_store::Revision;
 
 use super::binding::decide;
 use super::history::Note;
+use super::host::HostState;
 use super::message::{Answer, Command, RequestId};
 use super::submission::Submission;
 use super::writes::{BATCH, Reply};
@@ -150,6 +151,7 @@ impl Core {
         let settled = self
             .moves
             .iter()
+            .filter(|(port, _)| self.is_settled_here(port))
             .filter(|(port, revision)| self.all_have(port, **revision));
         let release = |port: &PortName| {
             let mut binding = self.intent.bindings.get(port)?.clone();
@@ -163,6 +165,17 @@ impl Core {
             .filter_map(|(port, _)| release(port))
             .take(BATCH)
             .collect()
+    }
+
+    /// Whether this controller is the one to release the old host: that of the new one.
+    fn is_settled_here(&self, port: &PortName) -> bool {
+        let host = self
+            .intent
+            .bindings
+            .get(port)
+            .and_then(|it| it.host.as_ref());
+        let state = host.and_then(|host| self.hosts.get(host));
+        !self.shared || state.is_some_and(HostState::is_obedient)
     }
 
     /// Whether every host that needs a network of the port has a revision.

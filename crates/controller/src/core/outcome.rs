@@ -66,6 +66,7 @@ impl Core {
         self.end_removed_sessions(&news.changes, now, out);
         self.publish(news.revision, &news.changes, out);
         self.meet_hosts(&news.changes, now);
+        self.recheck_ports(&news.changes);
         for project in &news.projects {
             self.revisions.note_project(project, news.revision);
         }
@@ -118,6 +119,7 @@ impl Core {
         }
         self.publish(loaded.revision, &changes, out);
         self.meet_hosts(&changes, now);
+        self.recheck_ports(&changes);
         self.revisions = loaded.revisions;
         self.history = loaded.history;
         self.unconfirmed.clear();
@@ -135,6 +137,26 @@ impl Core {
     fn end_removed_sessions(&mut self, changes: &[Change], now: Instant, out: &mut Vec<Command>) {
         for change in changes {
             if let Change::DeleteHost { name } = change {
+                self.turn_away(name, format!("{name} was removed"), now, out);
+            }
+        }
+    }
+
+    /// Another controller decided where ports are: if hosts that obey this one are concerned, it knows better.
+    fn recheck_ports(&mut self, changes: &[Change]) {
+        let ports = changes.iter().filter_map(|change| match change {
+            Change::PutBinding { port, .. } | Change::DeleteBinding { port } => Some(port),
+            _ => None,
+        });
+        self.recheck.extend(ports.cloned());
+    }
+
+    /// A host that was removed here and obeys another controller is heard no more.
+    fn end_heard_sessions(&mut self, changes: &[Change], now: Instant, out: &mut Vec<Command>) {
+        for change in changes {
+            if let Change::DeleteHost { name } = change
+                && self.hosts.get(name).is_some_and(|state| state.standby)
+            {
                 self.turn_away(name, format!("{name} was removed"), now, out);
             }
         }
@@ -160,6 +182,7 @@ impl Core {
         if let Some(record) = &pending.batch.record {
             Self::note_record(revision, record, out);
         }
+        self.end_heard_sessions(&pending.batch.changes, now, out);
         self.publish(revision, &pending.batch.changes, out);
         self.remember(revision, pending.batch, now);
         self.answer(pending.reply, pending.written, revision, out);

@@ -43,6 +43,9 @@ impl Core {
                 Notice::Doubt { host, stands: true } => {
                     self.doubts.standing.entry(host).or_insert(now);
                 }
+                Notice::Controller { name, registration } => {
+                    self.take_registration(name, registration, now);
+                }
                 Notice::Doubt { host, .. } => {
                     if self.doubts.standing.remove(&host).is_some() {
                         self.doubts.respite.insert(host, now + RESPITE);
@@ -60,6 +63,7 @@ impl Core {
             notices.iter().any(doubt)
         };
         self.doubts.standing.retain(|host, _| stands(host));
+        self.keep_registrations(&notices);
         self.take_notices(notices, now);
     }
 
@@ -121,6 +125,7 @@ impl Core {
         let asked = asked.map(|host| notice(host, true));
         asked
             .chain(answered.map(|host| notice(host, false)))
+            .chain(self.registrations(now))
             .collect()
     }
 

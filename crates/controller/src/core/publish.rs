@@ -124,8 +124,7 @@ impl Core {
 
     /// Forgets a host that was removed, unless it came back meanwhile: then it is presented anew.
     fn forget_host(&mut self, name: &HostName) {
-        let attached = |state: &HostState| state.session.is_some();
-        if self.hosts.get(name).is_some_and(attached) {
+        if self.hosts.get(name).is_some_and(HostState::is_obedient) {
             if let Some(host) = self.intent.hosts.get(name) {
                 self.presented.insert(name.clone(), host.clone());
             }
@@ -282,7 +281,7 @@ impl Core {
                 continue;
             };
             state.owed = revision;
-            if !state.ready {
+            if !state.ready || state.standby {
                 continue;
             }
             let (mut breaks, mut makes): (Vec<_>, Vec<_>) = slices

@@ -8,6 +8,7 @@ use coax_api::agent::controller_message::Body as ToAgent;
 use coax_model::{Binding, HostName, PortName};
 
 use super::Core;
+use super::host::HostState;
 use super::message::Command;
 
 impl Core {
@@ -28,7 +29,10 @@ impl Core {
                 port: name.to_string(),
                 reason,
             };
-            self.send(host, ToAgent::Refused(refused), out);
+            // Its own controller says it.
+            if self.hosts.get(host).is_some_and(HostState::is_obedient) {
+                self.send(host, ToAgent::Refused(refused), out);
+            }
         }
     }
 

@@ -330,28 +330,29 @@ impl Core {
         binding: Option<&'a Binding>,
         now: Instant,
     ) -> Facts<'a> {
-        let attached = |host: &&HostName| {
-            self.hosts
-                .get(*host)
-                .is_some_and(|state| state.session.is_some())
-        };
-        let claimants = self
-            .claimants
-            .get(name)
-            .into_iter()
-            .flatten()
-            .filter(attached);
         let holder = binding.and_then(|binding| binding.host.as_ref());
+        let holder = holder.map_or(Hold::Lost, |host| self.hold(name, host, now));
+        // Claims are granted by the controller that the claiming host obeys: it hears first when they end. But whoever
+        // takes a port from its host passes it on.
+        let heard = |host: &&HostName| {
+            self.hosts.get(*host).is_some_and(|state| {
+                let passed_on = state.standby && holder == Hold::Unplugged;
+                state.session.is_some() && (!state.standby || passed_on)
+            })
+        };
+        let claimants = self.claimants.get(name).into_iter().flatten();
         Facts {
             wish,
             now: binding,
-            claimants: claimants.collect(),
-            holder: holder.map_or(Hold::Lost, |host| self.hold(name, host, now)),
+            claimants: claimants.filter(heard).collect(),
+            holder,
         }
     }
 
     fn hold(&self, name: &PortName, host: &HostName, now: Instant) -> Hold {
         match self.hosts.get(host) {
+            // Its own controller hears first what it has.
+            Some(state) if state.standby && state.session.is_some() => Hold::Unknown,
             Some(state) if state.ready && state.claims.contains_key(name) => Hold::Plugged,
             Some(state) if state.ready => Hold::Unplugged,
             Some(state) => match state.away_since {

@@ -46,6 +46,7 @@ impl Hypervisor {
     /// A fresh host `hvN`.
     pub fn new(number: u8, plane: MemoryDataPlane) -> Self {
         let config = Config {
+            controllers: vec!["192.0.2.1:7450".into()],
             host: format!("hv{number}"),
             version: "test".into(),
             vtep_ipv4: Some(Ipv4Addr::new(192, 0, 2, number)),

@@ -245,7 +245,7 @@ impl State {
         };
         for command in agent.handle(input, self.elapsed) {
             match command {
-                AgentCommand::Connect { stream } => {
+                AgentCommand::Connect { stream, .. } => {
                     self.stream = stream;
                     self.agent(host, AgentInput::Connected { stream });
                 }

@@ -192,7 +192,7 @@ fn obey(version: &str, messages: Vec<ControllerMessage>) -> coax_vswitch::Rows {
         };
         for command in agent.handle(input, Duration::ZERO) {
             match command {
-                AgentCommand::Connect { stream } => {
+                AgentCommand::Connect { stream, .. } => {
                     open = stream;
                     inputs.push_back(AgentInput::Connected { stream });
                 }

@@ -27,6 +27,8 @@ pub struct Agent {
     pub run: u64,
     /// The newest revision that a controller told.
     pub newest: u64,
+    /// Where controllers are, as one told.
+    pub controllers: Vec<String>,
 }
 
 impl Agent {
@@ -45,14 +47,44 @@ impl Agent {
         number: u8,
         ports: &[&str],
     ) -> Result<Self, tonic::Status> {
+        let hello = Hello {
+            host: host.into(),
+            vtep_ipv4: vec![192, 0, 2, number].into(),
+            ..Hello::default()
+        };
+        Self::attach_saying(controller, credentials, hello, ports).await
+    }
+
+    /// Attaches to a controller that another one is to tell what to do.
+    pub async fn attach_standby(
+        controller: &Controller,
+        credentials: &Credentials,
+        host: &str,
+        number: u8,
+        ports: &[&str],
+    ) -> Self {
+        let hello = Hello {
+            host: host.into(),
+            vtep_ipv4: vec![192, 0, 2, number].into(),
+            standby: true,
+            ..Hello::default()
+        };
+        let attached = Self::attach_saying(controller, credentials, hello, ports).await;
+        attached.unwrap()
+    }
+
+    async fn attach_saying(
+        controller: &Controller,
+        credentials: &Credentials,
+        hello: Hello,
+        ports: &[&str],
+    ) -> Result<Self, tonic::Status> {
         let (messages, outgoing) = mpsc::channel(100);
         let mut sender = Sender::default();
         let hello = Hello {
-            host: host.into(),
             version: "test".into(),
-            vtep_ipv4: vec![192, 0, 2, number].into(),
             underlay_mtu: 1600,
-            ..Hello::default()
+            ..hello
         };
         let plugged = ports.iter().map(|port| Plugged {
             port: (*port).into(),
@@ -81,6 +113,7 @@ impl Agent {
             generation: 0,
             run: 0,
             newest: 0,
+            controllers: Vec::new(),
         })
     }
 
@@ -136,6 +169,10 @@ impl Agent {
                     self.generation = welcome.generation;
                     self.run = welcome.run;
                     self.newest = welcome.revision;
+                }
+                Body::Controllers(told) => {
+                    let all = told.controllers.into_iter();
+                    self.controllers = all.flat_map(|it| it.addresses).collect();
                 }
                 Body::Current(current) => {
                     assert!(current.revision >= self.newest, "nothing older is told");

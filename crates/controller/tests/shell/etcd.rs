@@ -2,6 +2,7 @@
 
 use coax_api::{HistoryOptions, StackOptions};
 use coax_controller::EtcdAddresses;
+use coax_identity::Credentials;
 
 use super::agent::Agent;
 use super::controller::Controller;
@@ -73,9 +74,14 @@ async fn two_controllers_over_one_etcd_are_one_to_everybody() {
     let mut hv1 = hv1.unwrap();
     hv1.until_current().await;
     assert!(hv1.newest >= newest);
+    for controller in [&one, &two] {
+        let address = controller.addresses.agents.to_string();
+        assert!(hv1.controllers.contains(&address), "{:?}", hv1.controllers);
+    }
     let hv1 = tokio::spawn(hv1.keep_up());
     let again = one.client.put_stack("shop", &shop(), &with_wait()).await;
     assert!(again.unwrap().realisation.unwrap().done);
+    both_know_how_it_is(&two, &credentials).await;
 
     // etcd is away for longer than one attempt: the write is done when it is back, and once.
     server.kill();
@@ -93,6 +99,20 @@ async fn two_controllers_over_one_etcd_are_one_to_everybody() {
     let record = one.client.revision(revision).await.unwrap();
     assert_eq!(record.project.as_deref(), Some("c"));
     hv1.abort();
+}
+
+/// The controller that the host does not obey waits for it, and asks it, as its own does.
+async fn both_know_how_it_is(other: &Controller, credentials: &Credentials) {
+    let ports = &["shop/web-1"];
+    let standby = Agent::attach_standby(other, credentials, "hv1", 1, ports).await;
+    let standby = tokio::spawn(standby.keep_up());
+    let again = other.client.put_stack("shop", &shop(), &with_wait()).await;
+    assert!(again.unwrap().realisation.unwrap().done);
+    let hosts = other.client.hosts().await.unwrap();
+    assert!(hosts[0].connected && hosts[0].lag == 0, "{hosts:?}");
+    let counters = other.client.counters().await.unwrap();
+    assert!(!counters.ports.is_empty() && counters.missing.is_empty());
+    standby.abort();
 }
 
 async fn both_take_changes_at_once(one: &Controller, two: &Controller) {

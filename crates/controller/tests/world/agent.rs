@@ -18,6 +18,7 @@ use coax_controller::core::message::SessionId;
 use prost::Message;
 
 use super::UNDERLAY_MTU;
+use super::standby::Standby;
 
 /// The policy of a project.
 pub struct HeldPolicy {
@@ -44,6 +45,13 @@ pub struct Agent {
     /// Claims that were refused, and sessions (empty name).
     pub refusals: Vec<(String, String)>,
     pub answers_reports: bool,
+    /// What it told its controller last of its maps.
+    pub realised: Option<Realised>,
+    /// What another controller says that it must have.
+    pub asks: Option<u64>,
+    /// The runs of all controllers, as its own told.
+    pub controllers: BTreeSet<u64>,
+    pub standbys: BTreeMap<SessionId, Standby>,
     /// What it says it cannot do.
     pub problems: Vec<coax_api::agent::Problem>,
     /// Neither hears nor says anything, but its stream stays.
@@ -71,6 +79,10 @@ impl Agent {
             told_by: 0,
             refusals: Vec::new(),
             answers_reports: true,
+            realised: None,
+            asks: None,
+            controllers: BTreeSet::new(),
+            standbys: BTreeMap::new(),
             problems: Vec::new(),
             deaf: false,
             snapshots: 0,
@@ -97,6 +109,13 @@ impl Agent {
         self.sender = Sender::default();
         self.receiver = Receiver::default();
         self.welcome = false;
+        self.introduction(false)
+            .map(|body| self.number(body))
+            .into()
+    }
+
+    /// What it says first.
+    pub(super) fn introduction(&self, standby: bool) -> [FromAgent; 2] {
         let networks = self.slices.values().map(|slice| Held {
             number: slice.network_id,
             revision: slice.revision,
@@ -122,6 +141,7 @@ impl Agent {
             have: networks.chain(routers).chain(policies).collect(),
             run: self.told_by,
             protocol: PROTOCOL,
+            standby,
         };
         let plugged = self.devices.iter().map(|port| plugged(port)).collect();
         let claims = Claims {
@@ -129,10 +149,7 @@ impl Agent {
             plugged,
             unplugged: Vec::new(),
         };
-        vec![
-            self.number(FromAgent::Hello(hello)),
-            self.number(FromAgent::Claims(claims)),
-        ]
+        [FromAgent::Hello(hello), FromAgent::Claims(claims)]
     }
 
     /// A device comes or goes: what the agent says of it.
@@ -247,6 +264,7 @@ impl Agent {
                     revision,
                     problems: self.problems.clone(),
                 };
+                self.realised = Some(realised.clone());
                 return Ok(Some(self.number(FromAgent::Realised(realised))));
             }
             ToAgent::ReportRequest(request) if self.answers_reports => {
@@ -264,6 +282,9 @@ impl Agent {
                 let question_id = question.question_id;
                 let reply = coax_api::agent::Reply { question_id, json };
                 return Ok(Some(self.number(FromAgent::Reply(reply))));
+            }
+            ToAgent::Controllers(told) => {
+                self.controllers = told.controllers.iter().map(|it| it.run).collect();
             }
             ToAgent::ReportRequest(_) | ToAgent::Question(_) | ToAgent::Connections(_) => {}
         }

@@ -3,6 +3,7 @@
 //! their agents.
 
 mod check;
+mod links;
 mod requests;
 mod storing;
 
@@ -21,7 +22,7 @@ use coax_store::{Memory, Store, Transaction};
 
 use self::requests::{Arriving, Found};
 use self::storing::Asked;
-use super::{Agent, Dice, UNDERLAY_MTU, pick};
+use super::{Agent, Dice, UNDERLAY_MTU};
 
 /// One controller.
 struct Member {
@@ -47,6 +48,8 @@ struct Link {
     down: VecDeque<ControllerMessage>,
     /// Whether its controller has heard of it.
     known: bool,
+    /// Whether the agent obeys another one.
+    standby: bool,
 }
 
 pub struct Cluster {
@@ -95,8 +98,8 @@ impl Cluster {
             late: Vec::new(),
             next_id: 0,
         };
-        for _ in 0..members {
-            let member = cluster.boot();
+        for member in 0..members {
+            let member = cluster.boot(member);
             cluster.members.push(member);
         }
         cluster
@@ -107,7 +110,7 @@ impl Cluster {
         self.next_id
     }
 
-    fn boot(&mut self) -> Member {
+    fn boot(&mut self, member: usize) -> Member {
         let generation = records::generation(&self.store).unwrap();
         let loaded = records::load(&self.store, UNDERLAY_MTU).unwrap();
         // Nobody's clock is right, and after a start it is another one.
@@ -115,7 +118,7 @@ impl Cluster {
         let wall = SystemTime::UNIX_EPOCH + (self.now - self.started) + wrong;
         let next = loaded.read_at + 1;
         let mut core = Core::new(generation, self.id(), loaded, Clock::new(wall, self.now));
-        core.share();
+        core.share(vec![format!("192.0.2.{member}:7450")]);
         Member {
             core,
             asked: VecDeque::new(),
@@ -133,13 +136,15 @@ impl Cluster {
         let sessions: Vec<SessionId> = sessions.map(|it| *it.0).collect();
         for session in sessions {
             let link = self.links.remove(&session).unwrap();
-            self.agents[link.agent].session = None;
+            let agent = &mut self.agents[link.agent];
+            agent.session.take_if(|present| *present == session);
+            agent.standbys.remove(&session);
         }
         let asked = std::mem::take(&mut self.members[member].asked);
         self.late
             .extend(asked.into_iter().filter_map(|it| it.chained));
         self.arriving.retain(|it| it.member != member);
-        self.members[member] = self.boot();
+        self.members[member] = self.boot(member);
     }
 
     pub fn members(&self) -> usize {
@@ -211,76 +216,6 @@ impl Cluster {
         while !self.members[member].cut && self.follow(member) {}
     }
 
-    pub fn attach(&mut self, agent: usize, member: usize) {
-        let session = SessionId(self.id());
-        let link = Link {
-            member,
-            agent,
-            up: self.agents[agent].attach(session).into(),
-            down: VecDeque::new(),
-            known: false,
-        };
-        self.links.insert(session, link);
-    }
-
-    pub fn detach(&mut self, agent: usize) {
-        if let Some(session) = self.agents[agent].session {
-            self.hang_up(session, true);
-        }
-    }
-
-    fn hang_up(&mut self, session: SessionId, tell: bool) {
-        let Some(link) = self.links.remove(&session) else {
-            return;
-        };
-        if self.agents[link.agent].session == Some(session) {
-            self.agents[link.agent].session = None;
-        }
-        if tell {
-            self.input(link.member, Input::Closed { session });
-        }
-    }
-
-    pub fn plug(&mut self, agent: usize, port: &str, plugged: bool) {
-        let body = self.agents[agent].plug(port, plugged);
-        if let Some(session) = self.agents[agent].session {
-            let message = self.agents[agent].number(body);
-            if let Some(link) = self.links.get_mut(&session) {
-                link.up.push_back(message);
-            }
-        }
-    }
-
-    fn carry(&mut self) -> bool {
-        let busy = self.links.iter();
-        let busy = busy.filter(|(_, link)| !link.up.is_empty() || !link.down.is_empty());
-        let busy: Vec<SessionId> = busy.map(|it| *it.0).collect();
-        if busy.is_empty() {
-            return false;
-        }
-        let session = busy[self.dice.below(busy.len())];
-        let link = self.links.get_mut(&session).unwrap();
-        let (member, agent) = (link.member, link.agent);
-        let upwards = link.down.is_empty() || (!link.up.is_empty() && self.dice.one_in(2));
-        if upwards {
-            let first = !std::mem::replace(&mut link.known, true);
-            let message = pick(&mut link.up, &mut self.dice, self.faults);
-            if first {
-                self.catch_up(member);
-            }
-            if let Some(message) = message {
-                self.input(member, Input::Message { session, message });
-            }
-        } else if let Some(message) = pick(&mut link.down, &mut self.dice, self.faults) {
-            match self.agents[agent].take(message) {
-                Ok(Some(answer)) => link.up.push_back(answer),
-                Ok(None) => {}
-                Err(()) => self.hang_up(session, true),
-            }
-        }
-        true
-    }
-
     /// Something happens somewhere; says whether there was anything.
     pub fn step(&mut self) -> bool {
         let member = self.dice.below(self.members.len());
@@ -344,6 +279,7 @@ impl Cluster {
                     self.attach(agent, member);
                 }
             }
+            self.attach_all();
             self.settle();
             self.pass(Duration::from_secs(1));
         }

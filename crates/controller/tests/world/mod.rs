@@ -9,6 +9,7 @@
 mod agent;
 pub mod check;
 pub mod cluster;
+mod standby;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime};

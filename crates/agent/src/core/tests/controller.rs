@@ -283,7 +283,7 @@ impl World {
                 }
                 self.bring_up_to_date();
             }
-            Body::Realised(_) | Body::Report(_) | Body::Reply(_) | Body::Connections(_) => {}
+            _ => {}
         }
     }
 

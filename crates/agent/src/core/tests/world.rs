@@ -32,6 +32,14 @@ pub(super) struct World {
     next_ifindex: u32,
     pub(super) saved: Option<CacheContents>,
     pub(super) sent: Vec<Body>,
+    /// What was sent on other streams than that to the controller, which is told nothing of it.
+    pub(super) sent_elsewhere: Vec<(u64, Body)>,
+    /// Standby streams that were asked for: number and address.
+    pub(super) standbys: Vec<(u64, String)>,
+    /// Where a main controller was looked for.
+    pub(super) mains: Vec<String>,
+    /// Streams that were closed.
+    pub(super) closed: Vec<u64>,
     pub(super) reports: Vec<input::ReportRequest>,
     pub(super) inquiries: Vec<input::Inquiry>,
     pub(super) controller: Controller,
@@ -44,6 +52,7 @@ pub(super) struct World {
 
 pub(super) fn config() -> Config {
     Config {
+        controllers: vec!["192.0.2.1:7450".into()],
         host: HOST.into(),
         version: "test".into(),
         vtep_ipv4: Some([10, 0, 0, 1].into()),
@@ -96,6 +105,10 @@ impl World {
             next_ifindex: 1,
             saved: None,
             sent: Vec::new(),
+            sent_elsewhere: Vec::new(),
+            standbys: Vec::new(),
+            mains: Vec::new(),
+            closed: Vec::new(),
             reports: Vec::new(),
             inquiries: Vec::new(),
             controller,
@@ -162,23 +175,19 @@ impl World {
 
     fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Connect { stream } if self.controller.up => {
-                self.controller.attached = Some(Attached {
-                    stream,
-                    ..Attached::default()
-                });
-                self.input(Input::Connected { stream });
-            }
-            Command::Connect { stream } => {
-                self.input(Input::Disconnected {
-                    stream,
-                    reason: "refused".into(),
-                });
-            }
+            Command::Connect {
+                stream,
+                address,
+                standby,
+            } => self.connect(stream, address, standby),
             Command::Disconnect { stream } => {
+                self.closed.push(stream);
                 self.controller
                     .attached
                     .take_if(|attached| attached.stream == stream);
+            }
+            Command::Send { stream, body, .. } if self.is_standby(stream) => {
+                self.sent_elsewhere.push((stream, body));
             }
             Command::Send { stream, body, .. } => {
                 self.sent.push(body.clone());
@@ -228,6 +237,27 @@ impl World {
                 });
             }
         }
+    }
+
+    fn connect(&mut self, stream: u64, address: String, standby: bool) {
+        if standby {
+            return self.standbys.push((stream, address));
+        }
+        self.mains.push(address);
+        if self.controller.up {
+            self.controller.attached = Some(Attached {
+                stream,
+                ..Attached::default()
+            });
+            self.input(Input::Connected { stream });
+        } else {
+            let reason = "refused".into();
+            self.input(Input::Disconnected { stream, reason });
+        }
+    }
+
+    fn is_standby(&self, stream: u64) -> bool {
+        self.standbys.iter().any(|(number, _)| *number == stream)
     }
 
     fn look_at_guards(&mut self, slots: Vec<u32>) {

@@ -1,9 +1,10 @@
 //! What must be true of several controllers when all is quiet.
 
-use coax_controller::core::Core;
+use coax_controller::core::{Core, Listing};
 use coax_controller::records;
 
 use super::Cluster;
+use crate::world::Agent;
 use crate::world::UNDERLAY_MTU;
 use crate::world::check::{check_audit_log, check_slices};
 
@@ -30,8 +31,49 @@ impl Cluster {
             assert_eq!(history(&member.core), first);
         }
         check_audit_log(&self.store, self.core(0));
+        self.check_hosts();
         for agent in &self.agents {
             check_slices(agent, &stored.intent, &full);
+        }
+    }
+
+    /// Whoever is asked says the same of hosts and ports.
+    fn check_hosts(&self) {
+        let hosts = |core: &Core| -> Vec<_> {
+            let hosts = core.host_views().into_iter();
+            hosts
+                .map(|it| {
+                    (
+                        it.name,
+                        it.connected,
+                        it.ready,
+                        it.lag,
+                        it.status.conditions,
+                    )
+                })
+                .collect()
+        };
+        let ports = |core: &Core| -> Vec<_> {
+            let ports = Listing::new(core).ports(None).into_iter();
+            ports
+                .map(|it| (it.id, it.state, it.host, it.device))
+                .collect()
+        };
+        let heard = |agent: &Agent| agent.standbys.len() + 1 == self.members.len();
+        if !self.agents.iter().all(heard) {
+            return;
+        }
+        let (first, first_ports) = (hosts(self.core(0)), ports(self.core(0)));
+        for (name, connected, _, lag, _) in &first {
+            assert!(*connected && *lag == 0, "{name} has everything: {lag}");
+        }
+        for member in &self.members {
+            assert_eq!(hosts(&member.core), first);
+            assert_eq!(ports(&member.core), first_ports);
+        }
+        let runs = self.members.iter().map(|it| it.core.run()).collect();
+        for agent in self.agents.iter().filter(|it| it.is_attached()) {
+            assert_eq!(agent.controllers, runs);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The firewall's connections in the words that users know, and which of them a filter means.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use coax_api::connections::{self as api, ConnectionFilter};
+use coax_api::connections::{self as api, ConnectionFilter, StandingConnection};
 use coax_api::question::HostAnswer;
-use coax_vswitch::{Connection, End};
+use coax_tables::PolicyRow;
+use coax_vswitch::{Connection, End, Rows};
 use coax_wire::ip::protocol;
 
 use crate::trace::Names;
@@ -53,6 +55,50 @@ pub(crate) fn tell(
     }
 }
 
+/// More connections between two addresses than these are not told to a trace.
+const MOST_BETWEEN: usize = 1000;
+
+/// The connections between two ends, those with the latest packets first, and whether policy is still as it was when
+/// it admitted them.
+pub fn between(
+    names: &Names,
+    rows: &Rows,
+    (ends, protocol): ([IpAddr; 2], &str),
+    listed: Vec<Connection>,
+) -> HostAnswer {
+    let mut listed = listed;
+    listed.retain(|connection| {
+        let own = [connection.originator.address, connection.responder.address];
+        (own == ends || [own[1], own[0]] == ends) && protocol_name(connection.protocol) == protocol
+    });
+    listed.sort_by_key(Connection::idle);
+    listed.truncate(MOST_BETWEEN);
+    let standing = listed.iter().map(|connection| {
+        let domain = rows.domains.get(&connection.domain);
+        StandingConnection {
+            connection: named(names, connection),
+            current: domain.is_some_and(|domain| domain.generation == connection.generation()),
+            rule_is_gone: connection.rule != PolicyRow::NO_RULE
+                && !names.rules.contains_key(&connection.rule),
+            idle_seconds: connection.idle().as_secs(),
+            sent: connection.sent(),
+        }
+    });
+    HostAnswer::Standing {
+        connections: standing.collect(),
+    }
+}
+
+fn protocol_name(number: u8) -> String {
+    match number {
+        protocol::TCP => "tcp".to_owned(),
+        protocol::UDP => "udp".to_owned(),
+        protocol::ICMP => "icmp".to_owned(),
+        protocol::ICMPV6 => "icmpv6".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 fn named(names: &Names, connection: &Connection) -> api::Connection {
     let end = |end: &End| api::ConnectionEnd {
         address: end.address,
@@ -62,13 +108,7 @@ fn named(names: &Names, connection: &Connection) -> api::Connection {
     api::Connection {
         host: String::new(),
         network: names.network(connection.network.0),
-        protocol: match connection.protocol {
-            protocol::TCP => "tcp".to_owned(),
-            protocol::UDP => "udp".to_owned(),
-            protocol::ICMP => "icmp".to_owned(),
-            protocol::ICMPV6 => "icmpv6".to_owned(),
-            other => other.to_string(),
-        },
+        protocol: protocol_name(connection.protocol),
         from: end(&connection.originator),
         to: end(&connection.responder),
         state: connection.state_name().to_owned(),

@@ -13,7 +13,7 @@
 //! | `cache` | what survives a reboot |
 //! | [`trace`] | what would become of a frame here; `tracer` asks the kernel what that takes, `probe`, `inject`, `capture` and `packet_socket` send and watch |
 //! | [`doctor`] | what is wrong with this host, and packets to others |
-//! | `connections` | what the firewall follows, in users' words |
+//! | [`connections`] | what the firewall follows, in users' words |
 //! | `canary` | what is sent to find VMs that bridge two ports |
 //! | `tasks`, `links`, `stream`, `plane`, `punts`, `answers`, `cache_thread` | the shell: tasks and channels around the core |
 //! | `args`, `run` | the command line, starting and stopping |
@@ -31,7 +31,7 @@ mod cache_thread;
 mod canary;
 mod capture;
 mod claims;
-mod connections;
+pub mod connections;
 mod core;
 mod desired;
 pub mod doctor;

@@ -1,10 +1,12 @@
 //! The thread that owns the data plane. Map updates and counter reads are system calls that would hold up an async worker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coax_api::{DropCount, HostReport, PortReport, ReportedProblem, RuleHits, TableUsage};
 use coax_tables::{DomainId, FABRIC_SLOT};
-use coax_vswitch::{Attachment, Connection, DataPlane, DataPlaneError, Rows, SlotCounters};
+use coax_vswitch::{
+    Attachment, Connection, ConnectionCopy, DataPlane, DataPlaneError, Rows, SlotCounters,
+};
 use nix::time::ClockId;
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,6 +28,11 @@ pub(crate) enum PlaneRequest {
     PrepareInjection(String, oneshot::Sender<Result<(), DataPlaneError>>),
     /// List the firewall's connections.
     Connections(oneshot::Sender<Result<Vec<Connection>, DataPlaneError>>),
+    /// Copy parts of their table.
+    ConnectionBuckets(
+        BTreeSet<u32>,
+        oneshot::Sender<Result<ConnectionCopy, DataPlaneError>>,
+    ),
     /// End those that are meant.
     EndConnections(
         Box<dyn Fn(&Connection) -> bool + Send>,
@@ -48,6 +55,8 @@ pub(crate) struct PlaneCopy {
     pub(crate) attached: Vec<(u32, Attachment)>,
     /// Counters by slot, of the fabric side and of all ports.
     pub(crate) counters: BTreeMap<u32, SlotCounters>,
+    /// How large the table of connections is; none of its buckets.
+    pub(crate) connections: ConnectionCopy,
 }
 
 /// The way to the thread.
@@ -88,6 +97,10 @@ impl PlaneThread {
                     }
                     PlaneRequest::Connections(reply) => {
                         let _ = reply.send(plane.connections());
+                        continue;
+                    }
+                    PlaneRequest::ConnectionBuckets(wanted, reply) => {
+                        let _ = reply.send(plane.connection_buckets(&wanted));
                         continue;
                     }
                     PlaneRequest::EndConnections(wanted, reply) => {
@@ -175,6 +188,15 @@ impl Copies {
         self.ask(PlaneRequest::Connections).await
     }
 
+    /// These parts of their table.
+    pub(crate) async fn connection_buckets(
+        &self,
+        wanted: BTreeSet<u32>,
+    ) -> Result<ConnectionCopy, String> {
+        self.ask(|reply| PlaneRequest::ConnectionBuckets(wanted, reply))
+            .await
+    }
+
     /// Ends connections; says how many.
     pub(crate) async fn end_connections(
         &self,
@@ -209,6 +231,7 @@ fn copy(plane: &dyn DataPlane) -> Result<PlaneCopy, DataPlaneError> {
     Ok(PlaneCopy {
         counters: counters.collect::<Result<_, DataPlaneError>>()?,
         attached: plane.attached()?,
+        connections: plane.connection_buckets(&BTreeSet::new())?,
         rows,
     })
 }

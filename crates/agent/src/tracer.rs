@@ -29,8 +29,13 @@ const LONGEST_WATCH: Duration = Duration::from_secs(2);
 /// A reader of a capture is answered after this time, though nothing passed.
 const LONGEST_POLL: Duration = Duration::from_millis(800);
 
-/// Rounds of route lookups for one question: a frame's copies ask for all their ways in one.
-const ROUNDS: usize = 4;
+/// Rounds of lookups for one question: a frame's copies ask for all their ways in one, each firewall on its way for two
+/// buckets of connections.
+const ROUNDS: usize = 16;
+
+/// From this round on a firewall sweeps through its table for connections whose time is over, and gets a whole stretch.
+const SWEEPS: usize = 8;
+const STRETCH: u32 = 1024;
 
 /// What answers.
 #[derive(Clone)]
@@ -104,6 +109,12 @@ impl Tracer {
             HostQuestion::Connections { filter, most } => {
                 let listed = self.copies.connections().await?;
                 Ok(connections::tell(&inquiry.names, &filter, listed, most))
+            }
+            HostQuestion::Standing { ends, ref protocol } => {
+                let listed = self.copies.connections().await?;
+                let rows = self.copies.copy().await?.rows;
+                let between = connections::between(&inquiry.names, &rows, (ends, protocol), listed);
+                Ok(between)
             }
             HostQuestion::EndConnections { filter } => {
                 let wanted = connections::wanted(&inquiry.names, filter);
@@ -190,18 +201,28 @@ impl Tracer {
 
     /// Plays frames, and looks up the routes that this takes.
     async fn play(&self, view: &mut HostView, frames: &[Entering]) -> Result<HostRun, String> {
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             match trace::run(view, frames) {
                 Run::Done(run) => return Ok(*run),
-                Run::Ask(questions) => {
-                    for question in questions {
+                Run::Ask(unanswered) => {
+                    for question in unanswered.ways {
                         let way = self.way(&question, &view.links).await?;
                         view.ways.insert(question, way);
+                    }
+                    let mut buckets = unanswered.buckets;
+                    if let (SWEEPS.., Some(first)) = (round, buckets.first().copied()) {
+                        let number = view.connections.number.max(1);
+                        buckets.extend((0..STRETCH).map(|it| first.wrapping_add(it) % number));
+                        buckets.retain(|index| !view.connections.buckets.contains_key(index));
+                    }
+                    if !buckets.is_empty() {
+                        let copy = self.copies.connection_buckets(buckets).await?;
+                        view.connections.buckets.extend(copy.buckets);
                     }
                 }
             }
         }
-        Err("the packet asks for one way after the other".to_owned())
+        Err("the packet asks for one thing after the other".to_owned())
     }
 
     /// What passed by a port's device, each frame with what the vSwitch does with it.
@@ -253,6 +274,7 @@ impl Tracer {
             attached: copy.attached,
             links: links.collect(),
             ways: BTreeMap::new(),
+            connections: copy.connections,
             names: inquiry.names,
             revision: inquiry.revision,
             problems: inquiry.problems,

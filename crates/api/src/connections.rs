@@ -57,6 +57,23 @@ pub struct Connection {
     pub expires_seconds: u64,
 }
 
+/// A connection that stands, as one host tells the controller for a trace. Not for users: whoever knows its sequence
+/// numbers can meddle with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingConnection {
+    /// What users see of it.
+    #[serde(flatten)]
+    pub connection: Connection,
+    /// Policy has not changed since it admitted the connection.
+    pub current: bool,
+    /// The rule that admitted it is not there any more.
+    pub rule_is_gone: bool,
+    /// Seconds since its last packet.
+    pub idle_seconds: u64,
+    /// TCP: the sequence numbers behind the last byte that `from` and `to` have sent.
+    pub sent: [u32; 2],
+}
+
 /// Connections of all hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Connections {

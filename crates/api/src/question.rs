@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::connections::{Connection, ConnectionFilter};
+use crate::connections::{Connection, ConnectionFilter, StandingConnection};
 use crate::finding::{Ends, Examination, PathProbe};
 use crate::flows::{Flow, FlowFilter};
 use crate::trace::{TracePath, TraceStage};
@@ -78,6 +78,13 @@ pub enum HostQuestion {
         /// Not more than so many.
         most: usize,
     },
+    /// Which connections stand between two addresses, whoever opened them.
+    Standing {
+        /// The addresses.
+        ends: [IpAddr; 2],
+        /// Name of the protocol, as in [`Connection`].
+        protocol: String,
+    },
     /// End connections: the next packet of each is judged as if it were the first one.
     EndConnections {
         /// Those.
@@ -148,6 +155,11 @@ pub enum HostAnswer {
         connections: Vec<Connection>,
         /// How many more there are.
         left_out: u64,
+    },
+    /// To `Standing`: those with the latest packets first, and not all if there are very many.
+    Standing {
+        /// Connections.
+        connections: Vec<StandingConnection>,
     },
     /// To `EndConnections`.
     Ended {
@@ -279,6 +291,9 @@ pub struct HostRun {
     pub reason: Option<String>,
     /// The firewall rule that refused it, when one did.
     pub rule: Option<DecidingRule>,
+    /// The firewall rule that policy named for it when it was asked, whatever that says; nothing: policy was not asked,
+    /// because there is none or the packet belongs to a connection that stands.
+    pub judged: Option<DecidingRule>,
     /// The ports that get it or a copy; of a device that is no port's, its name in brackets.
     pub ports: Vec<String>,
     /// The answer to its sender, when it became one.

@@ -74,6 +74,13 @@ pub struct TraceRequest {
     /// `ipv4` or `ipv6`, for ends that have addresses of both; IPv4 by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<String>,
+    /// Source port: with it, the trace is about the connection of these ends that stands, if there is one, and `from` may be
+    /// either of them; without it, about a new connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_port: Option<u16>,
+    /// Flags of the TCP segment, such as `syn` or `rst,ack`; those that fit by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<String>,
     /// Bytes of the IP packet; as small as it can be by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u32>,
@@ -110,6 +117,8 @@ pub struct Trace {
     pub to: String,
     /// Kind of packet.
     pub traffic: String,
+    /// What the packet belongs to: a new connection, or one that stands, since when, and which rule admitted it.
+    pub about: String,
     /// Sender's and receiver's IP address.
     pub addresses: Vec<String>,
     /// What to do next.

@@ -215,7 +215,7 @@ pub fn tcp(
     payload: &[u8],
 ) -> Vec<u8> {
     const ACK: u8 = 0x10;
-    tcp_segment(source, destination, ACK, options, payload)
+    tcp_segment(source, destination, (ACK, 1, 1), options, payload)
 }
 
 /// A TCP segment that opens a connection: `flags` are those of byte 13 of its header.
@@ -225,18 +225,29 @@ pub fn tcp_opening(
     flags: u8,
     payload: &[u8],
 ) -> Vec<u8> {
-    tcp_segment(source, destination, flags, &[], payload)
+    tcp_segment(source, destination, (flags, 1, 1), &[], payload)
+}
+
+/// A TCP segment with these flags, sequence number and acknowledgement.
+pub fn tcp_numbered(
+    source: (IpAddr, u16),
+    destination: (IpAddr, u16),
+    numbers: (u8, u32, u32),
+    payload: &[u8],
+) -> Vec<u8> {
+    tcp_segment(source, destination, numbers, &[], payload)
 }
 
 fn tcp_segment(
     source: (IpAddr, u16),
     destination: (IpAddr, u16),
-    flags: u8,
+    (flags, sequence, acknowledgement): (u8, u32, u32),
     options: &[u8],
     payload: &[u8],
 ) -> Vec<u8> {
     let mut segment = [source.1.to_be_bytes(), destination.1.to_be_bytes()].concat();
-    segment.extend([0, 0, 0, 1, 0, 0, 0, 1]);
+    segment.extend(sequence.to_be_bytes());
+    segment.extend(acknowledgement.to_be_bytes());
     segment.extend([
         ((20 + options.len()) * 4) as u8,
         flags,

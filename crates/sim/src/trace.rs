@@ -1,9 +1,9 @@
 //! One frame through the pipeline with a note of everything that decided: the stages that it entered, each
 //! row that was looked up there, found or not, and the ways through the underlay that were asked for.
 //!
-//! Ways are known beforehand here ([`Ways`]). What is asked for and not among them is told in
+//! Ways and connections are known beforehand here ([`Known`]). What is asked for and not among them is told in
 //! [`Traced::unanswered`], so that whoever has a kernel can find out and play the frame again. So the
-//! real routes decide, and nothing in here waits for them.
+//! real routes and the real connections decide, and nothing in here waits for them.
 
 use crate::tables::Way;
 use crate::{Host, Outcome, Side, SimSink, SimTables};
@@ -20,6 +20,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A question to the underlay whose answer does not depend on the packet's size.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -53,6 +54,44 @@ impl PathQuestion {
 
 /// Ways through the underlay by question; `None`: no route leads there.
 pub type Ways = BTreeMap<PathQuestion, Option<Way>>;
+
+/// What the real host remembers of connections, as far as it is known. What a frame changes there stays here.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    /// Buckets of the whole table, less one.
+    mask: u32,
+    /// Those that are known.
+    buckets: BTreeMap<u32, ConnectionBucket>,
+    /// Connections by number of the domain.
+    usage: Vec<AtomicU64>,
+}
+
+impl Remembered {
+    /// A table of `number` buckets, a power of two, of which these are known by their words.
+    pub fn new(number: u32, usage: &[u64], known: &BTreeMap<u32, Vec<u64>>) -> Self {
+        let buckets = known.iter().map(|(index, words)| {
+            let bucket = ConnectionBucket::default();
+            for (word, value) in bucket.words().zip(words) {
+                word.store(*value, Relaxed);
+            }
+            (*index, bucket)
+        });
+        Self {
+            mask: number.saturating_sub(1),
+            buckets: buckets.collect(),
+            usage: usage.iter().map(|used| AtomicU64::new(*used)).collect(),
+        }
+    }
+}
+
+/// What is known of a host beside its rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Ways through the underlay.
+    pub ways: &'a Ways,
+    /// Connections.
+    pub remembered: &'a Remembered,
+}
 
 /// One look into a table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,17 +155,32 @@ pub struct Traced {
     pub steps: Vec<Step>,
     /// What the firewall decided about it, in order.
     pub flows: Vec<FlowRecord>,
-    /// Questions to the underlay that nobody had an answer for; where there are any, the outcome is not
-    /// the real one.
-    pub unanswered: BTreeSet<PathQuestion>,
+    /// What was asked for and is not known; where there is any, the outcome is not the real one.
+    pub unanswered: Unanswered,
 }
 
-/// Plays a frame on a host, with ways through the underlay that are known beforehand.
-pub fn trace(host: &Host, ways: &Ways, side: Side, ifindex: u32, bytes: &[u8]) -> Traced {
+/// What nobody had an answer for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Unanswered {
+    /// Questions to the underlay.
+    pub ways: BTreeSet<PathQuestion>,
+    /// Buckets of connections.
+    pub buckets: BTreeSet<u32>,
+}
+
+impl Unanswered {
+    /// Everything was known.
+    pub fn is_empty(&self) -> bool {
+        self.ways.is_empty() && self.buckets.is_empty()
+    }
+}
+
+/// Plays a frame on a host, with what is known of it beforehand.
+pub fn trace(host: &Host, known: Known<'_>, side: Side, ifindex: u32, bytes: &[u8]) -> Traced {
     let recorder = Recorder {
         tables: &host.tables,
         sink: &host.sink,
-        ways,
+        known,
         notes: RefCell::default(),
     };
     let outcome = host.frame_through(side, ifindex, bytes, &recorder);
@@ -142,14 +196,14 @@ pub fn trace(host: &Host, ways: &Ways, side: Side, ifindex: u32, bytes: &[u8]) -
 #[derive(Default)]
 struct Notes {
     steps: Vec<Step>,
-    unanswered: BTreeSet<PathQuestion>,
+    unanswered: Unanswered,
 }
 
 /// Tables and counters of a simulated host that note what is asked of them.
 struct Recorder<'a> {
     tables: &'a SimTables,
     sink: &'a SimSink,
-    ways: &'a Ways,
+    known: Known<'a>,
     notes: RefCell<Notes>,
 }
 
@@ -223,15 +277,19 @@ impl Tables for Recorder<'_> {
     }
 
     fn connection_mask(&self) -> u32 {
-        self.tables.connection_mask()
+        self.known.remembered.mask
     }
 
     fn connections(&self, index: u32) -> Option<&ConnectionBucket> {
-        self.tables.connections(index)
+        let bucket = self.known.remembered.buckets.get(&index);
+        if bucket.is_none() {
+            self.notes.borrow_mut().unanswered.buckets.insert(index);
+        }
+        bucket
     }
 
     fn usage(&self, key: &DomainId) -> Option<&AtomicU64> {
-        self.tables.usage(key)
+        self.known.remembered.usage.get(key.0 as usize)
     }
 
     fn fragment_mask(&self) -> u32 {
@@ -244,9 +302,9 @@ impl Tables for Recorder<'_> {
 
     fn path(&self, query: &PathQuery<'_>, path: &mut Path) -> PathState {
         let question = PathQuestion::of(query);
-        let known = self.ways.get(&question);
+        let known = self.known.ways.get(&question);
         if known.is_none() {
-            self.notes.borrow_mut().unanswered.insert(question);
+            self.notes.borrow_mut().unanswered.ways.insert(question);
         }
         let way = known.copied().flatten();
         *path = way.map_or_else(Path::default, |way| way.path);

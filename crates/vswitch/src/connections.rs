@@ -15,7 +15,7 @@ use std::time::Duration;
 use zerocopy::IntoBytes;
 
 /// Nanoseconds in a tick of the connections' time.
-const TICK: u64 = 1 << 27;
+pub(crate) const TICK: u64 = 1 << 27;
 
 /// Words of a connection.
 const WORDS: usize = 12;
@@ -71,6 +71,35 @@ impl Connection {
     /// The name of its state.
     pub const fn state_name(&self) -> &'static str {
         ConnectionState::name(self.state)
+    }
+
+    /// By what it is found.
+    pub(crate) fn key(&self) -> ConnectionKey {
+        key(&self.memory.0)
+    }
+
+    /// The policy that admitted it: nothing of its domain's rules has changed since if it is the same.
+    pub const fn generation(&self) -> u32 {
+        let [.., judged, _] = self.memory.0;
+        (judged >> 32) as u32
+    }
+
+    /// TCP: the sequence numbers behind the last byte that originator and responder have sent.
+    pub const fn sent(&self) -> [u32; 2] {
+        let [.., low, high, _, _, _, rule] = self.memory.0;
+        let (low, high) = ((low >> 32) as u32, (high >> 32) as u32);
+        if rule as u32 & ConnectionTraits::HIGH_ORIGINATES != 0 {
+            [high, low]
+        } else {
+            [low, high]
+        }
+    }
+
+    /// Time since its last packet, to a second: it is not written for each.
+    pub fn idle(&self) -> Duration {
+        let icmp = matches!(self.protocol, protocol::ICMP | protocol::ICMPV6);
+        let whole = u64::from(ConnectionState::lifetime(self.state, icmp)) * TICK;
+        Duration::from_nanos(whole).saturating_sub(self.expires_in)
     }
 
     /// One of its ends has the address.

@@ -1,8 +1,8 @@
 //! The trait between the agent and what forwards frames.
 
-use crate::{Connection, Flows, Punts, RowOperation, Rows, Table};
+use crate::{Connection, ConnectionCopy, Flows, Punts, RowOperation, Rows, Table};
 use coax_tables::{Counters, DomainId, DropReason, RuleCounters, ShutRow};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 /// On which side of the vSwitch a device is.
@@ -184,6 +184,12 @@ pub trait DataPlane: Send {
     /// # Errors
     /// `Kernel` when they cannot be read.
     fn connections_used(&self) -> Result<(u64, u64), DataPlaneError>;
+
+    /// How large the table of connections is, and those of its buckets that are wanted.
+    ///
+    /// # Errors
+    /// `Kernel` when they cannot be read.
+    fn connection_buckets(&self, wanted: &BTreeSet<u32>) -> Result<ConnectionCopy, DataPlaneError>;
 
     /// Ends the connections that `wanted` accepts; says how many.
     ///

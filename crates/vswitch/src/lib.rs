@@ -4,6 +4,7 @@
 //! (`kernel`) or plain memory (`memory`, for tests and simulation).
 
 pub mod capacity;
+pub mod connection_copy;
 pub mod connections;
 pub mod data_plane;
 pub mod flow;
@@ -13,6 +14,7 @@ pub mod punt;
 pub mod rows;
 
 pub use capacity::{Capacity, ParseCapacityError};
+pub use connection_copy::ConnectionCopy;
 pub use connections::{Connection, ConnectionMemory, End};
 pub use data_plane::{Attachment, DataPlane, DataPlaneError, SlotCounters, TableUsage};
 pub use flow::{FlowSender, Flows, FlowsClosed, MemoryFlows};

@@ -1,14 +1,19 @@
 //! A data plane in memory: rows are kept and read back, nothing is forwarded.
 
 use crate::{
-    Attachment, Connection, DataPlane, DataPlaneError, Flows, Punts, Row, RowOperation, Rows,
-    SlotCounters, Table, TableUsage,
+    Attachment, Connection, ConnectionCopy, DataPlane, DataPlaneError, Flows, Punts, Row,
+    RowOperation, Rows, SlotCounters, Table, TableUsage,
 };
+use crate::{connection_copy, connections};
 use coax_tables::{DomainId, RuleCounters, ShutRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows that one table of a `MemoryDataPlane` takes unless told otherwise.
 const DEFAULT_CAPACITY: u32 = 1 << 20;
+
+/// Buckets of its table of connections, and domains that have a number.
+const CONNECTION_BUCKETS: u32 = 32;
+const DOMAINS: u32 = 64;
 
 /// A data plane in memory.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +39,11 @@ impl MemoryDataPlane {
     pub fn with_capacity(mut self, table: Table, rows: u32) -> Self {
         self.capacity.insert(table, rows);
         self
+    }
+
+    /// Sets the connections that stand.
+    pub fn set_connections(&mut self, connections: Vec<Connection>) {
+        self.connections = connections;
     }
 
     /// Every operation carried out so far, in order.
@@ -159,6 +169,15 @@ impl DataPlane for MemoryDataPlane {
     fn connections_used(&self) -> Result<(u64, u64), DataPlaneError> {
         let capacity = crate::Capacity::default().connections;
         Ok((self.connections.len() as u64, capacity.into()))
+    }
+
+    fn connection_buckets(&self, wanted: &BTreeSet<u32>) -> Result<ConnectionCopy, DataPlaneError> {
+        Ok(connection_copy::of(
+            &self.connections,
+            (CONNECTION_BUCKETS, DOMAINS),
+            (self.rows.host.seed, connections::now()),
+            wanted,
+        ))
     }
 
     fn end_connections(

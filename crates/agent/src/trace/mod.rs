@@ -1,14 +1,14 @@
 //! What would become of a frame on this host: the pipeline, run on a copy of the kernel's rows.
 //!
 //! Pure. [`HostView`] is everything that is known of the host; [`run`] plays frames on it. Ways through
-//! the underlay that it lacks are told as [`Run::Ask`]: whoever has a netlink socket looks them up,
-//! adds them to [`HostView::ways`] and runs again. The route lookup is thereby the kernel's own, with
-//! its choice among equal-cost paths.
+//! the underlay and parts of the connection table that it lacks are told as [`Run::Ask`]: whoever has a netlink socket
+//! and the maps looks them up, adds them to the view and runs again. The route lookup is thereby the kernel's own, with
+//! its choice among equal-cost paths, and a connection is found where the kernel's program would find it.
 
 mod names;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use coax_api::question::{
@@ -18,10 +18,10 @@ use coax_api::{TracePath, TraceStage};
 use coax_model::name::RAILS;
 use coax_pipeline::{PathState, Verdict};
 use coax_sim::tables::Way;
-use coax_sim::trace::{Lookup, PathQuestion, Traced};
+use coax_sim::trace::{Known, Lookup, PathQuestion, Remembered, Traced, Unanswered};
 use coax_sim::{Host, Side, SimRows, SimTables};
-use coax_tables::{DropReason, FABRIC_SLOT, HostRow};
-use coax_vswitch::{Attachment, Rows, SlotCounters};
+use coax_tables::{DropReason, FABRIC_SLOT, HostRow, PolicyRow};
+use coax_vswitch::{Attachment, ConnectionCopy, Rows, SlotCounters};
 use coax_wire::{EtherType, MacAddress, ip};
 
 pub use names::Names;
@@ -59,6 +59,8 @@ pub struct HostView {
     pub links: BTreeMap<u32, Link>,
     /// Ways through the underlay, as far as they were asked for; `None`: no route.
     pub ways: BTreeMap<PathQuestion, Option<KnownWay>>,
+    /// Connections, as far as they were asked for.
+    pub connections: ConnectionCopy,
     /// What numbers and addresses are called.
     pub names: Names,
     /// The revision in the tables.
@@ -76,8 +78,8 @@ pub struct HostView {
 pub enum Run {
     /// To its end.
     Done(Box<HostRun>),
-    /// These ways must be known first.
-    Ask(BTreeSet<PathQuestion>),
+    /// This must be known first.
+    Ask(Unanswered),
 }
 
 /// Plays the frames one after the other and tells of the last one.
@@ -93,10 +95,19 @@ pub fn run(view: &HostView, frames: &[Entering]) -> Run {
     let ways = view.ways.iter();
     let ways = ways.map(|(question, known)| (*question, known.as_ref().map(|known| known.way)));
     let ways = ways.collect();
+    let remembered = Remembered::new(
+        view.connections.number,
+        &view.connections.usage,
+        &view.connections.buckets,
+    );
+    let known = Known {
+        ways: &ways,
+        remembered: &remembered,
+    };
     let host = host(view);
     for earlier in before {
         if let Ok((side, ifindex)) = entrance(view, earlier) {
-            let traced = coax_sim::trace::trace(&host, &ways, side, ifindex, &earlier.frame);
+            let traced = coax_sim::trace::trace(&host, known, side, ifindex, &earlier.frame);
             if !traced.unanswered.is_empty() {
                 return Run::Ask(traced.unanswered);
             }
@@ -109,7 +120,7 @@ pub fn run(view: &HostView, frames: &[Entering]) -> Run {
             return Run::Done(Box::new(result));
         }
     };
-    let traced = coax_sim::trace::trace(&host, &ways, side, ifindex, &last.frame);
+    let traced = coax_sim::trace::trace(&host, known, side, ifindex, &last.frame);
     if !traced.unanswered.is_empty() {
         return Run::Ask(traced.unanswered);
     }
@@ -131,7 +142,7 @@ fn host(view: &HostView) -> Host {
 }
 
 /// Every table of the kernel as the simulator holds it. A table that is forgotten here does not compile.
-fn sim_rows(rows: &Rows) -> SimRows {
+pub fn sim_rows(rows: &Rows) -> SimRows {
     let Rows {
         host,
         tunnels,
@@ -215,6 +226,7 @@ fn tell(view: &HostView, traced: Traced, result: &mut HostRun) {
             .collect(),
     });
     result.stages = stages.collect();
+    result.judged = judged(view, &traced);
     result.rule = deciding_rule(view, &traced);
     let outcome = &traced.outcome;
     result.verdict = match outcome.verdict {
@@ -260,16 +272,33 @@ fn deciding_rule(view: &HostView, traced: &Traced) -> Option<DecidingRule> {
     const REFUSED: [u32; 2] = [DropReason::Denied as u32, DropReason::Rejected as u32];
     let mut records = traced.flows.iter();
     let record = records.rfind(|record| record.domain != 0)?;
-    if !REFUSED.contains(&record.reason) {
-        return None;
-    }
-    let name = view.names.rules.get(&record.rule);
+    let refused = REFUSED.contains(&record.reason);
+    refused.then(|| rule(view, record.rule))
+}
+
+/// The rule that policy named when it was asked last: as the pipeline does, the first in written order of those that
+/// were found.
+fn judged(view: &HostView, traced: &Traced) -> Option<DecidingRule> {
+    let asked = |lookup: &Lookup| matches!(lookup, Lookup::Service(..));
+    let mut steps = traced.steps.iter().rev();
+    let lookups = &steps.find(|step| step.lookups.iter().any(asked))?.lookups;
+    let last = lookups.iter().rposition(asked)?;
+    let found = lookups[last..].iter().filter_map(|lookup| match lookup {
+        Lookup::Policy(_, row) => *row,
+        _ => None,
+    });
+    let first = found.min_by_key(|row| row.order);
+    Some(rule(view, first.map_or(PolicyRow::NO_RULE, |row| row.rule)))
+}
+
+fn rule(view: &HostView, number: u32) -> DecidingRule {
+    let name = view.names.rules.get(&number);
     let name = name.cloned().unwrap_or_default();
     let rails = format!("{RAILS}/");
-    Some(DecidingRule {
+    DecidingRule {
         rail: name.starts_with(&rails),
         name,
-    })
+    }
 }
 
 /// The outer destination of a packet of this host's tunnels.

@@ -21,6 +21,12 @@ pub struct TraceArgs {
     /// Kind of packet: tcp/PORT, udp/PORT or icmp
     #[arg(value_name = "TRAFFIC", default_value = "icmp")]
     pub traffic: String,
+    /// Source port: asks about the connection that stands, in either direction, instead of a new one
+    #[arg(long, value_name = "PORT")]
+    pub from_port: Option<u16>,
+    /// Flags of the TCP segment, such as syn, ack or rst,ack
+    #[arg(long, value_name = "FLAGS")]
+    pub flags: Option<String>,
     /// Also send the packet for real, and compare
     #[arg(long)]
     pub inject: bool,
@@ -46,6 +52,8 @@ pub async fn run(args: &TraceArgs, output: &Output) -> Outcome {
         traffic: Some(args.traffic.clone()),
         project: args.project.clone(),
         family: args.family.clone(),
+        from_port: args.from_port,
+        flags: args.flags.clone(),
         size: args.size,
         inject: args.inject,
     };
@@ -69,6 +77,9 @@ pub async fn run(args: &TraceArgs, output: &Output) -> Outcome {
 fn people(trace: &Trace, output: &Output) -> String {
     let width = output.prose_width();
     let mut text = wrapped(&trace.summary, usize::MAX, "");
+    if !trace.about.is_empty() {
+        text += &wrapped(&format!("about: {}", trace.about), width, "  ");
+    }
     if !trace.hint.is_empty() {
         text += &wrapped(&format!("next: {}", trace.hint), width, "  ");
     }

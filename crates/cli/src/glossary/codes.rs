@@ -305,6 +305,14 @@ pub(super) const CODES: &[Entry] = &[
     code("bad-traffic", "A packet is tcp/PORT, udp/PORT or icmp."),
     code("bad-family", "IP families are ipv4 and ipv6."),
     code("same-port", "A trace needs two different ports."),
+    code(
+        "bad-from-port",
+        "Only TCP and UDP have source ports: trace tcp/PORT or udp/PORT, or leave the source port out.",
+    ),
+    code(
+        "bad-flags",
+        "Flags of TCP are syn, ack, rst, fin and psh, several of them with commas: `rst,ack`.",
+    ),
     code_with(
         "no-common-family",
         "Two ports reach each other by addresses of the same IP family: IPv4 and IPv6 do not talk to each other.",

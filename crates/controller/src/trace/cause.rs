@@ -23,6 +23,11 @@ macro_rules! causes {
                     Self::Dropped(reason) => reason.name(),
                 }
             }
+
+            /// A stage dropped it for the reason of this name.
+            pub(crate) fn is_dropped_as(self, name: &str) -> bool {
+                matches!(self, Self::Dropped(reason) if reason.name() == name)
+            }
         }
     };
 }

@@ -213,15 +213,7 @@ pub(super) fn refused(
         (Traffic::Icmp, false) => "icmp/8".to_owned(),
         (traffic, _) => traffic.to_string(),
     };
-    let short = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
-    let name = match to.port {
-        Some(_) => format!("{}-to-{}", short(&from.name), short(&to.name)),
-        None => format!("{}-out", short(&from.name)),
-    };
-    let allow = format!(
-        "{{ name: {name}, from: {}, to: {}, allow: [{service}] }}",
-        from.address, to.address
-    );
+    let allow = smallest_rule(from, to, &service);
     let hint = if rule.rail {
         "the operator's rules come first: only the operator can change this".to_owned()
     } else {
@@ -231,6 +223,19 @@ pub(super) fn refused(
         allow: (!rule.rail).then_some(allow),
         ..Ending::lost(Cause::Dropped(reason), summary, hint)
     }
+}
+
+/// The smallest rule that lets one end use a service of the other.
+pub(super) fn smallest_rule(from: &End, to: &End, service: &str) -> String {
+    let short = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
+    let name = match to.port {
+        Some(_) => format!("{}-to-{}", short(&from.name), short(&to.name)),
+        None => format!("{}-out", short(&from.name)),
+    };
+    format!(
+        "{{ name: {name}, from: {}, to: {}, allow: [{service}] }}",
+        from.address, to.address
+    )
 }
 
 fn not_here(to: &End, host: &str, mend: &str) -> (String, String) {

@@ -8,6 +8,7 @@ use coax_api::{Problem, TraceRequest, Traffic};
 use coax_model::{Intent, Network, NetworkName, ObjectName, PortName, nearest};
 use coax_wire::MacAddress;
 
+use super::frame;
 use crate::core::{Core, Listing, no_such};
 
 /// One end of a traced packet.
@@ -50,6 +51,10 @@ pub struct Facts {
     pub destination: End,
     /// What is sent.
     pub traffic: Traffic,
+    /// The port that it comes from, if that is not any.
+    pub from_port: Option<u16>,
+    /// Flags of the TCP segment, if they are not those that fit.
+    pub flags: Option<u8>,
     /// Bytes of the IP packet, if it is not to be as small as can be.
     pub size: Option<u32>,
     /// Whether the packet is to be sent for real, too.
@@ -111,6 +116,8 @@ impl Facts {
             source: end(core, Some(&from), source, destination),
             destination: end(core, to.port(), destination, source),
             traffic,
+            from_port: request.from_port,
+            flags: flags(request, traffic)?,
             size: request.size,
             inject: request.inject,
             hosts: core
@@ -287,6 +294,27 @@ fn router_knows(intent: &Intent, network: &NetworkName, address: IpAddr) -> bool
             .routes
             .iter()
             .any(|route| route.to.contains(&address))
+}
+
+/// The flags that are asked for; ports and flags are of protocols that have them.
+fn flags(request: &TraceRequest, traffic: Traffic) -> Result<Option<u8>, Box<Problem>> {
+    if request.from_port.is_some() && traffic == Traffic::Icmp {
+        let message = "icmp has no ports".to_owned();
+        return Err(bad(
+            "bad-from-port",
+            message,
+            "leave the source port out, or trace tcp/PORT or udp/PORT",
+        ));
+    }
+    let Some(text) = &request.flags else {
+        return Ok(None);
+    };
+    let flags = frame::flags_of(text).filter(|_| matches!(traffic, Traffic::Tcp(_)));
+    flags.map(Some).ok_or_else(|| {
+        let message = format!("`{text}` are no flags of {traffic}");
+        let hint = "write flags of TCP, such as syn, ack or rst,ack";
+        bad("bad-flags", message, hint)
+    })
 }
 
 fn bad(code: &str, message: String, hint: &str) -> Box<Problem> {

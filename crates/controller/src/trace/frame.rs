@@ -6,15 +6,91 @@ use coax_api::Traffic;
 use coax_sim::craft::{self, Discovery, Ipv4, Ipv6};
 use coax_wire::MacAddress;
 
-/// Source port of traced packets and destination port of their answers: nobody waits there.
-const EPHEMERAL: u16 = 49_152;
+/// The first source port for traced packets: nobody waits there.
+pub const EPHEMERAL: u16 = 49_152;
 /// Bytes of an IPv4 header, and of a TCP header without options.
 const SHORT_HEADER: usize = 20;
 /// Bytes of an IPv6 header.
 const LONG_HEADER: usize = 40;
-/// TCP flags: a connection is asked for, and granted.
-const SYN: u8 = 0x02;
-const SYN_ACK: u8 = 0x12;
+
+/// Flags of TCP segments (RFC 9293 section 3.1).
+pub mod flag {
+    /// The sender is done.
+    pub const FIN: u8 = 1;
+    /// Synchronize sequence numbers.
+    pub const SYN: u8 = 2;
+    /// Reset the connection.
+    pub const RST: u8 = 4;
+    /// Hand it on at once.
+    pub const PSH: u8 = 8;
+    /// The acknowledgement counts.
+    pub const ACK: u8 = 16;
+
+    /// All of them, as they are written.
+    pub const NAMES: [(&str, u8); 5] = [
+        ("syn", SYN),
+        ("fin", FIN),
+        ("rst", RST),
+        ("psh", PSH),
+        ("ack", ACK),
+    ];
+}
+
+/// Flags as they are written: `rst,ack`.
+pub fn flag_names(flags: u8) -> String {
+    let set = flag::NAMES.iter().filter(|(_, bit)| flags & bit != 0);
+    let names: Vec<&str> = set.map(|(name, _)| *name).collect();
+    names.join(",")
+}
+
+/// The flags that a text names, if it names any and nothing else.
+pub fn flags_of(text: &str) -> Option<u8> {
+    text.split(',').try_fold(0, |flags, name| {
+        let (_, bit) = flag::NAMES.iter().find(|(known, _)| *known == name)?;
+        Some(flags | bit)
+    })
+}
+
+/// What a TCP segment says beside its ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbers {
+    /// Its flags.
+    pub flags: u8,
+    /// Sequence number of its first byte.
+    pub sequence: u32,
+    /// What it acknowledges.
+    pub acknowledgement: u32,
+}
+
+impl Numbers {
+    /// A connection is asked for.
+    pub const SYN: Self = Self {
+        flags: flag::SYN,
+        sequence: 1,
+        acknowledgement: 1,
+    };
+    /// It is granted.
+    pub const SYN_ACK: Self = Self {
+        flags: flag::SYN | flag::ACK,
+        acknowledgement: 2,
+        ..Self::SYN
+    };
+}
+
+/// A packet and its answer, whoever sends them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Talk {
+    /// Protocol, and the port that the packet is for.
+    pub traffic: Traffic,
+    /// The port that it comes from.
+    pub from_port: u16,
+    /// Bytes of the packet from the IP header on, if that is more than needed.
+    pub size: Option<u32>,
+    /// TCP: what the packet says.
+    pub packet: Numbers,
+    /// TCP: what the answer says; none: there is no answer to the packet, whatever the protocol.
+    pub answer: Option<Numbers>,
+}
 
 /// A side of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,48 +133,51 @@ pub fn answered_mac(frame: &[u8]) -> Option<MacAddress> {
     }
 }
 
-/// The first packet of a conversation. `size` bytes from the IP header on, if that is more than needed.
-pub fn packet(from: Party, to: Party, traffic: Traffic, size: Option<u32>) -> Vec<u8> {
-    conversation(from, to, traffic, size, false)
+/// The packet.
+pub fn packet(from: Party, to: Party, talk: &Talk) -> Vec<u8> {
+    conversation(from, to, talk, None)
 }
 
-/// What the receiver of [`packet`] sends back.
-pub fn reply(from: Party, to: Party, traffic: Traffic) -> Vec<u8> {
-    conversation(from, to, traffic, None, true)
+/// What the receiver of [`packet`] sends back, if anything.
+pub fn reply(from: Party, to: Party, talk: &Talk) -> Option<Vec<u8>> {
+    Some(conversation(from, to, talk, Some(talk.answer?)))
 }
 
-fn conversation(
-    from: Party,
-    to: Party,
-    traffic: Traffic,
-    size: Option<u32>,
-    reply: bool,
-) -> Vec<u8> {
+fn conversation(from: Party, to: Party, talk: &Talk, answer: Option<Numbers>) -> Vec<u8> {
     let header = match from.address {
         IpAddr::V4(_) => SHORT_HEADER,
         IpAddr::V6(_) => LONG_HEADER,
     };
-    let transport = match traffic {
+    let transport = match talk.traffic {
         Traffic::Tcp(_) => SHORT_HEADER,
         Traffic::Udp(_) | Traffic::Icmp => 8,
     };
+    let size = talk.size.filter(|_| answer.is_none());
     let size = size.map_or(0, |size| size as usize);
     let payload = vec![0; size.saturating_sub(header + transport)];
-    let ends = |port: u16| match reply {
-        false => ((from.address, EPHEMERAL), (to.address, port)),
-        true => ((from.address, port), (to.address, EPHEMERAL)),
+    let ends = |port: u16| match answer {
+        None => ((from.address, talk.from_port), (to.address, port)),
+        Some(_) => ((from.address, port), (to.address, talk.from_port)),
     };
-    let (protocol, message) = match traffic {
+    let (protocol, message) = match talk.traffic {
         Traffic::Tcp(port) => {
             let (source, destination) = ends(port);
-            let flags = if reply { SYN_ACK } else { SYN };
-            (6, craft::tcp_opening(source, destination, flags, &payload))
+            let Numbers {
+                flags,
+                sequence,
+                acknowledgement,
+            } = answer.unwrap_or(talk.packet);
+            let numbers = (flags, sequence, acknowledgement);
+            (
+                6,
+                craft::tcp_numbered(source, destination, numbers, &payload),
+            )
         }
         Traffic::Udp(port) => {
             let (source, destination) = ends(port);
             (17, craft::udp(source, destination, &payload))
         }
-        Traffic::Icmp => echo(from.address, to.address, reply, &payload),
+        Traffic::Icmp => echo(from.address, to.address, answer.is_some(), &payload),
     };
     match (from.address, to.address) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -184,10 +263,34 @@ mod tests {
         for ipv6 in [false, true] {
             let (from, to) = parties(ipv6);
             for traffic in [Traffic::Tcp(443), Traffic::Udp(53), Traffic::Icmp] {
-                let frame = packet(from, to, traffic, Some(1400));
+                let talk = |size| Talk {
+                    traffic,
+                    from_port: EPHEMERAL,
+                    size,
+                    packet: Numbers::SYN,
+                    answer: Some(Numbers::SYN_ACK),
+                };
+                let frame = packet(from, to, &talk(Some(1400)));
                 assert_eq!(frame.len(), 14 + 1400, "{traffic} {ipv6}");
-                assert!(packet(from, to, traffic, None).len() < 100);
+                assert!(packet(from, to, &talk(None)).len() < 100);
+                assert!(reply(from, to, &talk(Some(1400))).unwrap().len() < 100);
             }
+        }
+    }
+
+    #[test]
+    fn flags_are_read_as_they_are_written() {
+        for (text, flags) in [
+            ("syn", 2),
+            ("ack", 16),
+            ("rst,ack", 20),
+            ("fin,psh,ack", 25),
+        ] {
+            assert_eq!(flags_of(text), Some(flags));
+            assert_eq!(flag_names(flags), text);
+        }
+        for text in ["", "urg", "syn,", "SYN"] {
+            assert_eq!(flags_of(text), None, "{text}");
         }
     }
 

@@ -17,6 +17,7 @@
 //! | --- | --- |
 //! | [`facts`] | who is meant, and what is stored of them |
 //! | `known` | what is wrong before any packet |
+//! | `conversation` | the connection that the packet belongs to |
 //! | `frame` | the frames |
 //! | `walk` | from host to host |
 //! | `underlay` | packets on the real path between two hosts |
@@ -26,6 +27,7 @@
 
 mod answer;
 pub mod cause;
+mod conversation;
 mod diagnosis;
 pub mod facts;
 mod frame;
@@ -38,6 +40,7 @@ use coax_api::question::{HostAnswer, HostQuestion};
 use coax_api::{Trace, TraceLeg, TraceVerdict};
 
 pub use self::cause::Cause;
+use self::conversation::{Subject, Survey};
 pub use self::facts::Facts;
 use self::walk::Walk;
 
@@ -93,51 +96,88 @@ impl Ending {
     }
 }
 
+/// Kinds of connections to a service of which a trace of a new one tells whether they go on.
+const MOST_KINDS: usize = 3;
+
 /// Follows the packet.
 pub async fn trace(facts: &Facts, hosts: &impl Hosts) -> Trace {
-    let mut walk = Walk::new(facts, hosts);
-    let ending = match known::before(facts) {
+    let known = known::before(facts);
+    let survey = match known {
+        Ok(()) => Survey::of(facts, hosts).await,
+        Err(_) => Survey::default(),
+    };
+    let mut subject = survey.subject(facts);
+    if let Subject::Standing(standing) = &mut subject {
+        standing.find_beginning(hosts).await;
+    }
+    let mut walk = Walk::new(facts, hosts, subject.talk(facts));
+    let ending = match known {
         Ok(()) => walk.whole().await.err(),
         Err(ending) => Some(ending),
     };
-    let (reached, hops, packet) = (walk.reached, walk.hops, walk.packet);
     let mut trace = Trace {
         from: facts.source.name.clone(),
         to: facts.destination.name.clone(),
         traffic: facts.traffic.to_string(),
+        about: subject.about(facts),
         addresses: [&facts.source, &facts.destination]
             .map(|end| end.address.to_string())
             .into(),
-        notes: walk.notes,
         ..Trace::default()
     };
-    let vswitches = hops
-        .iter()
-        .filter(|hop| hop.leg == TraceLeg::Packet)
-        .count();
-    let arrival = arrival(facts, vswitches);
-    match ending {
-        None => {
-            trace.verdict = TraceVerdict::Delivered;
-            trace.summary = arrival;
+    end(facts, &walk, &subject, ending, &mut trace);
+    let packet = walk.packet;
+    trace.notes = walk.notes;
+    trace.hops = walk.hops;
+    match subject {
+        Subject::New { .. } if facts.from_port.is_none() => {
+            let notes = conversation::others(facts, hosts, &survey, MOST_KINDS).await;
+            trace.notes.extend(notes);
         }
-        Some(ending) => {
-            trace.verdict = ending.verdict;
-            trace.cause = ending.cause.name().to_owned();
-            trace.hint = ending.hint;
-            trace.allow = ending.allow;
-            trace.summary = match (reached, ending.cause) {
-                (true, Cause::SenderDrops) => format!("would be {arrival}, but {}", ending.summary),
-                (true, _) => format!("{arrival}, but the answer is lost: {}", ending.summary),
-                (false, _) => ending.summary,
-            };
+        Subject::New { .. } | Subject::Stray { .. } => {
+            let note = "no host follows a connection of these ends, so this is none that stands";
+            trace.notes.push(note.to_owned());
         }
+        Subject::Standing(_) => {}
     }
-    trace.hops = hops;
-    if facts.inject {
-        injection::inject(facts, hosts, &mut trace, packet.as_deref()).await;
+    match subject {
+        Subject::Standing(_) if facts.inject => {
+            let note = "no packet was sent for real: it would meddle with the connection";
+            trace.notes.push(note.to_owned());
+        }
+        _ if facts.inject => injection::inject(facts, hosts, &mut trace, packet.as_deref()).await,
+        _ => {}
     }
     trace
+}
+
+/// Says how the packet ended.
+fn end<H: Hosts>(
+    facts: &Facts,
+    walk: &Walk<'_, H>,
+    subject: &Subject,
+    ending: Option<Ending>,
+    trace: &mut Trace,
+) {
+    let hops = walk.hops.iter();
+    let vswitches = hops.filter(|hop| hop.leg == TraceLeg::Packet).count();
+    let arrival = arrival(facts, vswitches);
+    let Some(mut ending) = ending else {
+        trace.verdict = TraceVerdict::Delivered;
+        trace.summary = subject.tell(facts, walk, &arrival, None);
+        return;
+    };
+    let summary = ending.summary.clone();
+    let told = subject.tell(facts, walk, &summary, Some(&mut ending));
+    trace.verdict = ending.verdict;
+    trace.cause = ending.cause.name().to_owned();
+    trace.hint = ending.hint;
+    trace.allow = ending.allow;
+    trace.summary = match (walk.reached, ending.cause) {
+        (true, Cause::SenderDrops) => format!("would be {arrival}, but {told}"),
+        (true, _) => format!("{arrival}, but the answer is lost: {told}"),
+        (false, _) => told,
+    };
 }
 
 fn arrival(facts: &Facts, vswitches: usize) -> String {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use coax_api::question::{Entering, HostAnswer, HostFault, HostQuestion, HostRun, HostVerdict};
+use coax_api::question::{
+    DecidingRule, Entering, HostAnswer, HostFault, HostQuestion, HostRun, HostVerdict,
+};
 use coax_api::{TraceHop, TraceLeg};
 use coax_wire::MacAddress;
 
 use super::facts::{End, EndPort, Facts};
-use super::frame::{self, Party};
+use super::frame::{self, Party, Talk};
 use super::{Cause, Ending, Hosts, diagnosis, underlay};
 
 /// More vSwitches than a packet may pass: a straggler passes three.
@@ -40,6 +42,12 @@ pub(super) struct Walk<'a, H> {
     pub(super) reached: bool,
     /// The packet, once it is known where the sender sends it.
     pub(super) packet: Option<Vec<u8>>,
+    /// What packet and answer say.
+    talk: Talk,
+    /// Packets are sent through the fabric, too.
+    pub(super) asks_the_fabric: bool,
+    /// Whom policy was asked by about the packet or its answer, and the rule that it named.
+    pub(super) judged: Vec<(String, DecidingRule)>,
     /// What each host saw of the conversation so far: connections depend on it.
     earlier: BTreeMap<String, Vec<Entering>>,
     /// What the sender's port dropped so far.
@@ -55,10 +63,13 @@ pub(super) struct Journey<'a> {
 }
 
 impl<'a, H: Hosts> Walk<'a, H> {
-    pub(super) fn new(facts: &'a Facts, hosts: &'a H) -> Self {
+    pub(super) fn new(facts: &'a Facts, hosts: &'a H, talk: Talk) -> Self {
         Self {
             facts,
             hosts,
+            talk,
+            asks_the_fabric: true,
+            judged: Vec::new(),
             hops: Vec::new(),
             notes: Vec::new(),
             reached: false,
@@ -71,25 +82,26 @@ impl<'a, H: Hosts> Walk<'a, H> {
     /// There and back.
     pub(super) async fn whole(&mut self) -> Result<(), Ending> {
         let (source, destination) = (&self.facts.source, &self.facts.destination);
-        let (traffic, size) = (self.facts.traffic, self.facts.size);
         let there = Journey {
             leg: TraceLeg::Packet,
             from: source,
             to: destination,
         };
         let (from, to) = self.parties(TraceLeg::Resolution, there).await?;
-        let packet = frame::packet(from, to, traffic, size);
+        let packet = frame::packet(from, to, &self.talk);
         self.packet = Some(packet.clone());
         self.follow(there, packet).await?;
         self.reached = true;
-        if self.can_answer() {
+        if self.can_answer() && self.talk.answer.is_some() {
             let back = Journey {
                 leg: TraceLeg::Answer,
                 from: destination,
                 to: source,
             };
             let (from, to) = self.parties(TraceLeg::AnswerResolution, back).await?;
-            self.follow(back, frame::reply(from, to, traffic)).await?;
+            if let Some(answer) = frame::reply(from, to, &self.talk) {
+                self.follow(back, answer).await?;
+            }
         }
         self.what_the_sender_really_sends()
     }
@@ -188,7 +200,9 @@ impl<'a, H: Hosts> Walk<'a, H> {
             let next = diagnosis::next_host(self.facts, journey, &host, &packet)?;
             let unresolved = run.verdict == HostVerdict::SendUnresolved;
             let unresolved = unresolved.then_some(&entering);
-            underlay::check(self, journey, (&host, &next), &packet, unresolved).await?;
+            if self.asks_the_fabric {
+                underlay::check(self, journey, (&host, &next), &packet, unresolved).await?;
+            }
             entering = Entering {
                 port: None,
                 frame: packet.packet,
@@ -248,6 +262,10 @@ impl<'a, H: Hosts> Walk<'a, H> {
                 .map(|packet| packet.path.clone())
                 .or(run.path.clone()),
         });
+        let conversation = matches!(journey.leg, TraceLeg::Packet | TraceLeg::Answer);
+        if let Some(rule) = run.judged.clone().filter(|_| conversation) {
+            self.judged.push((host.to_owned(), rule));
+        }
         match &run.fault {
             Some(fault) => Err(self.faulty(journey, host, fault)),
             None => Ok(run),

@@ -1,6 +1,6 @@
 //! One host: the real agent core over a data plane in memory, with devices, routes and a place in the fabric.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -129,11 +129,13 @@ impl Hypervisor {
         loop {
             match coax_agent::trace::run(&view, frames) {
                 Run::Done(run) => return HostAnswer::Ran(run),
-                Run::Ask(questions) => {
-                    for question in questions {
+                Run::Ask(unanswered) => {
+                    for question in unanswered.ways {
                         let way = self.way(&question);
                         view.ways.insert(question, way);
                     }
+                    let copy = self.plane.connection_buckets(&unanswered.buckets).unwrap();
+                    view.connections.buckets.extend(copy.buckets);
                 }
             }
         }
@@ -164,6 +166,7 @@ impl Hypervisor {
             attached,
             links: links.collect(),
             ways: BTreeMap::new(),
+            connections: self.plane.connection_buckets(&BTreeSet::new()).unwrap(),
             names: inquiry.names.clone(),
             revision: inquiry.revision,
             now: 0,

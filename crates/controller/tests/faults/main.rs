@@ -7,6 +7,7 @@
 
 mod hypervisor;
 mod site;
+mod standing;
 mod table;
 mod upgrade;
 mod zones;

@@ -20,7 +20,7 @@ use coax_controller::records;
 use coax_controller::trace::Hosts;
 use coax_model::File;
 use coax_store::{Memory, Outcome, Store};
-use coax_vswitch::MemoryDataPlane;
+use coax_vswitch::{DataPlane, MemoryDataPlane};
 
 use self::replay::{REPLAY, Said};
 pub use self::stacks::{OTHER_STACK, STACK};
@@ -316,6 +316,12 @@ impl State {
                 }
             }
             HostQuestion::Resolve { .. } => HostAnswer::Sent,
+            HostQuestion::Standing { ends, protocol } => {
+                let hypervisor = &self.hypervisors[host];
+                let listed = hypervisor.plane.connections().unwrap();
+                let (names, rows) = (&inquiry.names, hypervisor.rows());
+                coax_agent::connections::between(names, &rows, (*ends, protocol), listed)
+            }
             HostQuestion::Connections { .. }
             | HostQuestion::EndConnections { .. }
             | HostQuestion::Capture { .. }

@@ -21,13 +21,13 @@ mod typed_map;
 pub use maps::map_names;
 
 use crate::{
-    Attachment, Capacity, Connection, DataPlane, DataPlaneError, Flows, Punts, Row, RowKey,
-    RowOperation, Rows, SlotCounters, Table, TableUsage,
+    Attachment, Capacity, Connection, ConnectionCopy, DataPlane, DataPlaneError, Flows, Punts, Row,
+    RowKey, RowOperation, Rows, SlotCounters, Table, TableUsage,
 };
 use attach::Attachments;
 use coax_tables::{DomainId, RuleCounters, ShutRow};
 use maps::Maps;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Where the pins are and how large the tables are to be.
@@ -232,6 +232,10 @@ impl DataPlane for KernelDataPlane {
 
     fn connections_used(&self) -> Result<(u64, u64), DataPlaneError> {
         Ok(self.maps.connection_table().used())
+    }
+
+    fn connection_buckets(&self, wanted: &BTreeSet<u32>) -> Result<ConnectionCopy, DataPlaneError> {
+        Ok(self.maps.connection_table().copy(wanted))
     }
 
     fn end_connections(

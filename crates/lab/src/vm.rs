@@ -3,6 +3,7 @@
 //! hypervisor as well.
 
 use std::net::IpAddr;
+use std::process::Command;
 
 use coax_api::Port;
 use coax_fabric::{NodeId, Tier};
@@ -16,6 +17,16 @@ use crate::site::Site;
 
 /// The VM's network card, as the VM calls it.
 pub const CARD: &str = "eth0";
+
+/// What a VM's card does not offer: to cut packets of the VM's own tunnels.
+const TUNNEL_FEATURES: [&str; 6] = [
+    "tx-udp_tnl-segmentation",
+    "tx-udp_tnl-csum-segmentation",
+    "tx-gre-segmentation",
+    "tx-gre-csum-segmentation",
+    "tx-ipxip4-segmentation",
+    "tx-ipxip6-segmentation",
+];
 
 /// The kernel settings of a VM: usable addresses at once, no router solicitations.
 const VM_SETTINGS: [(&str, &str); 4] = [
@@ -102,10 +113,25 @@ async fn plug_in(
         .with_mtu(spec.mtu);
     hypervisor.create_veth(&outside, &card).await?;
     let device = hypervisor.link(&name).await?.index;
+    cut_tunnels(namespace);
     configure(&vm, spec).await?;
     hypervisor.set_alias(device, &alias(&spec.port)).await?;
     hypervisor.set_up(device).await?;
     Ok(())
+}
+
+/// Lets the VM's kernel cut what its own tunnels send, as a guest's kernel does: a frame that stands for many segments
+/// describes one tunnel, and the vSwitch adds another. Without `ethtool` everything else works.
+fn cut_tunnels(namespace: &Namespace) {
+    let mut ethtool = Command::new("ethtool");
+    ethtool.args(["-K", CARD]);
+    for feature in TUNNEL_FEATURES {
+        ethtool.args([feature, "off"]);
+    }
+    match namespace.run(move || ethtool.output()) {
+        Ok(Ok(output)) if output.status.success() => {}
+        other => tracing::debug!(?other, "tunnels of the VM are not cut by its kernel"),
+    }
 }
 
 /// Gives a VM's namespace its kernel settings.

@@ -96,7 +96,7 @@ drop_reasons! {
         "Another host believes that the destination lives here: it moved away, or that host is behind with its updates.";
     /// The frame could not be rewritten: the kernel refused.
     RewriteFailed = 20, "rewrite-failed",
-        "The kernel refused to change the frame (out of memory, or an unusual kind of packet).";
+        "The kernel refused to change the frame: out of memory, or a large packet of a tunnel of the VM's own, see `Containers with an overlay of their own` in docs/how-to/attach-a-vm.md.";
     /// A copy could not be made or sent.
     CopyFailed = 21, "copy-failed",
         "A copy of a broadcast could not be made or sent: out of memory, or the device is down.";

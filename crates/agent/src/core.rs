@@ -47,6 +47,7 @@ use crate::handover::Moving;
 use crate::input::{Batch, Command, Config, Input, Moment, ShutPort};
 use crate::mirror::Mirror;
 use crate::policies::Policies;
+use crate::questions::Questions;
 use crate::services::Services;
 use crate::session::Session;
 use crate::slices::{Part, Slices};
@@ -136,6 +137,7 @@ pub struct Core {
     services: Services,
     policies: Policies,
     flows: FlowLog,
+    questions: Questions,
     /// Ports whose connections are to go along, after the rows that send their stragglers on.
     leaving: Vec<Moving>,
     /// When the devices of ports came that are still another host's, by the port's name.
@@ -204,6 +206,7 @@ impl Core {
             services: Services::default(),
             policies,
             flows: FlowLog::default(),
+            questions: Questions::default(),
             leaving: Vec::new(),
             arrivals: BTreeMap::new(),
             migration_gap: Durations::default(),
@@ -268,6 +271,7 @@ impl Core {
         let leaving = std::mem::take(&mut self.leaving);
         self.commands
             .extend(leaving.into_iter().map(Command::HandOver));
+        self.answer_late(now);
         self.tell_claims();
         self.tell_realised();
         self.serve_standbys();

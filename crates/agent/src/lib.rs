@@ -14,6 +14,7 @@
 //! | [`trace`] | what would become of a frame here; `tracer` asks the kernel what that takes, `probe`, `inject`, `capture` and `packet_socket` send and watch |
 //! | [`doctor`] | what is wrong with this host, and packets to others |
 //! | [`connections`] | what the firewall follows, in users' words |
+//! | `questions` | whom VMs have asked for in vain a moment ago |
 //! | `canary` | what is sent to find VMs that bridge two ports |
 //! | `tasks`, `links`, `stream`, `plane`, `punts`, `answers`, `cache_thread` | the shell: tasks and channels around the core |
 //! | `args`, `run` | the command line, starting and stopping |
@@ -52,6 +53,7 @@ mod plane;
 mod policies;
 mod probe;
 mod punts;
+mod questions;
 mod reader_thread;
 mod run;
 mod services;

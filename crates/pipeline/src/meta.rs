@@ -157,6 +157,11 @@ impl Meta {
     pub const TELLS: u32 = 131_072;
     /// The agent has been told why the frame is dropped.
     pub const REPORTED: u32 = 262_144;
+    /// An answer to the sender takes the way of a frame of the receiver: the sender is not at the device by which the frame
+    /// entered, or its MAC address is not known.
+    pub const RETURNS: u32 = 524_288;
+    /// The frame asks for the owner of an address: `source` asks, `speaker` is asked for.
+    pub const ASKS: u32 = 1_048_576;
 
     /// A value for one frame that entered by the device `ifindex`.
     pub const fn new(ifindex: u32) -> Self {

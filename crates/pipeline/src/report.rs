@@ -43,6 +43,10 @@ fn add_addresses(meta: &Meta, record: &mut FlowRecord) {
         words::copy(&meta.source, &mut record.source);
         words::copy(&meta.destination, &mut record.destination);
     }
+    if meta.is(Meta::ASKS) {
+        words::copy(&meta.source, &mut record.source);
+        words::copy(&meta.speaker, &mut record.destination);
+    }
 }
 
 #[inline(always)]

@@ -87,7 +87,9 @@ fn arp<F: Frame, T: Tables, S: Sink>(
         network: meta.network,
     };
     let Some(owner) = tables.address(&key) else {
-        return abroad(meta, DropReason::UnknownAddress);
+        meta.source = ip::mapped(question.sender);
+        meta.speaker = key.address;
+        return unknown(meta);
     };
     if owner.mac == MacAddress::default() {
         return Verdict::Next;
@@ -148,11 +150,11 @@ fn discovery<F: Frame, T: Tables, S: Sink>(
         network: meta.network,
     }) else {
         let link_local = target[0] == 0xfe && target[1] & 0xc0 == 0x80;
-        return if link_local {
-            Verdict::Next
-        } else {
-            abroad(meta, DropReason::UnknownAddress)
-        };
+        if link_local {
+            return Verdict::Next;
+        }
+        meta.speaker = target;
+        return unknown(meta);
     };
     if owner.mac == MacAddress::default() {
         return Verdict::Next;
@@ -286,6 +288,13 @@ fn speaker<T: Tables>(tables: &T, meta: &Meta, owner: &AddressRow) -> MacAddress
         return network.gateway_mac;
     }
     owner.mac
+}
+
+/// Nobody is known to have the address. The agent hears who asked for which: it may learn of the owner in a moment.
+#[inline(always)]
+fn unknown(meta: &mut Meta) -> Verdict {
+    meta.flags |= Meta::ASKS;
+    abroad(meta, DropReason::UnknownAddress)
 }
 
 /// Sends the frame on to foreign VTEPs only; without any it ends for `reason`.

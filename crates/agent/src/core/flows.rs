@@ -18,6 +18,7 @@ impl Core {
         let mut log = std::mem::take(&mut self.flows);
         log.lose(seen.lost);
         for record in &seen.records {
+            self.questions.note(record, now);
             log.note(record, seen.clock_of(record.time), |record| {
                 self.flow_names(record)
             });

@@ -17,6 +17,7 @@ use coax_wire::ip::mapped;
 use super::Core;
 use super::reconcile::Subject;
 use crate::input::{Command, Moment};
+use crate::questions::Question;
 use crate::services::view::{self, Directory};
 
 /// Advertisements at one time; the others have their turn at once afterwards.
@@ -59,6 +60,25 @@ impl Core {
         let frame = answer.frame;
         self.commands
             .extend(frame.map(|frame| Command::SendToPort { ifindex, frame }));
+    }
+
+    /// Answers VMs that have asked for an address whose owner is known by now.
+    pub(super) fn answer_late(&mut self, now: Moment) {
+        let mirror = &self.mirror;
+        let row = |question: &Question| {
+            let held = mirror.network(question.network)?;
+            Some((*held.addresses.get(&question.key())?, held.network?))
+        };
+        for question in self.questions.take(now, |it| row(it).is_some()) {
+            let mut ports = mirror.ports.iter();
+            let port = ports.find(|(_, port)| port.slot == question.slot);
+            if let (Some((owner, network)), Some((key, port))) = (row(&question), port) {
+                let frame = question.answer((port.mac, key.vlan), owner, network);
+                let ifindex = key.ifindex;
+                let command = frame.map(|frame| Command::SendToPort { ifindex, frame });
+                self.commands.extend(command);
+            }
+        }
     }
 
     /// The network, and those that the same router joins and whose slices are here.

@@ -328,6 +328,10 @@ impl HostRun {
                 Some(rule) => format!("dropped as {}{}", reason(run), by_rule(&rule.name)),
                 None => format!("dropped as {}", reason(run)),
             },
+            _ if run.rule.is_some() => {
+                let rule = run.rule.as_ref().map_or("", |rule| rule.name.as_str());
+                format!("rejected{}, and its sender is told", by_rule(rule))
+            }
             HostVerdict::Deliver => format!("handed to {ports}"),
             HostVerdict::Send => format!("sent to {endpoints}"),
             HostVerdict::SendUnresolved => {

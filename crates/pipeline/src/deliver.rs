@@ -1,8 +1,10 @@
 //! Stage `deliver`: gives the frame its VLAN tags back and hands it to a local port.
 
-use crate::{Frame, Meta, Refused, Sink, Tables, Verdict};
+use crate::{
+    Continuation, Fragment, Frame, Meta, Refused, Sink, Tables, Verdict, encapsulate, parse,
+};
 use coax_tables::DropReason;
-use coax_wire::VlanTag;
+use coax_wire::{Ethernet, VlanTag};
 
 /// Runs the stage.
 #[inline(always)]
@@ -44,6 +46,47 @@ pub(crate) fn answer<F: Frame>(frame: &mut F, meta: &mut Meta, length: u32) -> V
         return put_trunk_tag(frame, meta, Verdict::Answer);
     }
     Verdict::Answer
+}
+
+/// The frame has become an answer of `length` bytes to its sender, wherever that is. One that `RETURNS` is yet to be handed
+/// to `returns`, which is not called from here, so that fewer calls share a program's stack.
+#[inline(always)]
+pub(crate) fn back<F: Frame>(frame: &mut F, meta: &mut Meta, length: u32) -> Verdict {
+    if meta.is(Meta::RETURNS) {
+        meta.bytes = length;
+        Verdict::Answer
+    } else {
+        answer(frame, meta, length)
+    }
+}
+
+/// Makes the answer a frame of the receiver, which looks for its way like any other.
+#[inline(always)]
+pub(crate) fn returns<F: Frame>(frame: &F, meta: &mut Meta) -> Verdict {
+    let Ethernet {
+        destination,
+        source,
+        ethertype,
+    } = meta.ethernet;
+    meta.ethernet = Ethernet {
+        destination: source,
+        source: destination,
+        ethertype,
+    };
+    meta.slot = meta.out_slot;
+    meta.flags = 0;
+    meta.port_flags = 0;
+    meta.hops = encapsulate::HOPS;
+    meta.trunk_vlan = 0;
+    meta.out_vlan = 0;
+    meta.ports = [0; 4];
+    meta.transport = 0;
+    meta.fragment = Fragment::Whole;
+    meta.fragment_header = 0;
+    meta.tracking.judged = 0;
+    meta.bytes += meta.tag_bytes();
+    parse::payload(frame, meta);
+    meta.go_on(Continuation::Forward)
 }
 
 /// Puts the tags back that were taken off.

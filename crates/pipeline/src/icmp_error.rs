@@ -211,7 +211,7 @@ fn over_ipv4<F: Frame>(frame: &mut F, meta: &mut Meta, problem: Problem) -> Verd
     {
         return meta.drop(DropReason::RewriteFailed);
     }
-    deliver::answer(frame, meta, bytes)
+    deliver::back(frame, meta, bytes)
 }
 
 #[inline(never)]
@@ -254,7 +254,7 @@ fn over_ipv6<F: Frame>(frame: &mut F, meta: &mut Meta, problem: Problem) -> Verd
     {
         return meta.drop(DropReason::RewriteFailed);
     }
-    deliver::answer(frame, meta, bytes)
+    deliver::back(frame, meta, bytes)
 }
 
 /// Copies the packet's first bytes to `Meta::quote`, and zeros behind them; gives how many they are.

@@ -6,6 +6,7 @@ use coax_api::question::{
     DecidingRule, Entering, HostAnswer, HostFault, HostQuestion, HostRun, HostVerdict,
 };
 use coax_api::{TraceHop, TraceLeg};
+use coax_tables::DropReason;
 use coax_wire::MacAddress;
 
 use super::facts::{End, EndPort, Facts};
@@ -182,6 +183,11 @@ impl<'a, H: Hosts> Walk<'a, H> {
             }
             let seen = self.earlier.entry(host.clone()).or_default();
             seen.push(entering.clone());
+            if let (Some(rule), true) = (&run.rule, run.verdict != HostVerdict::Drop) {
+                // What leaves is not the packet but word to its sender.
+                let reason = DropReason::Rejected;
+                return Err(diagnosis::refused(self.facts, &host, reason, rule));
+            }
             let packet = match run.verdict {
                 HostVerdict::Deliver | HostVerdict::Flood if run.ports.contains(&to.name) => {
                     return Ok(());

@@ -1,6 +1,10 @@
 //! Tells the sender of a packet that policy rejects it: TCP with a reset, all else with an ICMP error
 //! "administratively prohibited" (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1). Both come from the
 //! packet's own destination, as from a host that does not want it, and no more often than a port's senders can use.
+//!
+//! A packet of a port on this host goes back as it came. One that came out of a tunnel, or that a router has brought,
+//! does not say where its sender is: the answer goes the way that one of the receiver would take, through its gateway where
+//! there is one.
 
 use super::segment;
 use super::tcp::flags;
@@ -32,9 +36,7 @@ struct Reset6 {
     tcp: Header,
 }
 
-/// Turns the packet into the answer to its sender. Groups, later fragments and packets that came out of a
-/// tunnel have no answer: the latter were judged by the same rules where they came from. Nor have packets that were
-/// routed before their receiver's side judged them: the MAC address of their sender is no longer known.
+/// Turns the packet into the answer to its sender. Groups and later fragments have no answer.
 #[inline(always)]
 pub(crate) fn answer<F: Frame, T: Tables, S: Sink>(
     frame: &mut F,
@@ -42,11 +44,31 @@ pub(crate) fn answer<F: Frame, T: Tables, S: Sink>(
     sink: &S,
     meta: &mut Meta,
 ) -> Verdict {
+    let verdict = word(frame, tables, sink, meta);
+    if !meta.is(Meta::RETURNS) {
+        return verdict;
+    }
+    if verdict == Verdict::Answer {
+        return deliver::returns(frame, meta);
+    }
+    // Kernels do not change the length of a frame that another one on the same machine has put into a tunnel.
+    meta.drop(DropReason::Rejected)
+}
+
+/// Makes the frame the word to its sender.
+#[inline(always)]
+fn word<F: Frame, T: Tables, S: Sink>(
+    frame: &mut F,
+    tables: &T,
+    sink: &S,
+    meta: &mut Meta,
+) -> Verdict {
     meta.reason = DropReason::Rejected;
     let was_routed = meta.is(Meta::TO_ROUTER) && meta.tracking.then == Continuation::Deliver;
-    if meta.is(Meta::FROM_TUNNEL)
-        || was_routed
-        || meta.ethernet.destination.is_group()
+    if meta.is(Meta::FROM_TUNNEL) || was_routed {
+        meta.flags |= Meta::RETURNS;
+    }
+    if meta.ethernet.destination.is_group()
         || super::is_to_group(meta)
         || meta.fragment == Fragment::Later
     {
@@ -138,7 +160,7 @@ fn reset<F: Frame>(frame: &mut F, meta: &mut Meta) -> Verdict {
         write(frame, &answer)
     };
     match length {
-        Some(length) => deliver::answer(frame, meta, length),
+        Some(length) => deliver::back(frame, meta, length),
         None => meta.drop(DropReason::RewriteFailed),
     }
 }

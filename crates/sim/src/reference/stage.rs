@@ -150,7 +150,12 @@ impl Stage {
         let frame = self.world.frame(way, packet);
         let outcome = self.enter(here, Enters::new(device_of(way.from), frame));
         let mut fates = Fates {
-            here: fate(&outcome),
+            here: fate(&outcome, |verdict| match verdict {
+                Verdict::Answer => true,
+                // Back through the sender's own port: nobody sends to himself.
+                Verdict::Deliver => outcome.device == Some(self.stand.index(device_of(way.from))),
+                _ => false,
+            }),
             told: outcome.verdict == Verdict::Answer,
             there: None,
         };
@@ -167,7 +172,9 @@ impl Stage {
             let [from, to] = [Vtep::PEER, Vtep::OWN].map(|vtep| vtep.address(false));
             let bytes = Tunnel::new(from, to, vni).around(inner);
             let arrived = self.enter(1 - here, Enters::new(Device::Up1, bytes));
-            fates.there = Some(fate(&arrived));
+            // Nothing goes out of one tunnel into another but what its sender is told.
+            let is_told = |verdict| verdict == Verdict::Send;
+            fates.there = Some(fate(&arrived, is_told));
         }
         fates
     }
@@ -185,9 +192,10 @@ impl Stage {
     }
 }
 
-fn fate(outcome: &Outcome) -> Fate {
+/// `is_told`: with that verdict the frame goes back to its sender.
+fn fate(outcome: &Outcome, is_told: impl Fn(Verdict) -> bool) -> Fate {
     match (outcome.verdict, outcome.reason) {
-        (Verdict::Answer, _) => Err(DropReason::Rejected),
+        (verdict, _) if is_told(verdict) => Err(DropReason::Rejected),
         // The firewall let it pass, and nobody else is in the network.
         (_, Some(DropReason::NoReceiver)) => Ok(()),
         (_, Some(reason)) => Err(reason),

@@ -7,7 +7,7 @@
 //! ```
 
 use super::firewall::{Fate, Firewall, Moment};
-use super::packet::{Content, Packet, flag};
+use super::packet::{Content, Packet, Segment, flag};
 use super::policy::Policy;
 use crate::noise::{GATEWAY, mac};
 use crate::rows::Receiver;
@@ -162,7 +162,7 @@ impl World {
         packet: &Packet,
         (now, versions): (Duration, [u32; 2]),
     ) -> Fates {
-        let mut judge = |host: usize, network: u8| {
+        let mut judge_packet = |packet: &Packet, host: usize, network: u8| {
             let project = project_of(network);
             let moment = Moment {
                 policy: &self.policies[project],
@@ -172,6 +172,7 @@ impl World {
             };
             firewalls[host].judge(packet, moment)
         };
+        let mut judge = |host: usize, network: u8| judge_packet(packet, host, network);
         let mut fates = Fates {
             here: Err(DropReason::HeaderChain),
             told: false,
@@ -195,8 +196,12 @@ impl World {
         if there != here {
             fates.there = Some(judge(there, other));
         } else if other != own {
-            // The router has taken the sender's MAC address off: nobody can be told any more.
             fates.here = judge(here, other);
+            // The refusal goes back through the sender's own network, like any packet of the receiver.
+            if fates.here == Err(DropReason::Rejected) && may_be_told(packet) {
+                let passes = judge_packet(&refusal(packet), here, own);
+                fates.here = passes.and(fates.here);
+            }
         }
         fates
     }
@@ -280,6 +285,45 @@ const fn may_be_told(packet: &Packet) -> bool {
         _ => true,
     };
     about && !packet.is_to_group()
+}
+
+/// What the sender of a rejected packet is told: a reset (RFC 9293 section 3.10.7.1), or an ICMP error.
+fn refusal(packet: &Packet) -> Packet {
+    let content = match &packet.content {
+        Content::Tcp(segment) => Content::Tcp(reset(packet, segment)),
+        _ => Content::Error {
+            kind: if packet.is_ipv6() { (1, 1) } else { (3, 13) },
+            mtu: 0,
+            about: Box::new(packet.clone()),
+        },
+    };
+    Packet::new(packet.destination, packet.source, content)
+}
+
+fn reset(packet: &Packet, segment: &Segment) -> Segment {
+    let numbers = [flag::SYN, flag::FIN].map(|flag| u32::from(segment.has(flag)));
+    // How long a datagram is, its first fragment does not say.
+    let data = match packet.part {
+        Some(part) if part.more => 0xffff,
+        _ => segment.data as u32,
+    };
+    let end = segment
+        .sequence
+        .wrapping_add(data + numbers[0] + numbers[1]);
+    let answers = segment.has(flag::ACK);
+    Segment {
+        ports: (segment.ports.1, segment.ports.0),
+        flags: if answers {
+            flag::RST
+        } else {
+            flag::RST | flag::ACK
+        },
+        sequence: if answers { segment.acknowledgement } else { 0 },
+        acknowledgement: if answers { 0 } else { end },
+        window: 0,
+        scale: None,
+        data: 0,
+    }
 }
 
 fn slot_of(vm: u8) -> u32 {

@@ -8,8 +8,9 @@ use coax_pipeline::Verdict;
 use coax_sim::craft::{self, ethernet};
 use coax_sim::noise::{GATEWAY, mac};
 use coax_sim::rules::{Policy, Rule, Service};
+use coax_sim::stand::Vtep;
 use coax_sim::{Device, Enters, SimRows};
-use coax_tables::{DomainId, DropReason, MacRow, PolicyRow};
+use coax_tables::{DomainId, MacRow, PolicyRow};
 
 /// The project of VM 2, where it is not that of VM 1.
 const OTHER: DomainId = DomainId(2);
@@ -85,10 +86,44 @@ fn both_ends_of_a_routed_connection_are_judged() {
         assert_eq!(found, [told, passed, passed, passed, told]);
         let found = run(
             &format!("{family}-routed-to-another-project"),
-            "The receiver's project judges what the sender's lets pass. Nobody is told, for the router has taken the sender's MAC address off.",
+            "The receiver's project judges what the sender's lets pass. The sender is told by way of the receiver's gateway, for the router has taken its MAC address off.",
             guarded(OTHER),
             vec![there()],
         );
-        assert_eq!(found, [Err(DropReason::Rejected)]);
+        assert_eq!(found, [Ok(Verdict::Deliver)]);
+    }
+}
+
+/// A packet of VM 4, on the other host, which that host has routed into the network of VM 1.
+fn out_of_a_tunnel(ipv6: bool, protocol: u8) -> Enters {
+    let (from, to) = (at(THERE, ipv6, 4), at(HERE, ipv6, 1));
+    let body = match protocol {
+        6 => craft::tcp_opening((from, 4000), (to, 23), 2, &[]),
+        _ => craft::udp((from, 4000), (to, 23), b"hello"),
+    };
+    let ethertype = if ipv6 { craft::IPV6 } else { craft::IPV4 };
+    let frame = ethernet(
+        mac(1),
+        GATEWAY,
+        ethertype,
+        &packet(from, to, protocol, 63, &body),
+    );
+    let [from, to] = [Vtep::PEER, Vtep::OWN].map(|vtep| vtep.address(false));
+    Enters::new(
+        Device::Up1,
+        craft::Tunnel::new(from, to, HERE.0).around(&frame),
+    )
+}
+
+#[test]
+fn who_is_rejected_at_the_receivers_host_is_told_through_a_tunnel() {
+    for (ipv6, family) in FAMILIES {
+        let found = run(
+            &format!("{family}-rejected-behind-a-tunnel"),
+            "What another host lets pass and has routed is rejected here: the receiver's gateway takes the answer back.",
+            guarded(DOMAIN),
+            vec![out_of_a_tunnel(ipv6, 6), out_of_a_tunnel(ipv6, 17)],
+        );
+        assert_eq!(found, [Ok(Verdict::Send); 2]);
     }
 }

@@ -23,6 +23,7 @@ pub enum ProjectCommand {
 
 /// Flags of `coax project set`. What no flag names stays as it is.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").args(["inherit", "limits"]).required(true).multiple(true))]
 pub struct SetArgs {
     /// The project; it need not exist yet
     #[arg(value_name = "NAME", required_unless_present = "default")]

@@ -32,13 +32,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coax_api::Finding;
-use coax_api::agent::Problem;
-use coax_api::measure::Durations;
+use coax_api::{Finding, agent::Problem, measure::Durations};
 use coax_compile::{NetworkSlice, RouterSlice};
 use coax_tables::{MacKey, NetworkId};
 use coax_vswitch::{Attachment, Rows};
 
+use self::{reconcile::Failing, reconcile::Subject, standby::Peers};
 use crate::cache::CacheContents;
 use crate::canary::{self, Sending};
 use crate::claims::Claims;
@@ -52,8 +51,6 @@ use crate::services::Services;
 use crate::session::Session;
 use crate::slices::{Part, Slices};
 use crate::slots::{Owner, Slots};
-use reconcile::{Failing, Subject};
-use standby::Peers;
 
 /// Rows from before the start are left alone for this time if no controller speaks.
 const GRACE: Duration = Duration::from_secs(5);

@@ -6,6 +6,8 @@
 mod lab;
 #[path = "firewall/metrics.rs"]
 mod metrics;
+#[path = "firewall/traces.rs"]
+mod traces;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -319,92 +321,6 @@ fn listen(tiers: &Tiers, address: &str, heard: &Path) -> lab::Running {
     tiers.lab.start(&words.split(' ').collect::<Vec<_>>())
 }
 
-/// Opens a connection from web-1 to db-1, in which nobody says anything, and tells its source port.
-fn open(tiers: &Tiers, ipv6: bool) -> (lab::Running, String) {
-    let script = "import os,socket,sys,time\n\
-         s=socket.create_connection((sys.argv[1],5432),1.5); s.sendall(b'x\\n'); s.recv(99)\n\
-         open(sys.argv[2]+'~','w').write(str(s.getsockname()[1])); os.replace(sys.argv[2]+'~',sys.argv[2])\n\
-         time.sleep(600)\n";
-    let path = tiers.folder.path().join("open.py");
-    let port = tiers.folder.path().join(format!("port-{ipv6}"));
-    std::fs::write(&path, script).unwrap();
-    let (path, address) = (path.display(), tiers.address("db-1", ipv6));
-    let words = format!(
-        "lab exec web-1 -- python3 {path} {address} {}",
-        port.display()
-    );
-    let running = tiers.lab.start(&words.split(' ').collect::<Vec<_>>());
-    let port = until("a connection", || {
-        let said = read(&port);
-        (!said.is_empty()).then_some(said.clone()).ok_or(said)
-    });
-    (running, port)
-}
-
-/// A trace tells a connection that stands from a new one, in both directions, and what a change of rules means for it.
-fn trace_connections(tiers: &Tiers) {
-    let open = [false, true].map(|ipv6| open(tiers, ipv6));
-    let trace = |from: &str, to: &str, ports: [&str; 2], ipv6: bool| -> Value {
-        let (service, family) = (
-            format!("tcp/{}", ports[1]),
-            if ipv6 { "ipv6" } else { "ipv4" },
-        );
-        let words = [
-            "trace",
-            from,
-            to,
-            &service,
-            "--from-port",
-            ports[0],
-            "--family",
-            family,
-        ];
-        let output = tiers.lab.run(&[&words[..], &["-o", "json"]].concat());
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
-    let holds = |trace: &Value, verdict: &str, parts: &[&str]| {
-        let line = trace["summary"].as_str().unwrap();
-        assert_eq!(trace["verdict"], verdict, "{trace:#}");
-        assert!(parts.iter().all(|part| line.contains(part)), "{trace:#}");
-    };
-    let ports = open.each_ref().map(|(_, port)| port.as_str());
-    let admitted = ["established since 20", "allowed by rule `tiers/rescue`"];
-    let there = trace("web-1", "db-1", [ports[0], "5432"], false);
-    holds(&there, "delivered", &admitted);
-    let back = trace("db-1", "web-1", ["5432", ports[1]], true);
-    holds(&back, "delivered", &admitted);
-    // Nobody may open a connection that way.
-    let words = [
-        "trace",
-        "db-1",
-        "web-1",
-        &format!("tcp/{}", ports[1]),
-        "--flags",
-        "syn",
-    ];
-    assert!(!tiers.lab.run(&words).status.success());
-
-    tiers.apply(str::to_owned);
-    let ends = [
-        "dropped on",
-        "because no rule allows it",
-        "ends, because the rules have changed",
-    ];
-    holds(
-        &trace("web-1", "db-1", [ports[0], "5432"], false),
-        "lost",
-        &ends,
-    );
-    holds(
-        &trace("db-1", "web-1", ["5432", ports[1]], true),
-        "lost",
-        &ends,
-    );
-    tiers.apply(rescue);
-    let address = tiers.address("db-1", false);
-    until("the rule once more", || tiers.ask("web-1", &address, 5432));
-}
-
 /// The stack with one more rule.
 fn rescue(text: &str) -> String {
     text.replace("    - { name: no-guessing", "    - { name: rescue, from: group/web, to: group/db, allow: [tcp/5432] }\n    - { name: no-guessing")
@@ -415,7 +331,7 @@ fn survive(tiers: &Tiers) {
     let address = tiers.address("db-1", false);
     tiers.apply(rescue);
     until("the new rule", || tiers.ask("web-1", &address, 5432));
-    trace_connections(tiers);
+    traces::trace_connections(tiers);
 
     // A connection that is there, while it is forgotten, an agent dies, its end moves, and at last its rule goes.
     let script = "import os,socket,sys,time\n\

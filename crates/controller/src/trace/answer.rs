@@ -3,7 +3,7 @@
 use coax_api::question::HostRun;
 use coax_tables::DropReason;
 
-use super::diagnosis::{in_a_sentence, refused};
+use super::diagnosis::refused;
 use super::facts::Facts;
 use super::{Cause, Ending};
 
@@ -64,4 +64,17 @@ fn error(run: &HostRun) -> Option<DropReason> {
         (false, (11, 0)) | (true, (3, 0)) => DropReason::TimeToLive,
         _ => return None,
     })
+}
+
+/// A hint as a part of a sentence.
+pub(super) fn in_a_sentence(hint: &str) -> String {
+    let hint = hint.trim_end_matches('.');
+    let mut letters = hint.chars();
+    match letters.next() {
+        // An abbreviation stays as it is.
+        Some(first) if !letters.as_str().starts_with(char::is_uppercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => hint.to_owned(),
+    }
 }

@@ -154,7 +154,7 @@ fn meaning(
             format!("start the agent of {host} with a tunnel endpoint of that family"),
         ),
         other => (
-            in_a_sentence(other.hint()),
+            answer::in_a_sentence(other.hint()),
             format!("`coax explain {}`", other.name()),
         ),
     };
@@ -260,19 +260,6 @@ fn facts_sender(facts: &Facts, journey: Journey<'_>) -> String {
     match facts.hosts.contains_key(sender) {
         true => sender.to_owned(),
         false => "the sender's host".to_owned(),
-    }
-}
-
-/// A hint as a part of a sentence.
-pub(super) fn in_a_sentence(hint: &str) -> String {
-    let hint = hint.trim_end_matches('.');
-    let mut letters = hint.chars();
-    match letters.next() {
-        // An abbreviation stays as it is.
-        Some(first) if !letters.as_str().starts_with(char::is_uppercase) => {
-            first.to_lowercase().chain(letters).collect()
-        }
-        _ => hint.to_owned(),
     }
 }
 

@@ -23,7 +23,6 @@ pub enum ProjectCommand {
 
 /// Flags of `coax project set`. What no flag names stays as it is.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("what").args(["inherit", "limits"]).required(true).multiple(true))]
 pub struct SetArgs {
     /// The project; it need not exist yet
     #[arg(value_name = "NAME", required_unless_present = "default")]
@@ -32,7 +31,7 @@ pub struct SetArgs {
     #[arg(long, conflicts_with = "name")]
     pub default: bool,
     /// Take the project's own quota away: it may have as much as every other
-    #[arg(long, conflicts_with_all = ["default", "limits"])]
+    #[arg(long, conflicts_with_all = ["default", "limits"], required_unless_present = "limits")]
     pub inherit: bool,
     /// The limits.
     #[command(flatten)]

@@ -168,7 +168,7 @@ fn a_project_that_is_full_is_refused_and_takes_nothing_from_others() {
 
     let nothing = controller.coax(&["project", "set", "bank"]);
     expect(&nothing, 1);
-    assert!(nothing.stderr.contains("--ports"), "{}", nothing.stderr);
+    assert!(nothing.stderr.contains("--inherit"), "{}", nothing.stderr);
 
     // What was set is there after a restart, and in the history.
     let mut controller = controller;

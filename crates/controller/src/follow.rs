@@ -88,6 +88,8 @@ fn store_all(
     inbox: &Receiver<Asked>,
     events: &mpsc::Sender<Event>,
 ) {
+    // The last transaction of which nobody knows what became of it.
+    let mut open = None;
     while let Ok(asked) = inbox.recv() {
         let Asked {
             number,
@@ -100,31 +102,18 @@ fn store_all(
             Some(entry) => log.append(store, &transaction, &entry),
             None => store.transact(&transaction).map_err(AuditError::from),
         };
-        metrics.commit.observe(started.elapsed().as_secs_f64());
-        let outcome = match result {
-            Ok(Outcome::Done(revision)) => {
-                debug!(revision, records, elapsed = ?started.elapsed(), "stored");
-                Stored::Done(revision)
+        let elapsed = started.elapsed();
+        metrics.commit.observe(elapsed.as_secs_f64());
+        let outcome = outcome(store, &transaction, result, open == Some(number));
+        match &outcome {
+            Stored::Done(revision) => debug!(revision, records, ?elapsed, "stored"),
+            Stored::Lost => {}
+            Stored::Unknown { reason } => {
+                warn!(reason, records, "whether a change was stored is not known");
+                open = Some(number);
             }
-            Ok(Outcome::Conflict { .. }) => match own_revision(store, &transaction) {
-                Some(revision) => Stored::Done(revision),
-                None => Stored::Lost,
-            },
-            Err(
-                failure @ AuditError::Store(
-                    StoreError::Unreachable { .. } | StoreError::Unsettled { .. },
-                ),
-            ) => {
-                warn!(%failure, records, "whether a change was stored is not known");
-                let reason = failure.to_string();
-                Stored::Unknown { reason }
-            }
-            Err(failure) => {
-                error!(%failure, records, "a change was not stored");
-                let reason = failure.to_string();
-                Stored::Failed { reason }
-            }
-        };
+            Stored::Failed { reason } => error!(reason, records, "a change was not stored"),
+        }
         if events
             .blocking_send(Event::Stored { number, outcome })
             .is_err()
@@ -134,15 +123,47 @@ fn store_all(
     }
 }
 
+/// What became of a transaction. `open`: it was tried before, and nobody knows what became of that.
+fn outcome(
+    store: &dyn Store,
+    transaction: &Transaction,
+    result: Result<Outcome, AuditError>,
+    open: bool,
+) -> Stored {
+    let failure = match result {
+        Ok(Outcome::Done(revision)) => return Stored::Done(revision),
+        Ok(Outcome::Conflict { .. }) => match own_revision(store, transaction) {
+            Ok(Some(revision)) => return Stored::Done(revision),
+            Ok(None) => return Stored::Lost,
+            Err(failure) => {
+                let reason = failure.to_string();
+                return Stored::Unknown { reason };
+            }
+        },
+        Err(failure) => failure,
+    };
+    let reason = failure.to_string();
+    // That it failed now says nothing of the time before.
+    match open || matches!(&failure, AuditError::Store(error) if error.leaves_open()) {
+        true => Stored::Unknown { reason },
+        false => Stored::Failed { reason },
+    }
+}
+
 /// The revision of a transaction that happened when it was tried before and nobody knew: the newest change is its own.
-fn own_revision(store: &dyn Store, transaction: &Transaction) -> Option<Revision> {
-    let head = store.get(HEAD.as_bytes()).ok()??;
+fn own_revision(
+    store: &dyn Store,
+    transaction: &Transaction,
+) -> Result<Option<Revision>, StoreError> {
+    let Some(head) = store.get(HEAD.as_bytes())? else {
+        return Ok(None);
+    };
     let mut puts = transaction.operations.iter();
     let own = puts.any(|operation| match operation {
         Operation::Put { key, value } => *key == head.key && *value == head.value,
         Operation::Delete { .. } => false,
     });
-    own.then_some(head.modified)
+    Ok(own.then_some(head.modified))
 }
 
 /// Follows a store that others write to, from the revision after `read_at`.
@@ -332,3 +353,7 @@ impl Barrier {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

@@ -4,8 +4,8 @@
 //! oldest event). A transaction is one redb transaction with one `fsync`; that is also all the time
 //! it takes. redb lets one process open the file, so two controllers cannot share it by mistake.
 //!
-//! Once the disk has failed, because it is full for instance, redb refuses everything until the file is opened again. So it is opened
-//! again, and what the file holds then says whether the transaction happened that met the failure.
+//! Once the disk has failed, redb refuses everything until the file is opened again. If the disk was full, that is done here, and what
+//! the file holds then says whether the transaction happened that met the failure. After any other failure it takes a new start.
 
 mod opened;
 
@@ -138,6 +138,26 @@ impl Embedded {
 }
 
 impl Shared {
+    /// What became of a transaction that did not return: it happened after all, or the error.
+    fn settle(&self, broken: Broken, times: u64) -> Result<Revision, StoreError> {
+        let reason = broken.error.to_string();
+        if !broken.error.is_of_a_full_disk() {
+            return Err(match broken.events.is_empty() {
+                true => broken.error,
+                // What the commit left on the disk shows only after a new start.
+                false => StoreError::Unsettled { reason },
+            });
+        }
+        let opened = self.open_again(times);
+        match opened.then(|| self.happened(&broken.events)) {
+            Some(Ok(Some(revision))) => Ok(revision),
+            Some(Ok(None)) => Err(broken.error),
+            // It never came so far that it could have happened.
+            _ if broken.events.is_empty() => Err(broken.error),
+            _ => Err(StoreError::Unsettled { reason }),
+        }
+    }
+
     /// Whether these events happened, all of one revision.
     fn happened(&self, events: &[Event]) -> Result<Option<Revision>, StoreError> {
         let Some(revision) = events.first().map(Event::revision) else {
@@ -254,20 +274,7 @@ impl Store for Embedded {
         let (times, result) = shared.with(|database| attempt(database, transaction));
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(broken) if broken.error.is_of_the_disk() => {
-                let reason = broken.error.to_string();
-                let settled = shared
-                    .open_again(times)
-                    .then(|| shared.happened(&broken.events));
-                match settled {
-                    Some(Ok(Some(revision))) => Outcome::Done(revision),
-                    Some(Ok(None)) => return Err(broken.error),
-                    // It never came so far that it could have happened.
-                    _ if broken.events.is_empty() => return Err(broken.error),
-                    _ => return Err(StoreError::Unsettled { reason }),
-                }
-            }
-            Err(broken) => return Err(broken.error),
+            Err(broken) => shared.settle(broken, times).map(Outcome::Done)?,
         };
         if let Outcome::Done(revision) = outcome {
             shared.bell.ring(revision);

@@ -1,5 +1,6 @@
 //! Why a store did not do what it was asked.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::Revision;
@@ -18,9 +19,14 @@ pub enum StoreError {
         /// What the database says.
         source: Box<redb::DatabaseError>,
     },
-    /// The disk failed, and so did opening the file again: it is tried with the next request.
-    #[error("the store is closed: the disk has failed, and it could not be opened again")]
-    Closed,
+    /// The disk was full, and the file could not be opened again: it is tried with the next request.
+    #[error(
+        "the store is closed: the disk was full, and the file cannot be opened again: {reason}"
+    )]
+    Closed {
+        /// What the database says.
+        reason: String,
+    },
     /// The disk failed, and whether the transaction happened is not known.
     #[error("the disk failed, and whether the change is stored is not known: {reason}")]
     Unsettled {
@@ -104,15 +110,24 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether opening the file again may help.
-    pub(crate) fn is_of_the_disk(&self) -> bool {
-        match self {
-            Self::Closed => true,
-            Self::Database(error) => {
-                matches!(**error, redb::Error::Io(_) | redb::Error::PreviousIo)
-            }
-            _ => false,
-        }
+    /// Whether the transaction may have happened all the same, or may happen yet.
+    pub fn leaves_open(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Unsettled { .. })
+    }
+
+    /// Whether opening the file again may help, and shows what is on the disk. After any other failure it would show what is
+    /// in the kernel's memory: a page that could not be written counts there as written.
+    pub(crate) fn is_of_a_full_disk(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        let redb::Error::Io(error) = &**error else {
+            return false;
+        };
+        matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        )
     }
 }
 
@@ -137,4 +152,21 @@ from_redb!(
 /// A key for people.
 pub(crate) fn shown(key: &[u8]) -> String {
     String::from_utf8_lossy(key).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_full_disk_is_tried_again() {
+        let failed = |kind: ErrorKind| StoreError::from(redb::StorageError::Io(kind.into()));
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+            assert!(failed(kind).is_of_a_full_disk(), "{kind}");
+        }
+        // What a broken disk says (EIO) has no kind of its own.
+        let broken = std::io::Error::from_raw_os_error(5);
+        assert!(!StoreError::from(redb::StorageError::Io(broken)).is_of_a_full_disk());
+        assert!(!StoreError::from(redb::StorageError::PreviousIo).is_of_a_full_disk());
+    }
 }

@@ -1,7 +1,7 @@
-//! The file while it is open, and opening it again after the disk has failed.
+//! The file while it is open, and opening it again after the disk was full.
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{Builder, Database};
 
@@ -20,19 +20,25 @@ pub(super) struct Shared {
 }
 
 struct Opened {
-    /// None: it could not be opened again so far.
-    database: Option<Database>,
+    /// Or why it could not be opened again so far.
+    database: Result<Database, String>,
     /// Counts how often it was opened again.
     times: u64,
 }
 
 /// Opens the file, or creates it.
 pub(super) fn create(path: &Path) -> Result<Database, StoreError> {
-    let created = Builder::new().set_cache_size(CACHE_BYTES).create(path);
+    let created = builder().create(path);
     created.map_err(|source| StoreError::Open {
         path: path.to_owned(),
         source: Box::new(source),
     })
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
 }
 
 impl Shared {
@@ -40,7 +46,7 @@ impl Shared {
     pub(super) fn new(database: Database, path: Option<PathBuf>, bell: Bell) -> Self {
         Self {
             opened: RwLock::new(Opened {
-                database: Some(database),
+                database: Ok(database),
                 times: 0,
             }),
             path,
@@ -48,26 +54,39 @@ impl Shared {
         }
     }
 
-    /// Does something with the database, and says how often it had been opened again.
+    /// Does something with the database, and says how often it had been opened again. If it is not open, that is tried first.
     pub(super) fn with<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, E>,
     ) -> (u64, Result<T, E>) {
-        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.read();
+        if opened.database.is_err() {
+            let times = opened.times;
+            drop(opened);
+            self.open_again(times);
+            opened = self.read();
+        }
         let result = match &opened.database {
-            Some(database) => work(database),
-            None => Err(StoreError::Closed.into()),
+            Ok(database) => work(database),
+            Err(reason) => {
+                let reason = reason.clone();
+                Err(StoreError::Closed { reason }.into())
+            }
         };
         (opened.times, result)
     }
 
-    /// Does what may be done twice; if the disk failed, after the file was opened again.
+    fn read(&self) -> RwLockReadGuard<'_, Opened> {
+        self.opened.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what may be done twice; if the disk was full, after the file was opened again.
     pub(super) fn look<T>(
         &self,
         work: impl Fn(&Database) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         match self.with(&work) {
-            (times, Err(error)) if error.is_of_the_disk() && self.open_again(times) => {
+            (times, Err(error)) if error.is_of_a_full_disk() && self.open_again(times) => {
                 self.with(&work).1
             }
             (_, result) => result,
@@ -82,10 +101,34 @@ impl Shared {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         if opened.times == times {
             // Only one may have it open.
-            opened.database = None;
-            opened.database = create(path).ok();
-            opened.times += u64::from(opened.database.is_some());
+            opened.database = Err(String::new());
+            // A file that is not there any more must not become an empty store.
+            opened.database = builder().open(path).map_err(|error| error.to_string());
+            opened.times += u64::from(opened.database.is_ok());
         }
-        opened.database.is_some()
+        opened.database.is_ok()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::{Embedded, Outcome, Store, Transaction};
+
+    #[test]
+    fn a_file_that_is_gone_is_not_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, away) = (folder.path().join("store"), folder.path().join("away"));
+        let store = Embedded::open(&path).unwrap();
+        let put = Transaction::new().put("a", "1");
+        assert_eq!(store.transact(&put).unwrap(), Outcome::Done(1));
+        std::fs::rename(&path, &away).unwrap();
+        assert!(!store.shared.open_again(0));
+        let closed = store.transact(&put).unwrap_err();
+        assert!(closed.to_string().contains("No such file"), "{closed}");
+        assert!(!path.exists());
+        // Once it is back, the next request opens it and is done.
+        std::fs::rename(&away, &path).unwrap();
+        assert_eq!(store.transact(&put).unwrap(), Outcome::Done(2));
     }
 }

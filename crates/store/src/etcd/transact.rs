@@ -87,6 +87,24 @@ pub(super) fn transact(
     marker: &mut Marker,
     transaction: &Transaction,
 ) -> Result<Outcome, StoreError> {
+    let mut open = false;
+    repeat(link, marker, transaction, &mut open).map_err(|error| {
+        if !open || error.leaves_open() {
+            return error;
+        }
+        // That the last attempt did nothing does not settle what became of those before.
+        let reason = error.to_string();
+        StoreError::Unreachable { reason }
+    })
+}
+
+/// Tries until there is an answer; `open`: an attempt had none.
+fn repeat(
+    link: &Link,
+    marker: &mut Marker,
+    transaction: &Transaction,
+    open: &mut bool,
+) -> Result<Outcome, StoreError> {
     check(&transaction.operations)?;
     let puts = transaction.operations.iter();
     let marked = puts.clone().any(|it| matches!(it, Operation::Put { .. }));
@@ -117,7 +135,10 @@ pub(super) fn transact(
                     refused(&status)
                 });
             }
-            Err(Failure::Unknown(status)) => patience.wait(&status)?,
+            Err(Failure::Unknown(status)) => {
+                *open = true;
+                patience.wait(&status)?;
+            }
         }
     }
 }

@@ -33,6 +33,11 @@ pub(crate) fn dropped<F: Frame, T: Tables, S: Sink>(
     let mut record = record(meta, meta.reason as u32);
     record.time = tables.now();
     add_addresses(meta, &mut record);
+    if meta.is(Meta::ASKS) {
+        record.flags = FlowRecord::ASKS;
+        words::copy(&meta.source, &mut record.source);
+        words::copy(&meta.speaker, &mut record.destination);
+    }
     sink.flow(&mut record);
     Verdict::Drop
 }
@@ -42,10 +47,6 @@ fn add_addresses(meta: &Meta, record: &mut FlowRecord) {
     if meta.is(Meta::IP) {
         words::copy(&meta.source, &mut record.source);
         words::copy(&meta.destination, &mut record.destination);
-    }
-    if meta.is(Meta::ASKS) {
-        words::copy(&meta.source, &mut record.source);
-        words::copy(&meta.speaker, &mut record.destination);
     }
 }
 

@@ -87,6 +87,10 @@ fn arp<F: Frame, T: Tables, S: Sink>(
         network: meta.network,
     };
     let Some(owner) = tables.address(&key) else {
+        // Whoever announces its own address asks for nothing.
+        if question.sender == question.target {
+            return abroad(meta, DropReason::UnknownAddress);
+        }
         meta.source = ip::mapped(question.sender);
         meta.speaker = key.address;
         return unknown(meta);
@@ -152,6 +156,9 @@ fn discovery<F: Frame, T: Tables, S: Sink>(
         let link_local = target[0] == 0xfe && target[1] & 0xc0 == 0x80;
         if link_local {
             return Verdict::Next;
+        }
+        if announcement {
+            return abroad(meta, DropReason::UnknownAddress);
         }
         meta.speaker = target;
         return unknown(meta);
@@ -290,10 +297,13 @@ fn speaker<T: Tables>(tables: &T, meta: &Meta, owner: &AddressRow) -> MacAddress
     owner.mac
 }
 
-/// Nobody is known to have the address. The agent hears who asked for which: it may learn of the owner in a moment.
+/// Nobody is known to have the address. The agent hears who asked for which: it may learn of the owner in a moment. It does not
+/// hear of the VM's own tags, and an answer without them would be none.
 #[inline(always)]
 fn unknown(meta: &mut Meta) -> Verdict {
-    meta.flags |= Meta::ASKS;
+    if meta.tag_count == 0 {
+        meta.flags |= Meta::ASKS;
+    }
     abroad(meta, DropReason::UnknownAddress)
 }
 

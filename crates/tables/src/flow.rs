@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub struct FlowRecord {
     /// When, in nanoseconds of the monotonic clock.
     pub time: u64,
-    /// Sender of the packet, IPv4 in mapped form; zero: it is not IP.
+    /// Sender of the packet, IPv4 in mapped form; zero: it is neither IP nor a question for an address.
     pub source: [u8; 16],
     /// Receiver of the packet, IPv4 in mapped form.
     pub destination: [u8; 16],
@@ -51,6 +51,8 @@ impl FlowRecord {
     pub const AUDIT: u8 = 4;
     /// The packet belongs to a connection that a change of policy ended.
     pub const ENDED: u8 = 8;
+    /// The frame asks for the owner of an address, and nobody has it: `source` asks, `destination` is asked for.
+    pub const ASKS: u8 = 16;
 
     /// True when `flag` is set.
     #[inline(always)]

@@ -4,13 +4,14 @@
 //!
 //! A packet of a port on this host goes back as it came. One that came out of a tunnel, or that a router has brought,
 //! does not say where its sender is: the answer goes the way that one of the receiver would take, through its gateway where
-//! there is one.
+//! there is one. What the answer must not become is a frame to everybody: nobody is told whose own address is that of a group,
+//! and a sender whose place is not known is looked for behind foreign VTEPs only, also on networks that flood.
 
 use super::segment;
 use super::tcp::flags;
 use crate::icmp_error::{self, Problem};
 use crate::{Continuation, Fragment, Frame, Meta, Sink, Tables, Verdict, deliver, mtu};
-use coax_tables::{DropReason, Limit, Rate};
+use coax_tables::{DropReason, Limit, MacKey, Rate};
 use coax_wire::{Ethernet, checksum::Checksum, ip, ip::protocol, tcp::Tcp, words};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -49,7 +50,13 @@ pub(crate) fn answer<F: Frame, T: Tables, S: Sink>(
         return verdict;
     }
     if verdict == Verdict::Answer {
-        return deliver::returns(frame, meta);
+        let sender = MacKey::new(meta.network, meta.ethernet.source);
+        let verdict = deliver::returns(frame, meta);
+        if tables.mac(&sender).is_none() {
+            meta.flags |= Meta::FOREIGN_ONLY | Meta::UNKNOWN_UNICAST;
+            meta.reason = DropReason::UnknownUnicast;
+        }
+        return verdict;
     }
     // Kernels do not change the length of a frame that another one on the same machine has put into a tunnel.
     meta.drop(DropReason::Rejected)
@@ -69,6 +76,7 @@ fn word<F: Frame, T: Tables, S: Sink>(
         meta.flags |= Meta::RETURNS;
     }
     if meta.ethernet.destination.is_group()
+        || meta.ethernet.source.is_group()
         || super::is_to_group(meta)
         || meta.fragment == Fragment::Later
     {

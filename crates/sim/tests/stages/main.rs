@@ -9,6 +9,7 @@ mod firewall;
 mod firewall_fixture;
 mod firewall_fragments;
 mod firewall_routed;
+mod firewall_strangers;
 mod firewall_tcp;
 mod fixture;
 mod flow;

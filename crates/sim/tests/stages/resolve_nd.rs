@@ -4,10 +4,12 @@ use crate::fixture::*;
 use crate::parse::{TAGS, with_tags};
 use crate::resolve_arp::rows_with_foreign;
 use coax_pipeline::Stage;
-use coax_sim::Device;
 use coax_sim::craft::{self, Discovery, IPV6, Ipv6, ethernet, group_mac, link_address};
-use coax_sim::noise::{ipv6, link_local, mac};
-use coax_tables::DropReason;
+use coax_sim::noise::{ipv4, ipv6, link_local, mac};
+use coax_sim::{Device, Scenario, Stand};
+use coax_tables::{DropReason, FlowRecord};
+use coax_wire::MacAddress;
+use coax_wire::ip::mapped;
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use std::net::Ipv6Addr;
 
@@ -248,4 +250,45 @@ fn an_answer_wears_the_tags_of_its_question() {
     assert_eq!(answer[12..24], tagged[12..24]);
     let bare = [&answer[..12], &answer[24..]].concat();
     advertises(&bare, 2, ipv6(2), ipv6(1), 0x60);
+}
+
+#[test]
+fn the_agent_hears_of_questions_that_it_can_answer_late() {
+    let announcement = Discovery::advertisement((mac(1), ipv6(77)), ALL_NODES, 0x20);
+    let question = frame(&solicitation(ipv6(77)));
+    let nobody = MacAddress::default();
+    let packet = craft::arp(1, (mac(1), ipv4(1)), (nobody, ipv4(77)));
+    let arp = ethernet(MacAddress::BROADCAST, mac(1), craft::ARP, &packet);
+    let packet = craft::arp(1, (mac(1), ipv4(77)), (nobody, ipv4(77)));
+    let gratuitous = ethernet(MacAddress::BROADCAST, mac(1), craft::ARP, &packet);
+    let scenario = Scenario {
+        rows: transparent_rows(),
+        ..Scenario::default()
+    };
+    for (bytes, asks) in [
+        (
+            question.clone(),
+            Some((ipv6(1).octets(), ipv6(77).octets())),
+        ),
+        (
+            arp.clone(),
+            Some((mapped(ipv4(1).octets()), mapped(ipv4(77).octets()))),
+        ),
+        // Nobody answers an announcement, and the agent does not know in which VLAN of the VM's own an answer belongs.
+        (frame(&announcement), None),
+        (gratuitous, None),
+        (with_tags(&question, &TAGS[..1]), None),
+        (with_tags(&arp, &TAGS[..1]), None),
+    ] {
+        let mut host = scenario.host(&Stand::default());
+        let outcome = host.port(index(Device::Vm1), &bytes);
+        assert_eq!(outcome.reason, Some(DropReason::UnknownAddress));
+        let [record] = host.sink.take_flows()[..] else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(record.reason, DropReason::UnknownAddress as u32);
+        let told = record.has(FlowRecord::ASKS);
+        let told = told.then_some((record.source, record.destination));
+        assert_eq!(told, asks);
+    }
 }

@@ -17,7 +17,7 @@ use coax_tables::DomainId;
 use coax_vswitch::{Capacity, RowKey, RowOperation};
 
 use crate::cache::StoredPolicy;
-use crate::input::Step;
+use crate::input::{Moment, Step};
 use crate::mirror::Mirror;
 use held::Held;
 use rule_numbers::RuleNumbers;
@@ -73,12 +73,22 @@ impl Policies {
         }
     }
 
+    /// No number of a rule above this one was ever given.
+    pub(crate) fn highest_rule(&self) -> u32 {
+        self.rules.highest()
+    }
+
+    /// Rules had numbers up to this one before a restart. Comes before the policies of the cache.
+    pub(crate) fn rest_rules(&mut self, highest: u32, now: Moment) {
+        self.rules.rest(highest, now);
+    }
+
     /// Takes a policy from the cache, with the numbers that it had in the tables.
-    pub(crate) fn restore(&mut self, stored: &StoredPolicy) -> Result<(), BadPolicy> {
+    pub(crate) fn restore(&mut self, stored: &StoredPolicy, now: Moment) -> Result<(), BadPolicy> {
         let policy = stored.slice.policy()?;
         let number = stored.slice.number;
         for (rule, number_of_rule) in &stored.rules {
-            self.rules.adopt(number, rule, *number_of_rule);
+            self.rules.adopt(number, rule, *number_of_rule, now);
         }
         let held = Held::new(&stored.slice, policy, DomainId(stored.domain));
         self.held.insert(number, held);
@@ -311,9 +321,9 @@ impl Policies {
         })
     }
 
-    /// The counters of a rule's number start anew, so another rule may have it.
-    pub(crate) fn release_rule(&mut self, number: u32) {
-        self.rules.release(number);
+    /// The counters of a rule's number start anew, so another rule may have it later.
+    pub(crate) fn release_rule(&mut self, number: u32, now: Moment) {
+        self.rules.release(number, now);
     }
 
     /// Why policies are not in the tables as they should be, by project.

@@ -110,11 +110,10 @@ impl Tracer {
                 let listed = self.copies.connections().await?;
                 Ok(connections::tell(&inquiry.names, &filter, listed, most))
             }
-            HostQuestion::Standing { ends, ref protocol } => {
+            HostQuestion::Standing(wanted) => {
                 let listed = self.copies.connections().await?;
                 let rows = self.copies.copy().await?.rows;
-                let between = connections::between(&inquiry.names, &rows, (ends, protocol), listed);
-                Ok(between)
+                Ok(connections::between(&inquiry.names, &rows, &wanted, listed))
             }
             HostQuestion::EndConnections { filter } => {
                 let wanted = connections::wanted(&inquiry.names, filter);

@@ -57,6 +57,21 @@ pub struct Connection {
     pub expires_seconds: u64,
 }
 
+/// Which connections a trace means: those that stand between two addresses, whoever opened them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingFilter {
+    /// The addresses.
+    pub ends: [IpAddr; 2],
+    /// Name of the protocol, as in [`Connection`].
+    pub protocol: String,
+    /// Only the one of these ports, in the order of the addresses.
+    #[serde(default)]
+    pub ports: Option<[u16; 2]>,
+    /// Only those of ports of these networks, by full name; empty: of any. Other projects may use the same addresses.
+    #[serde(default)]
+    pub networks: Vec<String>,
+}
+
 /// A connection that stands, as one host tells the controller for a trace. Not for users: whoever knows its sequence
 /// numbers can meddle with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,9 +83,12 @@ pub struct StandingConnection {
     pub current: bool,
     /// The rule that admitted it is not there any more.
     pub rule_is_gone: bool,
+    /// It has come from another host with its port, and policy has not judged it on this one yet.
+    #[serde(default)]
+    pub adopted: bool,
     /// Seconds since its last packet.
     pub idle_seconds: u64,
-    /// TCP: the sequence numbers behind the last byte that `from` and `to` have sent.
+    /// TCP: the sequence numbers behind the last byte that `from` and `to` have sent, or that the other one has acknowledged.
     pub sent: [u32; 2],
 }
 

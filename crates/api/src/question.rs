@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::connections::{Connection, ConnectionFilter, StandingConnection};
+use crate::connections::{Connection, ConnectionFilter, StandingConnection, StandingFilter};
 use crate::finding::{Ends, Examination, PathProbe};
 use crate::flows::{Flow, FlowFilter};
 use crate::trace::{TracePath, TraceStage};
@@ -78,13 +78,8 @@ pub enum HostQuestion {
         /// Not more than so many.
         most: usize,
     },
-    /// Which connections stand between two addresses, whoever opened them.
-    Standing {
-        /// The addresses.
-        ends: [IpAddr; 2],
-        /// Name of the protocol, as in [`Connection`].
-        protocol: String,
-    },
+    /// Which connections stand between two addresses.
+    Standing(StandingFilter),
     /// End connections: the next packet of each is judged as if it were the first one.
     EndConnections {
         /// Those.
@@ -160,6 +155,9 @@ pub enum HostAnswer {
     Standing {
         /// Connections.
         connections: Vec<StandingConnection>,
+        /// How many more there are.
+        #[serde(default)]
+        left_out: u64,
     },
     /// To `EndConnections`.
     Ended {
@@ -272,6 +270,9 @@ pub struct DecidingRule {
     pub name: String,
     /// True for an operator's rule, which no project can change.
     pub rail: bool,
+    /// It refuses the packet, or the default does where no rule matched, and is only audited: the packet passes.
+    #[serde(default)]
+    pub audited: bool,
 }
 
 /// One frame's way through one vSwitch.

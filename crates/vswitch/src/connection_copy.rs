@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-/// How often a bucket is read again because programs changed a tag meanwhile. Whoever plays a frame on it may then see
-/// two moments of one connection, as another processor's program may.
+/// How often a bucket is read at most, until two readings agree in every word. Of one that programs change all the time, whoever
+/// plays a frame on it may see two moments of one connection, as another processor's program may.
 const TRIES: usize = 4;
 
 /// A part of the connection table.

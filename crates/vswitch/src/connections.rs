@@ -78,17 +78,30 @@ impl Connection {
         key(&self.memory.0)
     }
 
-    /// The policy that admitted it: nothing of its domain's rules has changed since if it is the same.
+    /// The policy that admitted it: nothing of its domain's rules has changed since if it is the same. 0: it has come from
+    /// another host, and policy has not judged it here yet.
     pub const fn generation(&self) -> u32 {
         let [.., judged, _] = self.memory.0;
         (judged >> 32) as u32
     }
 
-    /// TCP: the sequence numbers behind the last byte that originator and responder have sent.
+    /// TCP: the sequence numbers behind the last byte that originator and responder have sent; of an end that was not heard
+    /// yet, because the connection was found in its midst, behind the last byte that the other one has acknowledged.
     pub const fn sent(&self) -> [u32; 2] {
-        let [.., low, high, _, _, _, rule] = self.memory.0;
+        let [.., low, high, by_low, by_high, _, rule] = self.memory.0;
+        let traits = rule as u32;
+        let low = if traits & ConnectionTraits::SENT != 0 {
+            low
+        } else {
+            by_high
+        };
+        let high = if traits & ConnectionTraits::SENT << 1 != 0 {
+            high
+        } else {
+            by_low
+        };
         let (low, high) = ((low >> 32) as u32, (high >> 32) as u32);
-        if rule as u32 & ConnectionTraits::HIGH_ORIGINATES != 0 {
+        if traits & ConnectionTraits::HIGH_ORIGINATES != 0 {
             [high, low]
         } else {
             [low, high]

@@ -20,10 +20,16 @@ const SETTLED: Duration = Duration::from_secs(1);
 
 impl Core {
     /// What the cache says of policies. Their rows stay as they are until the controller has been heard.
-    pub(super) fn take_cached_policies(&mut self, stored: &[StoredPolicy]) {
+    pub(super) fn take_cached_policies(
+        &mut self,
+        stored: &[StoredPolicy],
+        highest_rule: u32,
+        now: Moment,
+    ) {
+        self.policies.rest_rules(highest_rule, now);
         for policy in stored {
             let number = policy.slice.number;
-            if let Err(error) = self.policies.restore(policy) {
+            if let Err(error) = self.policies.restore(policy, now) {
                 tracing::error!(%error, "a policy of the cache is left out");
                 continue;
             }

@@ -6,21 +6,21 @@
 //! its choice among equal-cost paths, and a connection is found where the kernel's program would find it.
 
 mod names;
+mod rules;
 mod text;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use coax_api::question::{
-    Answering, DecidingRule, Entering, HostFault, HostRun, HostVerdict, SideCounters, TunnelPacket,
+    Answering, Entering, HostFault, HostRun, HostVerdict, SideCounters, TunnelPacket,
 };
 use coax_api::{TracePath, TraceStage};
-use coax_model::name::RAILS;
 use coax_pipeline::{PathState, Verdict};
 use coax_sim::tables::Way;
 use coax_sim::trace::{Known, Lookup, PathQuestion, Remembered, Traced, Unanswered};
 use coax_sim::{Host, Side, SimRows, SimTables};
-use coax_tables::{DropReason, FABRIC_SLOT, HostRow, PolicyRow};
+use coax_tables::{FABRIC_SLOT, HostRow};
 use coax_vswitch::{Attachment, ConnectionCopy, Rows, SlotCounters};
 use coax_wire::{EtherType, MacAddress, ip};
 
@@ -226,8 +226,8 @@ fn tell(view: &HostView, traced: Traced, result: &mut HostRun) {
             .collect(),
     });
     result.stages = stages.collect();
-    result.judged = judged(view, &traced);
-    result.rule = deciding_rule(view, &traced);
+    result.judged = rules::judged(&view.names, &traced);
+    result.rule = rules::deciding(&view.names, &traced);
     let outcome = &traced.outcome;
     result.verdict = match outcome.verdict {
         Verdict::Drop | Verdict::Next | Verdict::Continue => HostVerdict::Drop,
@@ -264,40 +264,6 @@ fn tell(view: &HostView, traced: Traced, result: &mut HostRun) {
     }
     if result.packets.is_empty() {
         result.path = paths.into_iter().next_back();
-    }
-}
-
-/// The rule that refused the packet, when one did: one that let it pass is not to blame for what came later.
-fn deciding_rule(view: &HostView, traced: &Traced) -> Option<DecidingRule> {
-    const REFUSED: [u32; 2] = [DropReason::Denied as u32, DropReason::Rejected as u32];
-    let mut records = traced.flows.iter();
-    let record = records.rfind(|record| record.domain != 0)?;
-    let refused = REFUSED.contains(&record.reason);
-    refused.then(|| rule(view, record.rule))
-}
-
-/// The rule that policy named when it was asked last: as the pipeline does, the first in written order of those that
-/// were found.
-fn judged(view: &HostView, traced: &Traced) -> Option<DecidingRule> {
-    let asked = |lookup: &Lookup| matches!(lookup, Lookup::Service(..));
-    let mut steps = traced.steps.iter().rev();
-    let lookups = &steps.find(|step| step.lookups.iter().any(asked))?.lookups;
-    let last = lookups.iter().rposition(asked)?;
-    let found = lookups[last..].iter().filter_map(|lookup| match lookup {
-        Lookup::Policy(_, row) => *row,
-        _ => None,
-    });
-    let first = found.min_by_key(|row| row.order);
-    Some(rule(view, first.map_or(PolicyRow::NO_RULE, |row| row.rule)))
-}
-
-fn rule(view: &HostView, number: u32) -> DecidingRule {
-    let name = view.names.rules.get(&number);
-    let name = name.cloned().unwrap_or_default();
-    let rails = format!("{RAILS}/");
-    DecidingRule {
-        rail: name.starts_with(&rails),
-        name,
     }
 }
 

@@ -111,7 +111,8 @@ impl Patients {
     }
 }
 
-fn overhead(over_ipv4: bool) -> u32 {
+/// What a tunnel adds to a packet, from the outer IP header on.
+pub(crate) fn overhead(over_ipv4: bool) -> u32 {
     match over_ipv4 {
         true => OVERHEAD - SHORTER_HEADER,
         false => OVERHEAD,

@@ -3,15 +3,12 @@
 use std::collections::HashMap;
 
 use coax_api::{Check, ProofState};
-use coax_model::OVERHEAD;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use super::{Gauge, OfHost, OfState, register, registry};
 use crate::core::Core;
-
-/// What an IPv4 header takes less than an IPv6 header, for which [`OVERHEAD`] is.
-const SHORTER_HEADER: u32 = 20;
+use crate::doctor::overhead;
 
 /// How many checks are in which state, in the order of [`Checks::STATES`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,12 +58,8 @@ impl Facts {
         let hosts = core.host_lags().map(|(name, attached, lag)| {
             let host = intent.hosts.get(name);
             let tunnel_mtu = host.map(|host| {
-                let shorter = if host.ipv6.is_none() {
-                    SHORTER_HEADER
-                } else {
-                    0
-                };
-                host.underlay_mtu.saturating_sub(OVERHEAD - shorter)
+                let over_ipv4 = host.ipv6.is_none();
+                host.underlay_mtu.saturating_sub(overhead(over_ipv4))
             });
             HostFacts {
                 name: name.to_string(),

@@ -82,7 +82,7 @@ impl Numbers {
 pub struct Talk {
     /// Protocol, and the port that the packet is for.
     pub traffic: Traffic,
-    /// The port that it comes from.
+    /// The port that it comes from; ICMP: the identifier of the echo.
     pub from_port: u16,
     /// Bytes of the packet from the IP header on, if that is more than needed.
     pub size: Option<u32>,
@@ -177,7 +177,10 @@ fn conversation(from: Party, to: Party, talk: &Talk, answer: Option<Numbers>) ->
             let (source, destination) = ends(port);
             (17, craft::udp(source, destination, &payload))
         }
-        Traffic::Icmp => echo(from.address, to.address, answer.is_some(), &payload),
+        Traffic::Icmp => {
+            let kind = (talk.from_port, answer.is_some());
+            echo(from.address, to.address, kind, &payload)
+        }
     };
     match (from.address, to.address) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -191,9 +194,15 @@ fn conversation(from: Party, to: Party, talk: &Talk, answer: Option<Numbers>) ->
     }
 }
 
-/// Protocol and message of an echo request or its reply.
-fn echo(from: IpAddr, to: IpAddr, reply: bool, payload: &[u8]) -> (u8, Vec<u8>) {
-    let identifier = [0xc0, 0xa0, 0, 1];
+/// Protocol and message of an echo request or its reply, the first one with its identifier.
+fn echo(
+    from: IpAddr,
+    to: IpAddr,
+    (identifier, reply): (u16, bool),
+    payload: &[u8],
+) -> (u8, Vec<u8>) {
+    let [high, low] = identifier.to_be_bytes();
+    let identifier = [high, low, 0, 1];
     match (from, to) {
         (IpAddr::V4(_), IpAddr::V4(_)) => {
             let kind = if reply { 0 } else { 8 };
@@ -274,6 +283,23 @@ mod tests {
                 assert_eq!(frame.len(), 14 + 1400, "{traffic} {ipv6}");
                 assert!(packet(from, to, &talk(None)).len() < 100);
                 assert!(reply(from, to, &talk(Some(1400))).unwrap().len() < 100);
+            }
+        }
+    }
+
+    #[test]
+    fn echoes_have_an_identifier_of_their_own() {
+        for (ipv6, at) in [(false, 34), (true, 54)] {
+            let (from, to) = parties(ipv6);
+            let talk = Talk {
+                traffic: Traffic::Icmp,
+                from_port: EPHEMERAL + 2,
+                size: None,
+                packet: Numbers::SYN,
+                answer: Some(Numbers::SYN_ACK),
+            };
+            for frame in [packet(from, to, &talk), reply(from, to, &talk).unwrap()] {
+                assert_eq!(frame[at + 4..at + 8], [0xc0, 2, 0, 1]);
             }
         }
     }

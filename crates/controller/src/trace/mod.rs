@@ -108,7 +108,7 @@ pub async fn trace(facts: &Facts, hosts: &impl Hosts) -> Trace {
     };
     let mut subject = survey.subject(facts);
     if let Subject::Standing(standing) = &mut subject {
-        standing.find_beginning(hosts).await;
+        standing.find_beginning(facts, hosts).await;
     }
     let mut walk = Walk::new(facts, hosts, subject.talk(facts));
     let ending = match known {
@@ -134,16 +134,17 @@ pub async fn trace(facts: &Facts, hosts: &impl Hosts) -> Trace {
             let notes = conversation::others(facts, hosts, &survey, MOST_KINDS).await;
             trace.notes.extend(notes);
         }
-        Subject::New { .. } | Subject::Stray { .. } => {
-            let note = "no host follows a connection of these ends, so this is none that stands";
-            trace.notes.push(note.to_owned());
-        }
+        Subject::New { .. } | Subject::Stray { .. } => trace.notes.push(survey.about_none(facts)),
         Subject::Standing(_) => {}
     }
     match subject {
         Subject::Standing(_) if facts.inject => {
             let note = "no packet was sent for real: it would meddle with the connection";
             trace.notes.push(note.to_owned());
+        }
+        _ if facts.inject && packet.is_some() && !survey.may_send() => {
+            let note = "no packet was sent for real: it may be one of a connection, since";
+            trace.notes.push(format!("{note} {}", survey.missing()));
         }
         _ if facts.inject => injection::inject(facts, hosts, &mut trace, packet.as_deref()).await,
         _ => {}

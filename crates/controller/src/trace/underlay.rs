@@ -9,16 +9,12 @@ use coax_api::question::{
 
 use super::walk::{Journey, Walk};
 use super::{Cause, Ending, Hosts, frame};
+use crate::doctor::overhead;
 
 /// The other host watches for so long.
 const WATCHED: u64 = 700;
 /// It has so long to begin.
 const LEAD: u64 = 120;
-
-/// What a tunnel adds to a packet of its network, from the outer IP header on.
-fn overhead(path: &TracePath) -> u32 {
-    if path.to.contains(':') { 70 } else { 50 }
-}
 
 /// Whether packets get from `host` to `next`. `unresolved`: what entered the host, which does not know the next hop's MAC
 /// address yet.
@@ -39,7 +35,7 @@ pub(super) async fn check<H: Hosts>(
     }
     let path = packet.path.clone();
     let mtu = walk.facts.source.port.as_ref().map_or(0, |port| port.mtu);
-    let full = mtu + overhead(&path);
+    let full = mtu + overhead(!path.to.contains(':'));
     if full > path.mtu {
         return Err(too_small(host, next, &path, full));
     }

@@ -5,6 +5,7 @@
 //! the real one. What needs a kernel is in the lab's tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod doubtful;
 mod hypervisor;
 mod site;
 mod standing;

@@ -1,5 +1,6 @@
 //! A controller core, three hypervisors and a fabric between them.
 
+mod hosts;
 mod replay;
 mod stacks;
 
@@ -7,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
-use coax_agent::{Command as AgentCommand, Input as AgentInput, execute};
+use coax_agent::{Command as AgentCommand, FlowRecords, Input as AgentInput, execute};
 use coax_api::HostReport;
 use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_api::question::{Hexadecimal, HostAnswer, HostQuestion};
@@ -17,9 +18,9 @@ use coax_controller::core::message::{
 };
 use coax_controller::core::submission::{Clock, Submission};
 use coax_controller::records;
-use coax_controller::trace::Hosts;
 use coax_model::File;
 use coax_store::{Memory, Outcome, Store};
+use coax_tables::FlowRecord;
 use coax_vswitch::{DataPlane, MemoryDataPlane};
 
 use self::replay::{REPLAY, Said};
@@ -173,6 +174,16 @@ impl Site {
         state.settle();
     }
 
+    /// The data plane of a host reports a decision.
+    pub fn decided(&self, number: u8, record: FlowRecord) {
+        let flows = FlowRecords {
+            records: vec![record],
+            ..FlowRecords::default()
+        };
+        let host = usize::from(number) - 1;
+        self.state().agent(host, AgentInput::Flows(flows));
+    }
+
     /// Tunnel packets are lost in the fabric from one host to another.
     pub fn block(&self, from: u8, to: u8) {
         self.state().blocked.insert((from, to));
@@ -316,11 +327,11 @@ impl State {
                 }
             }
             HostQuestion::Resolve { .. } => HostAnswer::Sent,
-            HostQuestion::Standing { ends, protocol } => {
+            HostQuestion::Standing(wanted) => {
                 let hypervisor = &self.hypervisors[host];
                 let listed = hypervisor.plane.connections().unwrap();
                 let (names, rows) = (&inquiry.names, hypervisor.rows());
-                coax_agent::connections::between(names, &rows, (*ends, protocol), listed)
+                coax_agent::connections::between(names, &rows, wanted, listed)
             }
             HostQuestion::Connections { .. }
             | HostQuestion::EndConnections { .. }
@@ -351,38 +362,4 @@ impl State {
             }
         }
     }
-}
-
-impl Hosts for Site {
-    async fn ask(&self, host: &str, question: HostQuestion) -> Result<HostAnswer, String> {
-        if matches!(question, HostQuestion::Watch { .. }) {
-            // Whoever sends meanwhile goes first.
-            tokio::task::yield_now().await;
-        }
-        let mut state = self.state();
-        let host = host.parse().unwrap();
-        let id = state.request(Request::Ask { host, question });
-        state.settle();
-        let replied = |state: &mut State| {
-            let at = state.replies.iter().position(|(other, _)| *other == id)?;
-            Some(state.replies.remove(at).1)
-        };
-        let answer = replied(&mut state).or_else(|| {
-            // Nobody answers: time passes.
-            state.now += Duration::from_secs(4);
-            state.controller(Input::Tick);
-            replied(&mut state)
-        });
-        match answer {
-            Some(Answer::Told(answer)) => answer,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn marker(&self) -> [u8; 8] {
-        let mut state = self.state();
-        state.sessions += 1;
-        state.sessions.to_be_bytes()
-    }
-    async fn pause(&self) {}
 }

@@ -20,8 +20,9 @@ use crate::site::Site;
 use crate::zones::{self, ZONES};
 
 const GATEWAY: MacAddress = MacAddress([2, 0xc0, 0xa0, 0, 0, 1]);
-const SYN: u8 = 2;
-const ACK: u8 = 16;
+pub const FIN: u8 = 1;
+pub const SYN: u8 = 2;
+pub const ACK: u8 = 16;
 
 /// web-1 on hv1 and db-1 on hv2, which a router joins.
 const WEB: (u8, &str, MacAddress) = (1, "shop/web-1", MacAddress([2, 0, 0, 0, 1, 1]));
@@ -70,8 +71,16 @@ fn remembered(host: &Host) -> Vec<Connection> {
     connections.collect()
 }
 
-/// web-1 opens a connection to tcp/5432 of db-1 from port 40000, in both families.
-fn open(site: &Site) {
+/// What an end says.
+#[derive(Clone, Copy)]
+pub enum Message {
+    /// Flags, sequence number, acknowledgement.
+    Segment(u8, u32, u32),
+    Datagram,
+}
+
+/// web-1 talks from port 40000 to port 5432 of db-1, in both families; `true`: web-1 says it.
+pub fn converse(site: &Site, messages: &[(bool, Message)]) {
     let mut hosts = Vec::new();
     for number in [1, 2] {
         site.host(number, |host| {
@@ -79,33 +88,9 @@ fn open(site: &Site) {
             hosts.push((vswitch(host), devices));
         });
     }
-    let segments = [
-        (true, (SYN, 99, 0)),
-        (false, (SYN | ACK, 499, 100)),
-        (true, (ACK, 100, 500)),
-    ];
     for ipv6 in [false, true] {
-        for (by_web, numbers) in segments {
-            let (from, to) = if by_web { (WEB, DB) } else { (DB, WEB) };
-            let ports = if by_web {
-                (40_000, 5432)
-            } else {
-                (5432, 40_000)
-            };
-            let (source, destination) = (address(from, ipv6), address(to, ipv6));
-            let ends = ((source, ports.0), (destination, ports.1));
-            let segment = craft::tcp_numbered(ends.0, ends.1, numbers, &[]);
-            let frame = match (source, destination) {
-                (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                    let packet = Ipv4::new(source, destination, 6).packet(&segment);
-                    craft::ethernet(GATEWAY, from.2, craft::IPV4, &packet)
-                }
-                (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                    let packet = Ipv6::new(source, destination, 6).packet(&segment);
-                    craft::ethernet(GATEWAY, from.2, craft::IPV6, &packet)
-                }
-                _ => unreachable!(),
-            };
+        for (by_web, message) in messages {
+            let frame = said(*by_web, *message, ipv6);
             let place = usize::from(!by_web);
             let device = hosts[place].1[place].unwrap();
             let tunnel = hosts[place].0.port(device, &frame).frame.unwrap();
@@ -120,7 +105,43 @@ fn open(site: &Site) {
     }
 }
 
-fn traced(site: &Site, (from, to, traffic): (&str, &str, &str), more: TraceRequest) -> Trace {
+fn said(by_web: bool, message: Message, ipv6: bool) -> Vec<u8> {
+    let (from, to) = if by_web { (WEB, DB) } else { (DB, WEB) };
+    let ports = if by_web {
+        (40_000, 5432)
+    } else {
+        (5432, 40_000)
+    };
+    let (source, destination) = (address(from, ipv6), address(to, ipv6));
+    let ends = ((source, ports.0), (destination, ports.1));
+    let (protocol, bytes) = match message {
+        Message::Segment(flags, sequence, acknowledgement) => {
+            let numbers = (flags, sequence, acknowledgement);
+            (6, craft::tcp_numbered(ends.0, ends.1, numbers, &[]))
+        }
+        Message::Datagram => (17, craft::udp(ends.0, ends.1, &[])),
+    };
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let packet = Ipv4::new(source, destination, protocol).packet(&bytes);
+            craft::ethernet(GATEWAY, from.2, craft::IPV4, &packet)
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let packet = Ipv6::new(source, destination, protocol).packet(&bytes);
+            craft::ethernet(GATEWAY, from.2, craft::IPV6, &packet)
+        }
+        _ => unreachable!(),
+    }
+}
+
+/// How a connection is opened.
+pub const OPENING: [(bool, Message); 3] = [
+    (true, Message::Segment(SYN, 99, 0)),
+    (false, Message::Segment(SYN | ACK, 499, 100)),
+    (true, Message::Segment(ACK, 100, 500)),
+];
+
+pub fn traced(site: &Site, (from, to, traffic): (&str, &str, &str), more: TraceRequest) -> Trace {
     let request = TraceRequest {
         from: from.into(),
         to: to.into(),
@@ -133,7 +154,7 @@ fn traced(site: &Site, (from, to, traffic): (&str, &str, &str), more: TraceReque
     runtime.block_on(trace(&facts, site))
 }
 
-fn from(port: u16, ipv6: bool) -> TraceRequest {
+pub fn from(port: u16, ipv6: bool) -> TraceRequest {
     TraceRequest {
         from_port: Some(port),
         family: Some(if ipv6 { "ipv6" } else { "ipv4" }.into()),
@@ -141,11 +162,11 @@ fn from(port: u16, ipv6: bool) -> TraceRequest {
     }
 }
 
-const THERE: (&str, &str, &str) = ("web-1", "db-1", "tcp/5432");
-const BACK: (&str, &str, &str) = ("db-1", "web-1", "tcp/40000");
+pub const THERE: (&str, &str, &str) = ("web-1", "db-1", "tcp/5432");
+pub const BACK: (&str, &str, &str) = ("db-1", "web-1", "tcp/40000");
 
 #[track_caller]
-fn holds(trace: &Trace, verdict: TraceVerdict, cause: &str, parts: &[&str]) {
+pub fn holds(trace: &Trace, verdict: TraceVerdict, cause: &str, parts: &[&str]) {
     let line = &trace.summary;
     assert_eq!(
         (trace.verdict, trace.cause.as_str()),
@@ -157,17 +178,17 @@ fn holds(trace: &Trace, verdict: TraceVerdict, cause: &str, parts: &[&str]) {
     }
 }
 
-fn with_connection() -> Site {
+pub fn with_connection() -> Site {
     let site = Site::new();
     zones::seed(&site);
-    open(&site);
+    converse(&site, &OPENING);
     site
 }
 
 #[test]
 fn a_packet_of_a_connection_is_traced_as_one_in_both_directions() {
     let site = with_connection();
-    let admitted = ["established", "allowed by rule `shop/front-to-back`"];
+    let admitted = ["established", "let pass by rule `shop/front-to-back`"];
     for ipv6 in [false, true] {
         for (ends, port) in [(THERE, 40_000), (BACK, 5432)] {
             let trace = traced(&site, ends, from(port, ipv6));
@@ -209,10 +230,11 @@ fn a_trace_of_a_new_connection_says_what_becomes_of_those_that_stand() {
     for part in [
         "a connection from port 40000 stands",
         "front-to-back",
-        "it goes on",
+        "its hosts let it go on",
     ] {
         assert!(notes.contains(part), "{notes}");
     }
+    assert!(!notes.contains("there may be more"), "{notes}");
 
     let rule = "{ name: front-to-back, from: group/front, to: group/back, allow: [tcp/5432] }";
     site.apply(&ZONES.replace(rule, &rule.replace("allow", "deny")));
@@ -234,7 +256,7 @@ fn a_connection_is_judged_anew_when_the_rules_have_changed() {
     for (ends, port) in [(THERE, 40_000), (BACK, 5432)] {
         let trace = traced(&site, ends, from(port, false));
         let anew = [
-            "hv1 judges it anew, because the rules have changed since, and rule `shop/renamed` allows it",
+            "hv1 judges it anew, because it has loaded its policy since, and rule `shop/renamed` allows it",
             "hv2 judges it anew",
         ];
         holds(&trace, TraceVerdict::Delivered, "", &anew);
@@ -247,7 +269,7 @@ fn a_connection_is_judged_anew_when_the_rules_have_changed() {
             let dropped = format!("dropped on {host}, because no rule allows it");
             let parts = [
                 dropped.as_str(),
-                "allowed by a rule that is gone",
+                "let pass by a rule that is gone",
                 "ends, because the rules have changed since",
             ];
             holds(&trace, TraceVerdict::Lost, "denied", &parts);

@@ -50,7 +50,7 @@ const THERE: (&str, &str, &str) = ("web-1", "db-1", "tcp/5432");
 const THERE6: (&str, &str, &str) = ("fd00:1::11", "fd00:3::11", "tcp/5432");
 
 /// A host has lost the class of an address.
-fn lose_class(site: &Site, host: u8, address: [u8; 4]) {
+pub fn lose_class(site: &Site, host: u8, address: [u8; 4]) {
     site.host(host, move |host| {
         host.corrupt(move |rows| rows.classes.retain(|key, _| !is_class_of(key, address)));
     });

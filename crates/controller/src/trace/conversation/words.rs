@@ -7,7 +7,9 @@ impl Subject {
     pub(in crate::trace) fn talk(&self, facts: &Facts) -> Talk {
         let (from_port, packet, answer) = match self {
             Self::New { from_port } => (*from_port, Numbers::SYN, Some(Numbers::SYN_ACK)),
-            Self::Stray { from_port, flags } => {
+            Self::Stray {
+                from_port, flags, ..
+            } => {
                 let packet = Numbers {
                     flags: *flags,
                     ..Numbers::SYN
@@ -15,11 +17,16 @@ impl Subject {
                 (*from_port, packet, None)
             }
             Self::Standing(standing) => {
-                let (packet, answer) = standing.numbers();
-                let from_port = standing.ends()[0].port;
+                let talk = standing.talk(facts.traffic);
                 match facts.flags {
-                    Some(flags) => (from_port, Numbers { flags, ..packet }, None),
-                    None => (from_port, packet, Some(answer)),
+                    Some(flags) => {
+                        let packet = Numbers {
+                            flags,
+                            ..talk.packet
+                        };
+                        (talk.from_port, packet, None)
+                    }
+                    None => (talk.from_port, talk.packet, talk.answer),
                 }
             }
         };
@@ -42,10 +49,21 @@ impl Subject {
             (Self::New { from_port }, Traffic::Udp(_)) => {
                 format!("a new exchange, from port {from_port}")
             }
-            (Self::Stray { from_port, flags }, _) => format!(
-                "a segment with {} from port {from_port}, of a connection that no host follows",
-                frame::flag_names(*flags)
-            ),
+            (
+                Self::Stray {
+                    from_port,
+                    flags,
+                    all_told,
+                },
+                _,
+            ) => {
+                let followed = match all_told {
+                    true => ", of a connection that no host follows",
+                    false => "",
+                };
+                let flags = frame::flag_names(*flags);
+                format!("a segment with {flags} from port {from_port}{followed}")
+            }
             (Self::Standing(standing), _) => {
                 format!("the connection {}, {}", standing.name(), standing.history())
             }
@@ -73,14 +91,9 @@ impl Subject {
         let is_refused = |cause: Cause| refused.iter().any(|name| cause.is_dropped_as(name));
         match (ending, cause.is_some_and(is_refused)) {
             (Some(ending), true) => {
-                if ending.allow.is_some() && !standing.by_originator {
-                    let service = format!("{}/{}", protocol(facts), facts.from_port.unwrap_or(0));
-                    let (from, to) = (&facts.destination, &facts.source);
-                    ending.allow = Some(smallest_rule(from, to, &service));
-                }
-                format!(
-                    "{summary}; the connection ({history}) ends, because the rules have changed since"
-                )
+                let host = walk.hops.last().map_or("", |hop| hop.host.as_str());
+                let meaning = standing.refused(facts, host, ending);
+                format!("{summary}; {meaning}")
             }
             (Some(_), false) => format!("{summary}; the packet belongs to a connection: {history}"),
             (None, _) => format!(
@@ -102,7 +115,7 @@ impl Subject {
         };
         let flags = frame::flag_names(flags);
         if let Self::Standing(standing) = self
-            && standing.current.contains_key(host)
+            && standing.is_followed_on(host)
         {
             let state = &standing.seen.connection.state;
             return format!(
@@ -112,12 +125,18 @@ impl Subject {
         }
         let none =
             format!("dropped on {host} as no-connection: it follows no connection of these ends");
+        let may_be_followed = match self {
+            Self::Stray { all_told, .. } => !all_told,
+            Self::Standing(standing) => standing.judged.contains_key(host),
+            Self::New { .. } => false,
+        };
+        // Policy is asked about such a segment only where no connection is followed.
         match walk.judged.last() {
             Some((judge, rule)) if judge == host => format!(
                 "{none}, and its rules let the sender open none{}, so it may not go on with one either",
                 by_rule(&rule.name)
             ),
-            _ if self.may_begin(facts) => summary.to_owned(),
+            _ if self.may_begin(facts) || may_be_followed => summary.to_owned(),
             _ => format!("{none}, and a segment with {flags} cannot begin one"),
         }
     }
@@ -128,16 +147,73 @@ impl Subject {
     }
 }
 
+impl Standing {
+    /// A packet that fits where the connection stands, and its answer.
+    pub(super) fn talk(&self, traffic: Traffic) -> Talk {
+        let (packet, answer) = self.numbers();
+        Talk {
+            traffic,
+            size: None,
+            from_port: self.ends()[0].port,
+            packet,
+            answer: Some(answer),
+        }
+    }
+
+    /// What it means for the connection that the policy of a host refuses a packet of it.
+    pub(super) fn refused(&self, facts: &Facts, host: &str, ending: &mut Ending) -> String {
+        let history = self.history();
+        let why = match self.judged.get(host) {
+            Some(Judgement::Current) => {
+                format!("the policy of {host} refuses this packet of it")
+            }
+            Some(Judgement::Earlier) => "the rules have changed since".to_owned(),
+            Some(Judgement::Elsewhere) => {
+                format!("{host}, to which it has come, judges it for the first time")
+            }
+            Some(Judgement::Untold) => {
+                return format!(
+                    "{host} did not tell whether it knows the connection ({history}), and its policy \
+                     refuses the packet"
+                );
+            }
+            None => {
+                // To such a host the answering end begins one. A rule for that would let it open others, too.
+                if !self.by_originator {
+                    ending.allow = None;
+                    "let the end that opened it open another one".clone_into(&mut ending.hint);
+                }
+                return format!(
+                    "{host} does not know the connection ({history}) and judges the packet as if it \
+                     began one"
+                );
+            }
+        };
+        if ending.allow.is_some() && !self.by_originator {
+            let service = format!("{}/{}", protocol(facts), facts.from_port.unwrap_or(0));
+            let (from, to) = (&facts.destination, &facts.source);
+            ending.allow = Some(smallest_rule(from, to, &service));
+        }
+        format!("the connection ({history}) ends, because {why}")
+    }
+}
+
 /// Which hosts judge the connection once more, and what they say.
 fn judged_anew(standing: &Standing, judged: &[(String, DecidingRule)]) -> String {
     let anew = judged.iter().map(|(host, rule)| {
-        let why = match standing.current.get(host) {
-            Some(_) => "judges it anew, because the rules have changed since",
+        let why = match standing.judged.get(host) {
+            Some(Judgement::Current | Judgement::Earlier) => {
+                "judges it anew, because it has loaded its policy since"
+            }
+            Some(Judgement::Elsewhere) => "judges it for the first time",
+            Some(Judgement::Untold) => "did not tell whether it knows it and judges it",
             None => "does not know it and judges it as if it began",
         };
-        let allows = match rule.name.as_str() {
-            "" => "no rule forbids it".to_owned(),
-            name => format!("rule `{name}` allows it"),
+        let allows = match (rule.name.as_str(), rule.audited) {
+            ("", false) => "no rule forbids it".to_owned(),
+            ("", true) => "the default would refuse it, but is only audited".to_owned(),
+            (name, false) => format!("rule `{name}` allows it"),
+            (name, true) => format!("rule `{name}` would refuse it, but is only audited"),
         };
         format!("; {host} {why}, and {allows}")
     });

@@ -36,6 +36,8 @@ pub struct CacheContents {
     pub newest: u64,
     /// The run of the controller that told all of this; 0: more than one did.
     pub told_by: u64,
+    /// Address of the controller that tells this host what to do; empty: none is known.
+    pub main: String,
     /// Addresses of controllers that one told of.
     pub controllers: Vec<String>,
     /// The slices, by network. Shared with the core, which goes on while they are written.
@@ -44,6 +46,8 @@ pub struct CacheContents {
     pub routers: BTreeMap<u32, Arc<RouterSlice>>,
     /// The policies of projects.
     pub policies: Vec<StoredPolicy>,
+    /// No number of a rule above this one was ever given.
+    pub highest_rule: u32,
     /// Slots of ports.
     pub slots: BTreeMap<Owner, u32>,
 }
@@ -83,6 +87,10 @@ struct Stored {
     told_by: u64,
     #[prost(string, repeated, tag = "9")]
     controllers: Vec<String>,
+    #[prost(string, tag = "10")]
+    main: String,
+    #[prost(uint32, tag = "11")]
+    highest_rule: u32,
 }
 
 /// Why a cache could not be read or written.
@@ -219,6 +227,8 @@ fn encode(contents: &CacheContents) -> Vec<u8> {
         newest: contents.newest,
         told_by: contents.told_by,
         controllers: contents.controllers.clone(),
+        main: contents.main.clone(),
+        highest_rule: contents.highest_rule,
     };
     let body = stored.encode_to_vec();
     let mut bytes = Vec::with_capacity(HEADER + body.len());
@@ -270,6 +280,8 @@ fn decode(bytes: &[u8]) -> Result<CacheContents, Damage> {
         newest: stored.newest,
         told_by: stored.told_by,
         controllers: stored.controllers,
+        main: stored.main,
+        highest_rule: stored.highest_rule,
     })
 }
 
@@ -311,10 +323,12 @@ mod tests {
             revision: 12,
             newest: 13,
             told_by: 77,
+            main: "192.0.2.9:7450".into(),
             controllers: vec!["192.0.2.9:7450".into()],
             slices: BTreeMap::from([(4096, Arc::new(slice))]),
             routers: BTreeMap::from([(1, Arc::new(router))]),
             policies: vec![policy],
+            highest_rule: 6,
             slots: BTreeMap::from([(Owner::new("p/a", 0), 1), (Owner::new("p/a", 7), 2)]),
         }
     }

@@ -16,6 +16,7 @@ mod guards;
 mod handover;
 mod inquiry;
 mod measure;
+mod plugged;
 mod policy;
 mod problems;
 mod reconcile;
@@ -163,7 +164,7 @@ impl Core {
         let mut core = Self {
             config,
             session: Session::new(found.seed),
-            peers: Peers::new(found.seed, cache.controllers),
+            peers: Peers::new(found.seed, cache.controllers, cache.main),
             mirror,
             claims: Claims::default(),
             slots,
@@ -212,7 +213,7 @@ impl Core {
             commands: Vec::new(),
         };
         core.take_cached(cache.slices, cache.routers);
-        core.take_cached_policies(&cache.policies);
+        core.take_cached_policies(&cache.policies, cache.highest_rule, now);
         let nothing_to_look_up = core.mirror.networks.is_empty() && core.slices.all().is_empty();
         core.devices_wait = nothing_to_look_up && !core.mirror.attached.is_empty();
         core.dirty.insert(Subject::Devices);
@@ -318,10 +319,12 @@ impl Core {
             revision: self.revision,
             newest: self.newest,
             told_by: self.told_by,
+            main: self.peers.main.clone().unwrap_or_default(),
             controllers: self.peers.addresses.clone(),
             slices: self.slices.all().clone(),
             routers: self.slices.routers().clone(),
             policies: self.policies.to_store(),
+            highest_rule: self.policies.highest_rule(),
             slots: self
                 .slots
                 .iter()
@@ -370,14 +373,6 @@ impl Core {
 
     fn is_holding_back(&self) -> bool {
         self.listed && (self.devices_wait || !self.held_back.is_empty())
-    }
-
-    /// The controller learns the underlay's MTU when the agent introduces itself, so a new one needs a new stream.
-    fn notice_mtu(&mut self, now: Moment) {
-        if self.session.is_open() && self.underlay_mtu() != self.told_mtu {
-            self.close_stream();
-            self.session.restart(now);
-        }
     }
 
     /// Networks are no longer left alone.

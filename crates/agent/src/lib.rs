@@ -72,7 +72,8 @@ pub use error::{Error, JoinError};
 pub use execute::execute;
 pub use handover::Moving;
 pub use input::{
-    Batch, Command, Config, Device, Failure, Input, Inquiry, Moment, ReportRequest, Step, StepError,
+    Batch, Command, Config, Device, Failure, FlowRecords, Input, Inquiry, Moment, ReportRequest,
+    Step, StepError,
 };
 pub use membership::join;
 pub use run::{detach, run};

@@ -1,7 +1,7 @@
-//! What the plane's thread measures: how long batches take, and what was counted in slots that serve other ports now, so
-//! that sums over a host's slots only ever grow.
+//! What the plane's thread measures: how long batches take, and what was counted in slots that serve other ports now or
+//! nobody, so that sums over a host's slots only ever grow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use coax_api::DropCount;
@@ -12,12 +12,16 @@ use coax_vswitch::{DataPlane, DataPlaneError, SlotCounters};
 use crate::execute::execute;
 use crate::input::{Batch, Failure, ReportRequest, Step};
 
+/// Networks whose past floods are kept apart. When there are more, those for which no slot counts any more become one
+/// without a name.
+const MOST_PAST: usize = 1024;
+
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Measuring {
     apply: Durations,
-    /// The network that a slot counted for when it was last reported.
-    networks: BTreeMap<u32, String>,
+    /// The slots that were reported since they were last set to zero, with the network that each counted for.
+    reported: BTreeMap<u32, Option<String>>,
     past_drops: BTreeMap<DropReason, u64>,
     past_floods: BTreeMap<String, FloodCount>,
 }
@@ -44,12 +48,29 @@ impl Measuring {
     }
 
     fn remember(&mut self, slot: u32, counters: &SlotCounters) {
-        for (reason, count) in &counters.drops {
-            *self.past_drops.entry(*reason).or_insert(0) += count;
+        add_drops(&mut self.past_drops, counters);
+        let network = self.reported.remove(&slot).flatten();
+        if let Some(network) = network.filter(|_| counters.counters.flooded > 0) {
+            add_floods(&mut self.past_floods, &network, counters);
+            self.bound_floods();
         }
-        if let Some(network) = self.networks.remove(&slot) {
-            add(&mut self.past_floods, &network, counters);
+    }
+
+    fn bound_floods(&mut self) {
+        if self.past_floods.len() <= MOST_PAST {
+            return;
         }
+        let present: BTreeSet<&String> = self.reported.values().flatten().collect();
+        let mut others = no_floods("");
+        self.past_floods.retain(|network, floods| {
+            let stays = present.contains(network);
+            if !stays {
+                others.unknown_unicast += floods.unknown_unicast;
+                others.group += floods.group;
+            }
+            stays
+        });
+        self.past_floods.insert(String::new(), others);
     }
 
     /// Completes what the core measured. `counters`: of every slot of the request.
@@ -59,18 +80,29 @@ impl Measuring {
         request: &ReportRequest,
         counters: &[SlotCounters],
     ) -> Result<Measures, DataPlaneError> {
-        let mut floods = self.past_floods.clone();
+        let (mut drops, mut floods) = (self.past_drops.clone(), self.past_floods.clone());
         for (counted, counters) in request.slots.iter().zip(counters) {
-            if let Some(network) = &counted.network {
-                self.networks.insert(counted.slot, network.clone());
+            let network = self.reported.entry(counted.slot).or_default();
+            if counted.network.is_some() {
+                network.clone_from(&counted.network);
             }
-            if let Some(network) = self.networks.get(&counted.slot) {
-                add(&mut floods, network, counters);
+            if let Some(network) = network {
+                add_floods(&mut floods, network, counters);
             }
         }
-        let drops = self.past_drops.iter().map(|(reason, count)| DropCount {
+        // Ports that left so long ago that the core has forgotten them, while nobody else has their slots yet.
+        let asked: BTreeSet<u32> = request.slots.iter().map(|counted| counted.slot).collect();
+        let reported = self.reported.iter();
+        for (slot, network) in reported.filter(|(slot, _)| !asked.contains(slot)) {
+            let counters = plane.counters(*slot)?;
+            add_drops(&mut drops, &counters);
+            if let Some(network) = network {
+                add_floods(&mut floods, network, &counters);
+            }
+        }
+        let drops = drops.into_iter().map(|(reason, count)| DropCount {
             reason: reason.name().to_owned(),
-            count: *count,
+            count,
         });
         let (entries, capacity) = plane.connections_used()?;
         Ok(Measures {
@@ -83,14 +115,23 @@ impl Measuring {
     }
 }
 
-fn add(floods: &mut BTreeMap<String, FloodCount>, network: &str, slot: &SlotCounters) {
-    let sum = floods
-        .entry(network.to_owned())
-        .or_insert_with(|| FloodCount {
-            network: network.to_owned(),
-            unknown_unicast: 0,
-            group: 0,
-        });
+fn add_drops(drops: &mut BTreeMap<DropReason, u64>, slot: &SlotCounters) {
+    for (reason, count) in &slot.drops {
+        *drops.entry(*reason).or_insert(0) += count;
+    }
+}
+
+fn no_floods(network: &str) -> FloodCount {
+    FloodCount {
+        network: network.to_owned(),
+        unknown_unicast: 0,
+        group: 0,
+    }
+}
+
+fn add_floods(floods: &mut BTreeMap<String, FloodCount>, network: &str, slot: &SlotCounters) {
+    let sum = floods.entry(network.to_owned());
+    let sum = sum.or_insert_with(|| no_floods(network));
     let counters = &slot.counters;
     sum.unknown_unicast += counters.unknown_unicast;
     sum.group += counters.flooded.saturating_sub(counters.unknown_unicast);
@@ -106,13 +147,17 @@ mod tests {
     use crate::input::Counted;
 
     fn request(network: Option<&str>) -> ReportRequest {
+        request_for(vec![Counted {
+            slot: 3,
+            port: "shop/web-1".into(),
+            network: network.map(str::to_owned),
+        }])
+    }
+
+    fn request_for(slots: Vec<Counted>) -> ReportRequest {
         ReportRequest {
             request_id: 1,
-            slots: vec![Counted {
-                slot: 3,
-                port: "shop/web-1".into(),
-                network: network.map(str::to_owned),
-            }],
+            slots,
             revision: 1,
             problems: Vec::new(),
             requests: Vec::new(),
@@ -155,5 +200,77 @@ mod tests {
         measuring.execute(&mut plane, &reset);
         let now = measuring.complete(&plane, &request(None), &empty).unwrap();
         assert_eq!(now.past_drops[0].count, 4);
+    }
+
+    fn counters(flooded: u64, dropped: u64) -> SlotCounters {
+        SlotCounters {
+            counters: Counters {
+                flooded,
+                ..Counters::default()
+            },
+            drops: vec![(DropReason::Storm, dropped)],
+        }
+    }
+
+    fn reset(number: u64) -> Batch {
+        Batch {
+            number,
+            steps: vec![Step::ResetCounters(3)],
+        }
+    }
+
+    #[test]
+    fn a_slot_that_was_forgotten_stays_in_the_sums_until_another_port_has_it() {
+        for network in [Some("shop/web"), None] {
+            let mut plane = MemoryDataPlane::new();
+            let mut measuring = Measuring::default();
+            plane.set_counters(3, counters(9, 4));
+            let complete = |measuring: &mut Measuring, plane: &MemoryDataPlane, asks| {
+                let request: ReportRequest = asks;
+                let slots = request.slots.iter();
+                let counters = slots.map(|it| plane.counters(it.slot).unwrap());
+                let counters: Vec<_> = counters.collect();
+                let measures = measuring.complete(plane, &request, &counters).unwrap();
+                let of_ports = counters.iter().flat_map(|it| &it.drops);
+                let drops: u64 = of_ports.map(|(_, count)| count).sum();
+                let past: u64 = measures.past_drops.iter().map(|it| it.count).sum();
+                let floods: u64 = measures.floods.iter().map(|it| it.group).sum();
+                (drops + past, floods)
+            };
+            let sums = (4, if network.is_some() { 9 } else { 0 });
+            let (named, nobody) = (request(network), request_for(Vec::new()));
+            assert_eq!(complete(&mut measuring, &plane, named.clone()), sums);
+            assert_eq!(complete(&mut measuring, &plane, nobody.clone()), sums);
+            measuring.execute(&mut plane, &reset(1));
+            assert_eq!(complete(&mut measuring, &plane, nobody), sums);
+            assert_eq!(complete(&mut measuring, &plane, named), sums);
+        }
+    }
+
+    #[test]
+    fn networks_that_come_and_go_take_no_more_than_their_places() {
+        let mut plane = MemoryDataPlane::new();
+        let mut measuring = Measuring::default();
+        let number = 3 * MOST_PAST as u64;
+        for network in 0..number {
+            plane.set_counters(3, counters(1, 0));
+            let request = request(Some(&format!("shop/{network}")));
+            measuring
+                .complete(&plane, &request, &[counters(1, 0)])
+                .unwrap();
+            measuring.execute(&mut plane, &reset(network));
+        }
+        assert!(measuring.past_floods.len() <= MOST_PAST);
+        let past = measuring.past_floods.values();
+        assert_eq!(past.map(|it| it.group).sum::<u64>(), number);
+        // A network without floods takes none.
+        let names = measuring.past_floods.len();
+        plane.set_counters(3, counters(0, 0));
+        let quiet = request(Some("shop/quiet"));
+        measuring
+            .complete(&plane, &quiet, &[counters(0, 0)])
+            .unwrap();
+        measuring.execute(&mut plane, &reset(number));
+        assert_eq!(measuring.past_floods.len(), names);
     }
 }

@@ -92,9 +92,10 @@ impl Question {
 pub(crate) struct Questions(VecDeque<Question>);
 
 impl Questions {
-    /// Notes a question, if the drop that is reported was one for an address.
+    /// Notes a question, if the drop that is reported was one for an address that nobody else is asked for.
     pub(crate) fn note(&mut self, record: &FlowRecord, now: Moment) {
         let asks = record.reason == DropReason::UnknownAddress as u32
+            && record.has(FlowRecord::ASKS)
             && record.source != [0; 16]
             && record.destination != [0; 16];
         let asker = Ipv6Addr::from(record.source).to_canonical();
@@ -150,6 +151,7 @@ mod tests {
             slot,
             network: 7,
             reason: DropReason::UnknownAddress as u32,
+            flags: FlowRecord::ASKS,
             source: mapped([10, 0, 0, 1]),
             destination: mapped([10, 0, 0, last]),
             ..FlowRecord::default()
@@ -189,7 +191,11 @@ mod tests {
             reason: DropReason::Denied as u32,
             ..record(1, 2)
         };
-        for record in [probe, of_no_address, for_another_reason] {
+        let announcement = FlowRecord {
+            flags: 0,
+            ..record(1, 2)
+        };
+        for record in [probe, of_no_address, for_another_reason, announcement] {
             questions.note(&record, Duration::ZERO);
         }
         assert!(questions.0.is_empty());

@@ -32,7 +32,8 @@ pub struct VerdictCount {
 /// Frames of one network that went to several receivers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct FloodCount {
-    /// Full name of the network.
+    /// Full name of the network; empty: networks that no port here counts for any more, when
+    /// there were too many of them to keep apart.
     pub network: String,
     /// Unicast frames to an address that nobody has, on networks that flood them.
     pub unknown_unicast: u64,
@@ -86,7 +87,7 @@ pub struct Measures {
     pub flow_records_lost: u64,
     /// Floods by network, of all ports that were here since the agent started.
     pub floods: Vec<FloodCount>,
-    /// Drops of ports that have left and whose counters serve others now. They are in no port's report.
+    /// Drops of ports that have left and that the agent has forgotten. They are in no port's report.
     pub past_drops: Vec<DropCount>,
     /// How long it took to write each batch of rows.
     pub apply: Durations,

@@ -98,7 +98,7 @@ impl Core {
             .collect();
         for (index, step) in batch.steps.iter().enumerate() {
             if !failed.contains_key(&index) {
-                self.note_done(step);
+                self.note_done(step, now);
             }
         }
         self.note_arrived(now);
@@ -150,7 +150,7 @@ impl Core {
         }
     }
 
-    fn note_done(&mut self, step: &Step) {
+    fn note_done(&mut self, step: &Step, now: Moment) {
         match step {
             Step::Row(
                 RowOperation::Delete(RowKey::Port(key)) | RowOperation::Put(Row::Port(key, _)),
@@ -163,7 +163,7 @@ impl Core {
             }
             Step::Attach(ifindex, side) => drop(self.attached_now.insert((*ifindex, *side))),
             Step::Detach(ifindex, side) => drop(self.attached_now.remove(&(*ifindex, *side))),
-            Step::ForgetRule(rule) => self.policies.release_rule(*rule),
+            Step::ForgetRule(rule) => self.policies.release_rule(*rule, now),
             Step::Row(_) | Step::ResetCounters(_) => {}
         }
         self.mirror.note(step);

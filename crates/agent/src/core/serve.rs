@@ -70,7 +70,8 @@ impl Core {
             Some((*held.addresses.get(&question.key())?, held.network?))
         };
         for question in self.questions.take(now, |it| row(it).is_some()) {
-            let mut ports = mirror.ports.iter();
+            let mut ports = mirror.ports_of(question.network);
+            // Who has asked may be a port of another network by now.
             let port = ports.find(|(_, port)| port.slot == question.slot);
             if let (Some((owner, network)), Some((key, port))) = (row(&question), port) {
                 let frame = question.answer((port.mac, key.vlan), owner, network);

@@ -13,6 +13,7 @@ use coax_api::protocol;
 use coax_api::sequence::Arrival;
 
 use super::Core;
+use super::plugged::{ToldClaims, all_claims};
 use super::stream::Verdict;
 use crate::input::{Command, Moment};
 use crate::session::Session;
@@ -20,16 +21,13 @@ use crate::session::Session;
 /// Questions that may be without an answer; of more, the oldest are forgotten.
 const QUESTIONS: usize = 1024;
 
-/// Devices of ports, as a controller was told.
-pub(super) type ToldClaims = BTreeMap<String, (String, u32)>;
-
 /// The stream to one of the other controllers.
 #[derive(Debug)]
 pub(super) struct Standby {
     pub(super) session: Session,
     addresses: Vec<String>,
     attempts: usize,
-    told_claims: ToldClaims,
+    pub(super) told_claims: ToldClaims,
     /// What it was told last of the maps.
     told: Option<Realised>,
     /// It waits for an answer.
@@ -49,6 +47,10 @@ pub(super) struct Peers {
     last_stream: u64,
     /// Attempts to reach a main controller.
     attempts: usize,
+    /// Where the last of them went.
+    pub(super) main: Option<String>,
+    /// Where the next one goes, whoever else is there.
+    stay: Option<String>,
     /// Whether the main controller told of others on the present stream.
     told: bool,
     /// What the main controller was asked for.
@@ -63,11 +65,12 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    /// Those that were known before. `seed` spreads the attempts of many agents.
-    pub(super) fn new(seed: u64, addresses: Vec<String>) -> Self {
+    /// Those that were known before, and the main one. `seed` spreads the attempts of many agents.
+    pub(super) fn new(seed: u64, addresses: Vec<String>, main: String) -> Self {
         Self {
             seed,
             addresses,
+            stay: Some(main).filter(|main| !main.is_empty()),
             ..Self::default()
         }
     }
@@ -98,6 +101,17 @@ impl Peers {
         standbys.filter_map(|it| it.session.deadline()).min()
     }
 
+    pub(super) fn any_open(&self) -> bool {
+        let mut standbys = self.standbys.values();
+        standbys.any(|standby| standby.session.is_open())
+    }
+
+    /// The main stream ends because the agent wants another one. The same controller is tried first: it knows what this host
+    /// has, and another one would send everything anew.
+    pub(super) fn stay(&mut self) {
+        self.stay.clone_from(&self.main);
+    }
+
     /// The main stream is another one: nobody was told or asked on it.
     pub(super) fn main_connected(&mut self) {
         self.told = false;
@@ -109,7 +123,9 @@ impl Core {
     /// Opens the streams that are due.
     pub(super) fn connect_due(&mut self, now: Moment) {
         if let Some(stream) = self.session.open_if_due(&mut self.peers.last_stream, now) {
-            let address = self.next_main();
+            let stay = self.peers.stay.take();
+            let address = stay.or_else(|| self.next_main());
+            self.peers.main.clone_from(&address);
             self.commands
                 .extend(address.map(|address| Command::Connect {
                     stream,
@@ -226,7 +242,7 @@ impl Core {
         (hello.standby, hello.run) = (true, 0);
         hello.have.clear();
         let present = self.claims_to_tell();
-        let claims = super::stream::all_claims(&present);
+        let claims = all_claims(&present);
         if let Some(standby) = self.peers.standbys.get_mut(&run) {
             standby.session.opened(now);
             (standby.told, standby.owes, standby.wanted) = (None, true, 0);
@@ -266,6 +282,9 @@ impl Core {
                 Some(controller_message::Body::Refused(refused)) if refused.port.is_empty() => {
                     Verdict::TurnAway(refused.reason)
                 }
+                _ if !standby.session.is_welcome() => {
+                    Verdict::Reattach("the controller did not introduce itself".into())
+                }
                 Some(controller_message::Body::Current(current)) => {
                     standby.owes = true;
                     standby.wanted = current.revision;
@@ -297,25 +316,6 @@ impl Core {
             }
         }
         self.commands.push(Command::Disconnect { stream });
-    }
-
-    /// Tells the other controllers which ports are here, where that is different.
-    pub(super) fn tell_claims_to_standbys(&mut self) {
-        if self.peers.standbys.is_empty() {
-            return;
-        }
-        let present = self.claims_to_tell();
-        let mut told = Vec::new();
-        for standby in self.peers.standbys.values_mut() {
-            if standby.session.is_open() && standby.told_claims != present {
-                let claims = super::stream::difference(&standby.told_claims, &present);
-                standby.told_claims.clone_from(&present);
-                told.push((standby.session.stream(), claims));
-            }
-        }
-        for (stream, claims) in told {
-            self.send_to(stream, agent_message::Body::Claims(claims));
-        }
     }
 
     /// The main controller was told how far the maps are.

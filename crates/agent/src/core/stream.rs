@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 use coax_api::agent::{
-    Claims, ControllerMessage, Current, Held, Hello, Plugged, Question, Realised, Refused, Report,
-    SliceKind, Welcome, agent_message, controller_message,
+    ControllerMessage, Current, Held, Hello, Question, Realised, Refused, Report, SliceKind,
+    Welcome, agent_message, controller_message,
 };
 use coax_api::protocol::{self, PROTOCOL};
 use coax_api::sequence::Arrival;
 
 use super::Core;
+use super::plugged::all_claims;
 use super::reconcile::Subject;
-use super::standby::ToldClaims;
 use crate::input::{Command, Moment, ReportRequest};
 
 /// What to do with the stream after a message.
@@ -104,6 +104,10 @@ impl Core {
             Verdict::Reattach(reason) => {
                 tracing::warn!(reason, "attaching to the controller again");
                 self.close_stream();
+                // One that has failed before may never do.
+                if !self.session.is_failing() {
+                    self.peers.stay();
+                }
                 self.session.pause(now);
             }
             Verdict::TurnAway(reason) => {
@@ -244,6 +248,8 @@ impl Core {
         );
         let networks = self.slices.networks_of(&refused.port);
         self.urgent.extend(networks.map(Subject::Network));
+        // If it still waits, then for somebody to decide and not for its rows.
+        self.arrivals.remove(&refused.port);
         self.refused.insert(refused.port, refused.reason);
         Verdict::Keep
     }
@@ -254,7 +260,10 @@ impl Core {
         }
         if !self.session.is_current() {
             self.session.became_current();
-            self.told_by = self.session.run();
+            if self.told_by != self.session.run() {
+                self.told_by = self.session.run();
+                self.save_soon(now);
+            }
             let (generation, networks) = (self.generation, self.slices.all().len());
             tracing::info!(
                 generation,
@@ -303,25 +312,19 @@ impl Core {
         self.send_to(stream, agent_message::Body::Report(report));
     }
 
+    /// The controller learns the underlay's MTU when the agent introduces itself, so a new one needs a new stream.
+    pub(super) fn notice_mtu(&mut self, now: Moment) {
+        if self.session.is_open() && self.underlay_mtu() != self.told_mtu {
+            self.close_stream();
+            self.peers.stay();
+            self.session.restart(now);
+        }
+    }
+
     pub(super) fn close_stream(&mut self) {
         self.commands.push(Command::Disconnect {
             stream: self.session.stream(),
         });
-    }
-
-    /// Says which ports were plugged in or out since the last time.
-    pub(super) fn tell_claims(&mut self) {
-        self.tell_claims_to_standbys();
-        if !self.session.is_open() {
-            return;
-        }
-        let present = self.claims_to_tell();
-        if present == self.told_claims {
-            return;
-        }
-        let claims = difference(&self.told_claims, &present);
-        self.told_claims = present;
-        self.send(agent_message::Body::Claims(claims));
     }
 
     /// Says how far the maps are: when the controller waits for it, and when the problems are others than before.
@@ -345,13 +348,6 @@ impl Core {
         self.send(agent_message::Body::Realised(realised));
     }
 
-    pub(super) fn claims_to_tell(&self) -> ToldClaims {
-        let claims = self.claims.iter();
-        claims
-            .map(|(port, device)| (port.to_owned(), (device.name.clone(), device.ifindex)))
-            .collect()
-    }
-
     pub(super) fn send(&mut self, body: agent_message::Body) {
         if let Some(sequence) = self.session.number() {
             let stream = self.session.stream();
@@ -361,35 +357,5 @@ impl Core {
                 body,
             });
         }
-    }
-}
-
-/// All of them.
-pub(super) fn all_claims(present: &ToldClaims) -> Claims {
-    Claims {
-        full: true,
-        plugged: present.iter().map(plugged).collect(),
-        unplugged: Vec::new(),
-    }
-}
-
-/// What is said to somebody who was told others.
-pub(super) fn difference(told: &ToldClaims, present: &ToldClaims) -> Claims {
-    let new = present
-        .iter()
-        .filter(|(port, device)| told.get(*port) != Some(device));
-    let gone = told.keys().filter(|port| !present.contains_key(*port));
-    Claims {
-        full: false,
-        plugged: new.map(plugged).collect(),
-        unplugged: gone.cloned().collect(),
-    }
-}
-
-fn plugged((port, (device, ifindex)): (&String, &(String, u32))) -> Plugged {
-    Plugged {
-        port: port.clone(),
-        device: device.clone(),
-        ifindex: *ifindex,
     }
 }

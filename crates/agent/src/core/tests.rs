@@ -5,6 +5,7 @@ mod controller;
 mod faults;
 mod flows;
 mod handover;
+mod late;
 mod moves;
 mod policies;
 mod property;

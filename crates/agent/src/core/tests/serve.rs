@@ -1,26 +1,24 @@
 //! Questions of ports, from the punt to the frame that goes back, and advertisements that nobody asked for.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use coax_model::intent::Change;
 use coax_model::network::{Dhcp, Network, Subnet};
-use coax_tables::{DropReason, FlowRecord, NetworkId, PuntKind};
+use coax_tables::{NetworkId, PuntKind};
 use coax_vswitch::Punt;
 use coax_wire::MacAddress;
-use coax_wire::ip::mapped;
 
 use super::world::{HOST, World};
-use crate::input::{FlowRecords, Input};
+use crate::input::Input;
 
 /// What udhcpc sends, from the fuzz corpus, and the MAC address that it sends it from.
 const DISCOVER: &[u8] =
     include_bytes!("../../../../../fuzz/corpus/services/dhcpv4-discover-answered-342");
-const MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
-const ADDRESS: [u8; 4] = [10, 10, 1, 11];
-const VNI: u32 = 4096;
+pub(super) const MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
+pub(super) const ADDRESS: [u8; 4] = [10, 10, 1, 11];
+pub(super) const VNI: u32 = 4096;
 
-fn network() -> Network {
+pub(super) fn network() -> Network {
     let (vni, mtu) = (VNI.try_into().unwrap(), 1442u32.try_into().unwrap());
     let subnets = ["10.10.1.0/24", "fd00:10:1::/64"];
     Network {
@@ -33,14 +31,14 @@ fn network() -> Network {
     }
 }
 
-fn put(world: &mut World, network: Network) {
+pub(super) fn put(world: &mut World, network: Network) {
     let name = "p/net".parse().unwrap();
     world.change(Change::PutNetwork { name, network });
     world.run_for(Duration::ZERO);
 }
 
 /// One port in a network where everything is answered, plugged in. Returns its device.
-fn world() -> (World, u32) {
+pub(super) fn world() -> (World, u32) {
     let mut world = World::new();
     put(&mut world, network());
     world.port("p/web-1", "p/net");
@@ -105,70 +103,6 @@ fn a_question_is_answered_from_the_slices() {
     put(&mut world, own);
     ask(&mut world, device, 0, slot);
     assert_eq!(offered(&mut world), []);
-}
-
-/// Who asks for a port that is not known yet is answered when it is, in both families.
-#[test]
-fn a_question_for_an_owner_who_comes_later_is_answered_then() {
-    let (mut world, device) = world();
-    let slot = slot(&world);
-    let addresses: [(IpAddr, [u8; 16], [u8; 16]); 2] = [
-        (
-            IpAddr::from([10, 10, 1, 77]),
-            mapped(ADDRESS),
-            mapped([10, 10, 1, 77]),
-        ),
-        (
-            "fd00:10:1::77".parse().unwrap(),
-            "fd00:10:1::11".parse::<Ipv6Addr>().unwrap().octets(),
-            "fd00:10:1::77".parse::<Ipv6Addr>().unwrap().octets(),
-        ),
-    ];
-    let records = addresses.map(|(_, source, destination)| FlowRecord {
-        slot,
-        network: VNI,
-        reason: DropReason::UnknownAddress as u32,
-        source,
-        destination,
-        ..FlowRecord::default()
-    });
-    let asked = |world: &mut World| {
-        world.answers.clear();
-        world.input(Input::Flows(FlowRecords {
-            records: records.to_vec(),
-            lost: 0,
-            clock_ahead: 0,
-        }));
-    };
-    asked(&mut world);
-    assert!(world.answers.is_empty());
-
-    let owner = MacAddress([2, 0, 0, 0, 0, 7]);
-    world.port("p/web-2", "p/net");
-    world.edit_port("p/web-2", |port| {
-        port.mac = owner;
-        port.addresses = addresses.map(|(address, ..)| address).into();
-    });
-    world.bind("p/web-2", "hv2");
-    world.run_for(Duration::ZERO);
-    let answers = std::mem::take(&mut world.answers);
-    let told: Vec<_> = answers
-        .iter()
-        .map(|(to, frame)| (*to, &frame[..12]))
-        .collect();
-    let ends = [MAC.0, owner.0].concat();
-    assert_eq!(told, [(device, &ends[..]), (device, &ends[..])]);
-    assert_eq!(answers[0].1[12..14], [8, 6]);
-    assert_eq!(
-        (&answers[0].1[20..22], &answers[0].1[28..32]),
-        (&[0, 2][..], &[10, 10, 1, 77][..])
-    );
-    // An advertisement that was asked for (RFC 4861 section 4.4).
-    assert_eq!((answers[1].1[54], answers[1].1[58] & 0xe0), (136, 0x60));
-
-    // By now it is known at once.
-    asked(&mut world);
-    assert_eq!(world.answers.len(), 2);
 }
 
 #[test]

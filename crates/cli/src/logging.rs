@@ -1,37 +1,25 @@
 //! Logs of the daemons. Where systemd's journal reads stderr they go there with every field by its name, so that
 //! `journalctl COAX_HOST=hv1` finds them; elsewhere to stderr as lines. RUST_LOG chooses what.
 
+mod journal;
+
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 
-use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What stands before the names of fields in the journal.
-const PREFIX: &str = "COAX";
+use journal::Journal;
 
 /// Starts logging, with this level if RUST_LOG says nothing. `daemon` is what the journal calls it.
-pub fn start(daemon: &str, level: &str) {
+pub fn start(daemon: &'static str, level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let registry = tracing_subscriber::registry().with(filter);
     let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
-    let journal = is_stderr(&stream).then(tracing_journald::layer);
     // Already started is as good as started.
-    let _ = match journal {
-        Some(Ok(journal)) => {
-            let journal = journal
-                .with_syslog_identifier(daemon.to_owned())
-                .with_field_prefix(Some(PREFIX.to_owned()))
-                // As syslog means them: what is merely told is not a notice.
-                .with_priority_mappings(PriorityMappings {
-                    info: Priority::Informational,
-                    debug: Priority::Debug,
-                    ..PriorityMappings::new()
-                });
-            registry.with(journal).try_init()
-        }
+    let _ = match is_stderr(&stream).then(|| Journal::open(daemon)) {
+        Some(Ok(journal)) => registry.with(journal).try_init(),
         // A journal that does not take messages still reads stderr.
         None | Some(Err(_)) => {
             let lines = tracing_subscriber::fmt::layer()

@@ -1,8 +1,10 @@
 //! The part of the client that is told what happens.
 
-use super::server_sent::encoded;
-use super::{Answer, Client};
+use super::{Answer, Client, query};
 use crate::event::{EventNews, EventParams, Events};
+
+/// Where they are.
+const EVENTS: &str = "/v1/events";
 
 impl Client {
     /// `GET /v1/events`: what happened lately.
@@ -11,7 +13,7 @@ impl Client {
             follow: false,
             ..params.clone()
         };
-        self.get(&path(&params)).await
+        self.get(&query::path(EVENTS, &params)).await
     }
 
     /// `GET /v1/events?follow=true`: what happens from now on, until `take` wants no more or the controller ends it.
@@ -24,33 +26,8 @@ impl Client {
             follow: true,
             ..params.clone()
         };
-        self.follow(path(&params), news, take).await
+        self.follow(query::path(EVENTS, &params), news, take).await
     }
-}
-
-fn path(params: &EventParams) -> String {
-    let EventParams {
-        kind,
-        host,
-        project,
-        after,
-        last,
-        follow,
-    } = params;
-    let last = last.map(|last| last.to_string());
-    let follow = follow.then(|| "true".to_owned());
-    let fields = [
-        ("kind", kind),
-        ("host", host),
-        ("project", project),
-        ("after", after),
-        ("last", &last),
-        ("follow", &follow),
-    ];
-    let given = fields
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!("{name}={}", encoded(value.as_ref()?))));
-    format!("/v1/events?{}", given.collect::<Vec<_>>().join("&"))
 }
 
 fn news(name: &str, data: &[u8]) -> Option<Result<EventNews, serde_json::Error>> {

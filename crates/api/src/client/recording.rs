@@ -55,7 +55,7 @@ impl Recording {
         }
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let found = match self.answers.get(path) {
-            Some(answer) => Some(chosen(answer, path, query)),
+            Some(answer) => chosen(answer, path, query),
             None => self.single(path),
         };
         match found {
@@ -72,20 +72,31 @@ impl Recording {
         }
     }
 
-    /// The list that an object would be in.
+    /// The list that an object would be in; nothing, if the path is about something else than one object that is whole in
+    /// its list.
     fn list_of(&self, path: &str) -> Option<Vec<Value>> {
-        let (kind, _) = kind_and_id(path)?;
-        serde_json::from_slice(self.answers.get(&format!("/v1/{kind}"))?).ok()
+        let (kind, id) = kind_and_id(path)?;
+        // A list of revisions is cut, and says of none what it changed.
+        if kind == "revisions" {
+            return None;
+        }
+        let list = self.answers.get(&format!("/v1/{kind}"))?;
+        let list: Vec<Value> = serde_json::from_slice(list).ok()?;
+        let about_part = |object: &Value| {
+            let own = object["id"].as_str();
+            let rest = own.and_then(|own| id.strip_prefix(own));
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        (!list.iter().any(about_part)).then_some(list)
     }
 
     /// One object, out of the list that it is in.
     fn single(&self, path: &str) -> Option<Vec<u8>> {
-        let (kind, id) = kind_and_id(path)?;
+        let (_, id) = kind_and_id(path)?;
         let list = self.list_of(path)?;
         let named = |object: &Value| {
             let texts = ["id", "name"].map(|key| object[key].as_str());
-            let revision = id.parse::<u64>().ok().filter(|_| kind == "revisions");
-            texts.contains(&Some(id)) || revision.is_some_and(|id| object["revision"] == id)
+            texts.contains(&Some(id))
         };
         let object = list.into_iter().find(named)?;
         serde_json::to_vec(&object).ok()
@@ -111,10 +122,10 @@ fn refused(problem: Problem) -> (StatusCode, Vec<u8>) {
     (status, serde_json::to_vec(&problem).unwrap_or_default())
 }
 
-/// The part of a list that the query is about.
-fn chosen(answer: &[u8], path: &str, query: &str) -> Vec<u8> {
+/// The part of a list that the query is about; nothing, if a part is wanted of what is no list.
+fn chosen(answer: &[u8], path: &str, query: &str) -> Option<Vec<u8>> {
     let Ok(Value::Array(mut list)) = serde_json::from_slice(answer) else {
-        return answer.to_vec();
+        return query.is_empty().then(|| answer.to_vec());
     };
     for (key, value) in query.split('&').filter_map(|part| part.split_once('=')) {
         let number = || value.parse::<u64>().unwrap_or(u64::MAX);
@@ -136,7 +147,7 @@ fn chosen(answer: &[u8], path: &str, query: &str) -> Vec<u8> {
         }
     }
     // What was read as JSON has a JSON form.
-    serde_json::to_vec(&list).unwrap_or_default()
+    Some(serde_json::to_vec(&list).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -150,6 +161,7 @@ mod tests {
         Recording::new(BTreeMap::from([
             ("/v1/ports".to_owned(), ports.into()),
             ("/v1/revisions".to_owned(), revisions.into()),
+            ("/v1/findings".to_owned(), r#"{"paths":0}"#.into()),
         ]))
     }
 
@@ -163,7 +175,14 @@ mod tests {
         assert_eq!(asked("/v1/ports?project=bank").1.matches("id").count(), 1);
         assert!(asked("/v1/ports/shop/web-1").1.contains("shop/web-1"));
         assert!(asked("/v1/ports/shop/web-9").1.contains("no-such-port"));
-        assert!(asked("/v1/revisions/7").1.contains("bank"));
+        assert!(
+            asked("/v1/ports/shop/web-1/moves")
+                .1
+                .contains("not-in-bundle")
+        );
+        assert!(asked("/v1/revisions/7").1.contains("not-in-bundle"));
+        assert!(asked("/v1/findings?host=hv1").1.contains("not-in-bundle"));
+        assert!(asked("/v1/findings").1.contains("paths"));
         assert_eq!(
             asked("/v1/revisions?limit=1").1,
             r#"[{"project":"shop","revision":9}]"#

@@ -40,16 +40,6 @@ impl Client {
     }
 }
 
-/// A value in a query, RFC 3986 section 3.4.
-pub(super) fn encoded(value: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:!,".contains(&byte);
-    let bytes = value.bytes().map(|byte| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    });
-    bytes.collect()
-}
-
 /// A stream of events, whose pieces end anywhere.
 #[derive(Default)]
 struct Lines {

@@ -4,6 +4,7 @@ use hyper::Method;
 use hyper::header::{HeaderName, IF_MATCH};
 use serde::Serialize;
 
+use super::query::{self, encoded};
 use super::{Answer, Client, in_query};
 use crate::change::{Confirmation, Plan, StackOptions};
 use crate::revision::{HistoryOptions, Revision, RollbackOptions};
@@ -46,18 +47,7 @@ impl Client {
 
     /// `GET /v1/revisions`: the history, the newest first.
     pub async fn revisions(&self, options: &HistoryOptions) -> Answer<Vec<Revision>> {
-        let mut query = Vec::new();
-        if let Some(project) = &options.project {
-            query.push(format!("project={}", percent(project)));
-        }
-        if let Some(limit) = options.limit {
-            query.push(format!("limit={limit}"));
-        }
-        if let Some(before) = options.before {
-            query.push(format!("marker={before}"));
-        }
-        self.get(&format!("/v1/revisions?{}", query.join("&")))
-            .await
+        self.get(&query::path("/v1/revisions", options)).await
     }
 
     /// `GET /v1/revisions/{revision}`: one change with all that it did.
@@ -73,7 +63,7 @@ impl Client {
         );
         for (key, value) in [("project", &options.project), ("reason", &options.reason)] {
             if let Some(value) = value {
-                path.push_str(&format!("&{key}={}", percent(value)));
+                path.push_str(&format!("&{key}={}", encoded(value)));
             }
         }
         self.send(Method::POST, &path, None::<&()>).await
@@ -92,7 +82,7 @@ fn stack_path(project: &str, options: &StackOptions) -> String {
         path.push_str(&format!("&wait=hosts&timeout={}", in_query(timeout)));
     }
     if let Some(reason) = &options.reason {
-        path.push_str(&format!("&reason={}", percent(reason)));
+        path.push_str(&format!("&reason={}", encoded(reason)));
     }
     if options.ignore_checks {
         path.push_str("&ignore_checks=true");
@@ -112,29 +102,4 @@ fn headers(options: &StackOptions) -> Vec<(HeaderName, String)> {
         .into_iter()
         .chain(key.map(|key| (IDEMPOTENCY_KEY, key)))
         .collect()
-}
-
-/// Text as the value of a query parameter (RFC 3986, section 2).
-fn percent(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(byte.into());
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_text_fits_into_a_query() {
-        assert_eq!(percent("a-Z.0_~"), "a-Z.0_~");
-        assert_eq!(percent("für A & B?"), "f%C3%BCr%20A%20%26%20B%3F");
-    }
 }

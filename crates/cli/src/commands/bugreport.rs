@@ -12,7 +12,7 @@ mod machine;
 mod redact;
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coax_api::{Client, HistoryOptions};
 use serde_json::json;
@@ -53,6 +53,9 @@ const REVISIONS: usize = 200;
 /// Of which so many with all that they changed.
 const WHOLE_REVISIONS: usize = 20;
 
+/// How long the controller may take for all of it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Flags of `coax bugreport`.
 #[derive(Debug, clap::Args)]
 pub struct BugreportArgs {
@@ -75,12 +78,17 @@ pub async fn run(args: &BugreportArgs, output: &Output) -> Outcome {
         format!("coax-bugreport-{plain}.tar.gz").into()
     });
     let mut contents = Contents::default();
+    machine::describe(&args.config, &mut contents);
     // Without a controller there is still this machine.
     match args.connection.client() {
-        Ok(client) => record(&client, &mut contents).await,
+        Ok(client) => {
+            let recorded = tokio::time::timeout(PATIENCE, record(&client, &mut contents));
+            if recorded.await.is_err() {
+                contents.failed("api", "the controller did not answer in time");
+            }
+        }
         Err(error) => contents.failed("api", &error.to_string()),
     }
-    machine::describe(&args.config, &mut contents);
     let missing = contents.failures().len();
     contents.add(
         "manifest.json",

@@ -1,6 +1,6 @@
 //! `coax events [--follow]`: what happened, one line each.
 
-use coax_api::{Event, EventNews, EventParams};
+use coax_api::{Event, EventKind, EventNews, EventParams};
 
 use super::flows::time;
 use super::noun::print_list;
@@ -16,9 +16,8 @@ pub struct EventsArgs {
     /// Go on with what happens from now on; with `-o json` one object per line
     #[arg(short, long)]
     follow: bool,
-    /// Only these kinds: revision-stored, host-attached, host-away, port-plugged, port-moved, port-unplugged, claim-refused,
-    /// problem-began, problem-ended
-    #[arg(long, value_name = "KIND")]
+    /// Only this kind
+    #[arg(long, value_name = "KIND", value_parser = EventKind::ALL.map(EventKind::as_str))]
     kind: Vec<String>,
     /// Only what happened on this host
     #[arg(long, value_name = "HOST")]
@@ -130,8 +129,6 @@ impl Listed for Event {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use coax_api::EventKind;
-
     use super::*;
 
     #[test]

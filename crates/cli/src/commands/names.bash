@@ -35,7 +35,10 @@ _coax_names() {
         esac
     fi
     if [[ -n "$noun" ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(_coax_list "$noun")" -- "$cur")
+        # Not by compgen -W, which expands what it is given: these are words of whoever answers.
+        mapfile -t COMPREPLY < <(_coax_list "$noun" | while IFS= read -r name; do
+            [[ "$name" != "$cur"* ]] || printf '%s\n' "$name"
+        done)
         [[ ${#COMPREPLY[@]} -eq 0 ]] || return 0
     fi
     _coax "$@"

@@ -11,6 +11,7 @@ mod table;
 mod view;
 
 use std::io::IsTerminal;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use coax_api::connections::ConnectionFilter;
@@ -19,6 +20,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use crate::commands::Outcome;
 use crate::commands::apply::duration;
@@ -30,6 +32,8 @@ use screen::Screen;
 use table::{Cell, View};
 use view::{Looks, Sample};
 
+/// Looks do not follow each other faster.
+const SHORTEST: Duration = Duration::from_millis(100);
 /// Keys that wait to be handled.
 const KEYS: usize = 64;
 
@@ -147,8 +151,10 @@ async fn follow(
     let mut keys = keys();
     let mut terminated = signal(SignalKind::terminate()).map_err(terminal_failed)?;
     let mut hung_up = signal(SignalKind::hangup()).map_err(terminal_failed)?;
-    let mut clock = tokio::time::interval(interval);
+    let mut clock = tokio::time::interval(interval.max(SHORTEST));
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock.tick().await;
+    let mut asking: Option<Pin<Box<dyn Future<Output = Sample> + '_>>> = None;
     while !screen.is_over() {
         terminal
             .draw(|frame| screen.draw(frame))
@@ -163,19 +169,27 @@ async fn follow(
                 Some(_) => {}
                 None => break,
             },
-            _ = clock.tick() => {
-                if !screen.is_paused() {
-                    let sample = look(client, view).await;
-                    screen.take(sample);
-                }
+            sample = answered(&mut asking) => {
+                asking = None;
+                screen.take(sample);
+            }
+            _ = clock.tick(), if asking.is_none() && !screen.is_paused() => {
+                asking = Some(Box::pin(look(client, view)));
             }
         }
         if screen.view() != view && screen.view() == View::Connections {
-            let sample = look(client, View::Connections).await;
-            screen.take(sample);
+            asking = Some(Box::pin(look(client, View::Connections)));
         }
     }
     Ok(())
+}
+
+/// What was asked for, when it comes; never, if nothing was.
+async fn answered<F: Future + Unpin>(asking: &mut Option<F>) -> F::Output {
+    match asking {
+        Some(asking) => asking.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What is typed. Reading waits, so a thread of its own does it, which ends with the process.

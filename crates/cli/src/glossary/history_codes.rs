@@ -13,8 +13,9 @@ pub(super) const CODES: &[Entry] = &[
     ),
     code_with(
         "outcome-unknown",
-        "The store took a change and did not answer for a minute: nobody knows whether it is stored. The history \
-         shows it if it is; repeating the request under the same Idempotency-Key does it once at most.",
+        "The store took a change and did not answer: nobody knows whether it is stored. The history \
+         shows it if it is, and the audit log if it is about tokens or hosts; repeating the request under the same \
+         Idempotency-Key does a change of the history once at most.",
         "coax history",
     ),
     code(

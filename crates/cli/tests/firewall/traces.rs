@@ -54,7 +54,7 @@ pub fn trace_connections(tiers: &Tiers) {
         assert!(parts.iter().all(|part| line.contains(part)), "{trace:#}");
     };
     let ports = open.each_ref().map(|(_, port)| port.as_str());
-    let admitted = ["established since 20", "allowed by rule `tiers/rescue`"];
+    let admitted = ["established since 20", "let pass by rule `tiers/rescue`"];
     let there = trace("web-1", "db-1", [ports[0], "5432"], false);
     holds(&there, "delivered", &admitted);
     let back = trace("db-1", "web-1", ["5432", ports[1]], true);

@@ -7,7 +7,7 @@ use super::answers::answers;
 use super::support::{FixedApi, Run, run};
 
 /// Secrets of every kind, each somewhere else.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 10] = [
     "coax-token-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
     "coax-join-BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
     "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg",
@@ -16,6 +16,8 @@ const SECRETS: [&str; 8] = [
     "hunter4-in-an-answer",
     "eyJhbGciOi.bearer.x",
     "hunter5-in-the-metrics",
+    "horse battery hunter6",
+    "hunter7-in-a-block",
 ];
 
 fn pem(newline: &str) -> String {
@@ -80,11 +82,13 @@ impl Report {
         let api = FixedApi::start(with_secrets);
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
-            "state: /var/lib/coax\ntoken: {}\nauthority: |\n{}etcd: https://root:{}@192.0.2.1:2379\netcd-password: \"{}\"\n",
+            "state: /var/lib/coax\ntoken: {}\nauthority: |\n{}etcd: https://root:{}@192.0.2.1:2379\netcd-password: \"{}\"\n# the passphrase: correct {}\npassword: |\n  {}\nlast: one\n",
             SECRETS[1],
             pem("\n"),
             SECRETS[4],
-            SECRETS[3]
+            SECRETS[3],
+            SECRETS[8],
+            SECRETS[9]
         );
         std::fs::write(folder.path().join("controller.yaml"), config).unwrap();
         // What is not configuration is not looked at.
@@ -124,6 +128,7 @@ fn a_bug_report_holds_no_secret() {
         "{config}"
     );
     assert!(config.contains("state: /var/lib/coax"), "{config}");
+    assert!(config.contains("last: one"), "{config}");
     assert!(text("api/v1/audit-log.json").contains("made coax-token-[removed]"));
     assert!(text("api/v1/findings.json").contains("coax-join-[removed]"));
     assert!(text("metrics.txt").contains("# EOF"));
@@ -156,6 +161,8 @@ fn a_bug_report_answers_as_the_controller_did() {
         ),
         (&["flows"], "not-in-bundle"),
         (&["lab", "list"], "not-in-bundle"),
+        (&["network", "blast-radius", "shop/web"], "not-in-bundle"),
+        (&["doctor", "hv1"], "not-in-bundle"),
         (&["port", "show", "shop/web-9"], "no-such-port"),
     ] {
         let answered = report.asked(refused);

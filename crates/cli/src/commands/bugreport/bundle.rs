@@ -3,12 +3,11 @@
 //! Invariant: everything passes [`redact`] or [`redact_json`] on its way in.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use coax_api::Recording;
+use coax_identity::file::{self, Readers};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -70,14 +69,9 @@ impl Contents {
 
     /// Writes the archive, which only its owner may read.
     pub fn write(&self, path: &Path) -> Result<(), CliError> {
-        let pack = || -> io::Result<()> {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(path)?;
-            let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
+        let pack = || -> io::Result<Vec<u8>> {
+            let packed = GzEncoder::new(Vec::new(), Compression::default());
+            let mut archive = tar::Builder::new(packed);
             for (name, text) in &self.files {
                 let mut header = tar::Header::new_gnu();
                 header.set_size(text.len() as u64);
@@ -88,12 +82,14 @@ impl Contents {
                     text.as_bytes(),
                 )?;
             }
-            archive.into_inner()?.finish()?.sync_all()
+            archive.into_inner()?.finish()
         };
-        pack().map_err(|source| CliError::Unwritable {
+        let packed = pack().map_err(|source| CliError::Unwritable {
             path: path.to_owned(),
             source,
-        })
+        })?;
+        file::write(path, &packed, Readers::Owner).map_err(coax_controller::Error::from)?;
+        Ok(())
     }
 }
 

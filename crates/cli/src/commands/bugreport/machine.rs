@@ -1,6 +1,7 @@
 //! What this machine says of itself. Only what is listed here is read: no state folder, no certificate, no command line of
 //! the kernel, no environment.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
@@ -56,6 +57,9 @@ const PROGRAMS: [(&str, &[&str]); 7] = [
     ),
 ];
 
+/// Seconds that a program may take.
+const PATIENCE: &str = "20";
+
 /// Adds all of it.
 pub fn describe(config: &Path, contents: &mut Contents) {
     for (name, path) in FILES {
@@ -76,15 +80,37 @@ pub fn describe(config: &Path, contents: &mut Contents) {
         let Some((program, arguments)) = words.split_first() else {
             continue;
         };
-        // What is not installed here is not missing.
-        if let Ok(said) = Command::new(program).args(arguments).output() {
-            contents.add(name, &String::from_utf8_lossy(&said.stdout));
-        }
+        ask(name, program, arguments, contents);
     }
     for daemon in ["agent", "controller"] {
-        let path = config.join(format!("{daemon}.yaml"));
-        if let Ok(text) = std::fs::read_to_string(path) {
-            contents.add(&format!("config/{daemon}.yaml"), &text);
+        let name = format!("config/{daemon}.yaml");
+        match std::fs::read_to_string(config.join(format!("{daemon}.yaml"))) {
+            Ok(text) => contents.add(&name, &text),
+            // It does not run here.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => contents.failed(&name, &error.to_string()),
         }
+    }
+}
+
+/// What a program says; one that hangs is given up.
+fn ask(name: &str, program: &str, arguments: &[&str], contents: &mut Contents) {
+    // What is not installed here is not missing.
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&paths).any(|folder| folder.join(program).exists()) {
+        return;
+    }
+    let asked = Command::new("timeout")
+        .args([PATIENCE, program])
+        .args(arguments)
+        .output();
+    match asked {
+        Ok(said) => {
+            contents.add(name, &String::from_utf8_lossy(&said.stdout));
+            if !said.stderr.is_empty() {
+                contents.failed(name, &String::from_utf8_lossy(&said.stderr));
+            }
+        }
+        Err(error) => contents.failed(name, &error.to_string()),
     }
 }

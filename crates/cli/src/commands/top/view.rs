@@ -316,6 +316,29 @@ pub mod tests {
     }
 
     #[test]
+    fn rows_have_a_cell_for_each_column() {
+        let [first, mut last] = looks();
+        let end = serde_json::json!({ "address": "10.0.0.1", "port": 443 });
+        let connection = serde_json::json!({
+            "host": "hv1", "network": "shop/web", "protocol": "tcp", "from": end, "to": end,
+            "state": "established", "rule": "shop/in", "expires_seconds": 7,
+        });
+        last.connections = Some(Ok(Connections {
+            connections: vec![serde_json::from_value(connection).unwrap()],
+            ..Connections::default()
+        }));
+        let mut known = Looks::default();
+        [first, last].into_iter().for_each(|look| known.take(look));
+        for view in [View::Ports, View::Drops, View::Connections] {
+            let table = known.table(view);
+            assert!(!table.rows.is_empty(), "{view:?}");
+            for row in &table.rows {
+                assert_eq!(row.len(), view.columns().len(), "{view:?}");
+            }
+        }
+    }
+
+    #[test]
     fn what_cannot_be_seen_says_why() {
         let [mut first, _] = looks();
         first.counters = Err(ClientError::BadPath { path: "x".into() });

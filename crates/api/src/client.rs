@@ -7,6 +7,7 @@ mod events;
 mod flows;
 mod identity;
 mod objects;
+mod query;
 mod recording;
 mod server_sent;
 mod stacks;

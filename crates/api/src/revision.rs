@@ -44,13 +44,16 @@ pub struct Revision {
 }
 
 /// Which revisions to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct HistoryOptions {
     /// Only those about this project.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     /// At most so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Only those before this one.
+    #[serde(rename = "marker", skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
 }
 

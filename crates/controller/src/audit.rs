@@ -25,6 +25,8 @@ use tracing::info;
 
 pub use self::recording::{Recording, Written};
 
+/// Entries and head.
+const EVERYTHING: &str = "/coax/audit/v1/";
 const ENTRIES: &str = "/coax/audit/v1/entry/";
 const HEAD: &str = "/coax/audit/v1/head";
 /// How often an entry is tried where other controllers append theirs at the same time. One of them gets on each time, so
@@ -99,10 +101,7 @@ pub fn chained(
         hash: next.hash.clone(),
     };
     let mut transaction = transaction.clone();
-    transaction.compares.push(Compare::Modified {
-        key: HEAD.into(),
-        revision: head.map_or(0, |head| head.modified),
-    });
+    transaction.compares.push(unchanged(HEAD, head));
     let entry = put(&entry_key(next.number), &next);
     transaction.operations.extend([entry, put(HEAD, &last)]);
     Ok((transaction, next))
@@ -166,15 +165,25 @@ fn shown(item: &KeyValue) -> Result<AuditEntry, AuditError> {
     Ok(AuditEntry { revision, ..entry })
 }
 
-fn put(key: &str, value: &impl Serialize) -> Operation {
+/// The operation that stores a plain value.
+pub(crate) fn put(key: &str, value: &impl Serialize) -> Operation {
     Operation::Put {
         key: key.into(),
-        // Plain values always encode.
+        // Plain values always encode; an empty record would be noticed when it is read.
         value: serde_json::to_vec(value).unwrap_or_default(),
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(item: &KeyValue) -> Result<T, AuditError> {
+/// That a key is as it was found, or still is not there.
+pub(crate) fn unchanged(key: impl AsRef<[u8]>, found: Option<&KeyValue>) -> Compare {
+    Compare::Modified {
+        key: key.as_ref().to_vec(),
+        revision: found.map_or(0, |item| item.modified),
+    }
+}
+
+/// What [`put`] stored.
+pub(crate) fn read<T: serde::de::DeserializeOwned>(item: &KeyValue) -> Result<T, AuditError> {
     serde_json::from_slice(&item.value).map_err(|error| AuditError::Unreadable {
         key: String::from_utf8_lossy(&item.key).into_owned(),
         reason: error.to_string(),
@@ -183,7 +192,11 @@ fn read<T: serde::de::DeserializeOwned>(item: &KeyValue) -> Result<T, AuditError
 
 /// Checks every entry and every link.
 pub fn verify(store: &dyn Store) -> Result<AuditVerdict, AuditError> {
-    let items = store.range(ENTRIES.as_bytes())?.items;
+    // At one moment: others append meanwhile.
+    let items = store.range(EVERYTHING.as_bytes())?.items;
+    let entries = |item: &&KeyValue| item.key.starts_with(ENTRIES.as_bytes());
+    let head = items.iter().find(|item| item.key == HEAD.as_bytes());
+    let items: Vec<&KeyValue> = items.iter().filter(entries).collect();
     let mut previous = BEGINNING.to_owned();
     let mut broken = None;
     for (number, item) in (1..).zip(&items) {
@@ -206,8 +219,7 @@ pub fn verify(store: &dyn Store) -> Result<AuditVerdict, AuditError> {
     }
     let entries = u64::try_from(items.len()).unwrap_or(u64::MAX);
     if broken.is_none() {
-        let found = end_of_chain(store)?;
-        let head: Option<Head> = found.as_ref().map(read).transpose()?;
+        let head: Option<Head> = head.map(read).transpose()?;
         let (number, hash) = head.map_or((0, BEGINNING.to_owned()), |it| (it.number, it.hash));
         if (number, hash.as_str()) != (entries, previous.as_str()) {
             broken = Some((entries + 1, "entries at the end are missing"));
@@ -223,137 +235,4 @@ pub fn verify(store: &dyn Store) -> Result<AuditVerdict, AuditError> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use coax_store::Memory;
-
-    use super::*;
-
-    fn log(entries: u64) -> Memory {
-        let (store, log) = (Memory::new(), AuditLog::default());
-        for path in 1..=entries {
-            let entry = AuditEntry {
-                who: "root".into(),
-                path: format!("/v1/stacks/p{path}"),
-                ..AuditEntry::default()
-            };
-            log.append(&store, &Transaction::new(), &entry).unwrap();
-        }
-        store
-    }
-
-    #[test]
-    fn a_log_that_nobody_touched_is_whole() {
-        for entries in [0, 1, 12] {
-            let verdict = verify(&log(entries)).unwrap();
-            assert_eq!((verdict.entries, verdict.broken_at), (entries, None));
-        }
-        let last = entries(&log(12), 3).unwrap();
-        let last: Vec<u64> = last.iter().map(|it| it.number).collect();
-        assert_eq!(last, [10, 11, 12]);
-    }
-
-    #[test]
-    fn whatever_is_changed_removed_or_exchanged_is_found() {
-        type Harm = fn(&dyn Store);
-        fn entry(store: &dyn Store, number: u64) -> AuditEntry {
-            let item = store.get(entry_key(number).as_bytes()).unwrap().unwrap();
-            serde_json::from_slice(&item.value).unwrap()
-        }
-        fn write(store: &dyn Store, number: u64, entry: &AuditEntry) {
-            let value = serde_json::to_vec(entry).unwrap();
-            let transaction = Transaction::new().put(entry_key(number), value);
-            store.transact(&transaction).unwrap();
-        }
-        let harms: [(Harm, u64); 6] = [
-            (
-                |store| {
-                    let mut changed = entry(store, 3);
-                    changed.who = "somebody".into();
-                    write(store, 3, &changed);
-                },
-                3,
-            ),
-            (
-                |store| {
-                    let mut changed = entry(store, 3);
-                    changed.who = "somebody".into();
-                    changed.hash = hash_of(&changed);
-                    write(store, 3, &changed);
-                },
-                4,
-            ),
-            (
-                |store| {
-                    let transaction = Transaction::new().delete(entry_key(2));
-                    store.transact(&transaction).unwrap();
-                },
-                2,
-            ),
-            (
-                |store| {
-                    let transaction = Transaction::new().delete(entry_key(5));
-                    store.transact(&transaction).unwrap();
-                },
-                5,
-            ),
-            (
-                |store| {
-                    let (one, other) = (entry(store, 1), entry(store, 2));
-                    write(store, 1, &other);
-                    write(store, 2, &one);
-                },
-                1,
-            ),
-            (
-                |store| {
-                    let transaction = Transaction::new().put(entry_key(1), "{}");
-                    store.transact(&transaction).unwrap();
-                },
-                1,
-            ),
-        ];
-        for (harm, place) in harms {
-            let store = log(5);
-            harm(&store);
-            assert_eq!(verify(&store).unwrap().broken_at, Some(place));
-        }
-    }
-
-    #[test]
-    fn a_change_and_its_entry_are_both_there_or_neither_is() {
-        let (store, log) = (log(3), AuditLog::default());
-        let entry = AuditEntry {
-            decided_on: Some(0),
-            ..AuditEntry::default()
-        };
-        let absent = Compare::Modified {
-            key: b"a".to_vec(),
-            revision: 0,
-        };
-        let create = Transaction::new().when(absent).put("a", "1");
-        let done = log.append(&store, &create, &entry).unwrap();
-        assert_eq!(done, Outcome::Done(4));
-        let again = log.append(&store, &create, &entry).unwrap();
-        assert!(matches!(again, Outcome::Conflict { compare: 0, .. }));
-        let verdict = verify(&store).unwrap();
-        assert_eq!((verdict.entries, verdict.broken_at), (4, None));
-        // Its revision is that of the change, and part of what is read only.
-        assert_eq!(entries(&store, 1).unwrap()[0].revision, Some(4));
-    }
-
-    #[test]
-    fn an_entry_that_was_chained_to_an_older_end_changes_nothing() {
-        let store = log(3);
-        let head = end_of_chain(&store).unwrap();
-        let entry = AuditEntry::default();
-        let change = Transaction::new().put("a", "1");
-        let (late, _) = chained(head.as_ref(), &change, &entry).unwrap();
-        AuditLog::default()
-            .append(&store, &Transaction::new(), &entry)
-            .unwrap();
-        let outcome = store.transact(&late).unwrap();
-        assert!(matches!(outcome, Outcome::Conflict { compare: 0, .. }));
-        assert_eq!(store.get(b"a").unwrap(), None);
-        assert_eq!(verify(&store).unwrap().broken_at, None);
-    }
-}
+mod tests;

@@ -88,6 +88,7 @@ use self::writes::{Asked, Pending};
 use crate::history::{History, Limits};
 use crate::records::{Loaded, ObjectRevisions};
 
+pub use self::foresight::proofs;
 pub use self::presence::OBJECTION;
 pub use self::problem::{host_attached, no_such, not_in_history, store_silent};
 pub use self::view::{Listing, quota_view};
@@ -131,8 +132,10 @@ pub struct Core {
     peers: Peers,
     /// Hosts that wait for a revision that is not known here.
     behind: BTreeSet<HostName>,
-    /// Ports about whose place another controller decided: looked at with the next tick.
+    /// Ports about whose place another controller decides or has decided: looked at with the next tick.
     recheck: BTreeSet<PortName>,
+    /// Those of which that is known since the last tick: what the other one does may still be under way to here.
+    recheck_next: BTreeSet<PortName>,
     sessions: BTreeMap<SessionId, Session>,
     /// Who claims a port, also of hosts that are away and for ports that do not exist yet.
     claimants: BTreeMap<PortName, BTreeSet<HostName>>,
@@ -186,6 +189,7 @@ impl Core {
             peers: Peers::default(),
             behind: BTreeSet::new(),
             recheck: BTreeSet::new(),
+            recheck_next: BTreeSet::new(),
             sessions: BTreeMap::new(),
             claimants: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -224,7 +228,7 @@ impl Core {
         let mut out = Vec::new();
         match input {
             Input::Message { session, message } => self.message(session, message, now, &mut out),
-            Input::Closed { session } => self.closed(session, now, &mut out),
+            Input::Closed { session } => self.closed(session, now),
             Input::Request { id, request } => match request {
                 Request::Write { write, submission } => {
                     self.queue.push_back(Asked::new(id, write, submission, now));
@@ -285,6 +289,8 @@ impl Core {
         // Claims that were refused may be granted once the host that has the port is lost.
         self.dirty.extend(self.refused.keys().cloned());
         self.dirty.append(&mut self.recheck);
+        self.recheck = std::mem::take(&mut self.recheck_next);
+        self.note_away(now, out);
         self.look_for_doubts(now);
     }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 use coax_api::{
     CheckResult, ProbeResult, ProbeState, Trace, TraceLeg, TraceRequest, TraceVerdict, Traffic,
 };
-use coax_model::{Check, Expect, Name, Probe, ProbeTraffic, ProofState, prove};
+use coax_model::{Check, Expect, Name, Probe, ProbeTraffic, Proof, ProofState};
 use coax_tables::DropReason;
 use futures::future::join_all;
 
@@ -49,9 +49,8 @@ pub struct Task {
     fails: Option<String>,
 }
 
-/// The tasks of the checks of a project, or of one of them.
-pub fn tasks(core: &Core, project: &Name, place: Option<usize>) -> Vec<Task> {
-    let proofs = prove(project, core.intent());
+/// The tasks of the checks of a project, or of one of them, which were proved a moment ago.
+pub fn tasks(core: &Core, project: &Name, place: Option<usize>, proofs: &[Proof]) -> Vec<Task> {
     let checks = core.intent().checks.get(project);
     let checks = checks.iter().flat_map(|checks| checks.0.iter().enumerate());
     let wanted = checks.filter(|(at, _)| place.is_none_or(|place| place == *at));
@@ -61,7 +60,8 @@ pub fn tasks(core: &Core, project: &Name, place: Option<usize>) -> Vec<Task> {
             let facts = Facts::gather(core, &request(&probe));
             (probe, facts.map_err(|problem| problem.message))
         };
-        let proof = proofs.get(place);
+        // A check that was changed since is left to the packets.
+        let proof = proofs.get(place).filter(|proof| proof.check == *check);
         let fails = proof.filter(|proof| proof.state == ProofState::Fails);
         Task {
             fails: fails.map(|proof| proof.sentence.clone()),

@@ -165,6 +165,11 @@ impl Handle {
         self.events.send(event).await.is_ok()
     }
 
+    /// Returns when the core is gone.
+    pub async fn ended(&self) {
+        self.events.closed().await;
+    }
+
     /// Asks the core. `None`: it is gone.
     pub async fn ask(&self, request: Request) -> Option<Reply> {
         let (reply, answer) = oneshot::channel();
@@ -281,11 +286,7 @@ impl Runner {
                     stopping = true;
                     continue;
                 }
-                Ok(Some(event @ Event::Stored { .. })) => match self.input(event) {
-                    Some(input) => input,
-                    None => continue,
-                },
-                Ok(Some(_)) if stopping => continue,
+                Ok(Some(event)) if stopping && !matches!(event, Event::Stored { .. }) => continue,
                 Ok(Some(event)) => match self.input(event) {
                     Some(input) => input,
                     None => continue,

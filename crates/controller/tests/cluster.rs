@@ -7,6 +7,8 @@
 
 #[path = "../../store/tests/disk/mod.rs"]
 mod disk;
+#[path = "cluster/events.rs"]
+mod events;
 mod linearizability;
 #[path = "linearizability/tests.rs"]
 mod linearizability_tests;

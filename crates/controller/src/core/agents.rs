@@ -129,7 +129,7 @@ impl Core {
         if !hello.standby {
             self.tell_controllers(&name, out);
         }
-        Self::note_host(&name, true, out);
+        self.note_attached(&name, out);
     }
 
     fn welcome(&self) -> Welcome {
@@ -177,6 +177,7 @@ impl Core {
         let Some(state) = self.hosts.get_mut(host) else {
             return;
         };
+        let standby = state.standby;
         let unplugged: Vec<PortName> = if claims.full {
             let gone = state
                 .claims
@@ -203,8 +204,13 @@ impl Core {
                 .or_default()
                 .insert(host.clone());
         }
-        self.dirty.extend(unplugged);
-        self.dirty.extend(plugged.into_keys());
+        // Of a host that obeys another controller that one hears the same, and decides.
+        let ports = match standby {
+            true => &mut self.recheck_next,
+            false => &mut self.dirty,
+        };
+        ports.extend(unplugged);
+        ports.extend(plugged.into_keys());
         if claims.full {
             self.became_ready(host, out);
         }
@@ -250,7 +256,7 @@ impl Core {
     }
 
     /// An agent's stream ended by itself.
-    pub(super) fn closed(&mut self, session: SessionId, now: Instant, out: &mut Vec<Command>) {
+    pub(super) fn closed(&mut self, session: SessionId, now: Instant) {
         let Some(ended) = self.sessions.remove(&session) else {
             return;
         };
@@ -261,13 +267,12 @@ impl Core {
             state.session = None;
             state.ready = false;
             state.away_since = Some(now);
-            Self::note_host(&ended.host, false, out);
         }
     }
 
     /// Ends an agent's stream.
     fn close(&mut self, session: SessionId, now: Instant, out: &mut Vec<Command>) {
-        self.closed(session, now, out);
+        self.closed(session, now);
         out.push(Command::Close { session });
     }
 

@@ -1,13 +1,14 @@
 //! What happens, for people who watch: noted where it becomes true, each thing once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use coax_api::{EventKind, ReportedProblem};
 use coax_model::{Change, HostName, Name, PortName};
 use coax_store::Revision;
 
-use super::Core;
 use super::message::Command;
+use super::{AWAY_GRACE, Core};
 use crate::history::Record;
 
 /// An event without its number and time.
@@ -47,6 +48,26 @@ impl Noted {
 }
 
 impl Core {
+    /// A host's agent attached: for the first time, or after it was said to be away.
+    pub(super) fn note_attached(&mut self, host: &HostName, out: &mut Vec<Command>) {
+        if let Some(state) = self.hosts.get_mut(host)
+            && !std::mem::replace(&mut state.noted_attached, true)
+        {
+            Self::note_host(host, true, out);
+        }
+    }
+
+    /// Hosts whose agents are away for longer than it takes one to attach again, here or as one that obeys another controller.
+    pub(super) fn note_away(&mut self, now: Instant, out: &mut Vec<Command>) {
+        for (host, state) in &mut self.hosts {
+            let away = |since: Instant| now.duration_since(since) >= AWAY_GRACE;
+            if state.noted_attached && state.away_since.is_some_and(away) {
+                state.noted_attached = false;
+                Self::note_host(host, false, out);
+            }
+        }
+    }
+
     /// A host's agent attached, or went away.
     pub(super) fn note_host(host: &HostName, attached: bool, out: &mut Vec<Command>) {
         let (kind, message) = match attached {
@@ -125,13 +146,20 @@ impl Core {
         changes: &[Change],
         out: &mut Vec<Command>,
     ) {
+        // A port that is deleted loses its binding in the same revision.
+        let mut places: BTreeMap<&PortName, Option<&HostName>> = BTreeMap::new();
         for change in changes {
-            let (port, after) = match change {
-                Change::PutBinding { port, binding } => (port, binding.host.as_ref()),
-                Change::DeleteBinding { port } => (port, None),
-                Change::DeletePort { name } => (name, None),
-                _ => continue,
-            };
+            match change {
+                Change::PutBinding { port, binding } => {
+                    places.insert(port, binding.host.as_ref());
+                }
+                Change::DeleteBinding { port } | Change::DeletePort { name: port } => {
+                    places.insert(port, None);
+                }
+                _ => {}
+            }
+        }
+        for (port, after) in places {
             let binding = self.intent.bindings.get(port);
             let before = binding.and_then(|binding| binding.host.as_ref());
             let (kind, host, message) = match (before, after) {

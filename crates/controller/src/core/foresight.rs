@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use coax_api as api;
 use coax_api::Plan;
 use coax_model::{
-    Change, HostName, Name, NetworkName, Plan as ModelPlan, Proof, ProofState, connectivity, prove,
-    prove_after,
+    Change, HostName, Intent, Name, NetworkName, Plan as ModelPlan, Proof, ProofState,
+    connectivity, prove, prove_after,
 };
 
 use super::history::Note;
@@ -54,15 +54,6 @@ impl Core {
         if has { of(&plan.project) } else { Vec::new() }
     }
 
-    /// The checks of a project, or of all, as they are.
-    pub fn proofs(&self, project: Option<&Name>) -> Vec<api::Check> {
-        let wanted = |it: &&Name| project.is_none_or(|project| project == *it);
-        let projects = self.intent.checks.keys().filter(wanted);
-        projects
-            .flat_map(|project| views(project, prove(project, &self.intent)))
-            .collect()
-    }
-
     /// The hosts that have, or get, something of what changes.
     fn touched(&self, project: &Name, changes: &[Change]) -> BTreeSet<HostName> {
         let mut networks = BTreeSet::new();
@@ -99,6 +90,15 @@ impl Core {
         hosts.retain(|host| self.intent.hosts.contains_key(host));
         hosts
     }
+}
+
+/// The checks of a project, or of all, as they are. That takes a while: not while the core waits.
+pub fn proofs(intent: &Intent, project: Option<&Name>) -> Vec<api::Check> {
+    let wanted = |it: &&Name| project.is_none_or(|project| project == *it);
+    let projects = intent.checks.keys().filter(wanted);
+    projects
+        .flat_map(|project| views(project, prove(project, intent)))
+        .collect()
 }
 
 /// Why a file is not applied: checks fail after it. The operator's rails are told of it and not held up,

@@ -34,6 +34,8 @@ pub struct HostState {
     pub ready: bool,
     /// Whether it was attached to this run of the controller.
     pub heard: bool,
+    /// Whether people were told that it is attached, and not that it is away since.
+    pub noted_attached: bool,
     /// Since when it is not attached.
     pub away_since: Option<Instant>,
     /// Version of its agent.
@@ -61,6 +63,7 @@ impl HostState {
             asked_for: None,
             ready: false,
             heard: false,
+            noted_attached: false,
             away_since: Some(since),
             version: String::new(),
             owed,

@@ -13,6 +13,7 @@ use coax_store::{Range, Revision};
 
 use super::host::HostState;
 use super::message::{Answer, Command, Stored};
+use super::publish::port_of;
 use super::writes::{Pending, Reply};
 use super::{Core, problem};
 use crate::audit::Written;
@@ -66,7 +67,6 @@ impl Core {
         self.end_removed_sessions(&news.changes, now, out);
         self.publish(news.revision, &news.changes, out);
         self.meet_hosts(&news.changes, now);
-        self.recheck_ports(&news.changes);
         for project in &news.projects {
             self.revisions.note_project(project, news.revision);
         }
@@ -119,7 +119,6 @@ impl Core {
         }
         self.publish(loaded.revision, &changes, out);
         self.meet_hosts(&changes, now);
-        self.recheck_ports(&changes);
         self.revisions = loaded.revisions;
         self.history = loaded.history;
         self.unconfirmed.clear();
@@ -140,15 +139,6 @@ impl Core {
                 self.turn_away(name, format!("{name} was removed"), now, out);
             }
         }
-    }
-
-    /// Another controller decided where ports are: if hosts that obey this one are concerned, it knows better.
-    fn recheck_ports(&mut self, changes: &[Change]) {
-        let ports = changes.iter().filter_map(|change| match change {
-            Change::PutBinding { port, .. } | Change::DeleteBinding { port } => Some(port),
-            _ => None,
-        });
-        self.recheck.extend(ports.cloned());
     }
 
     /// A host that was removed here and obeys another controller is heard no more.
@@ -242,12 +232,8 @@ impl Core {
     }
 
     fn redecide_ports(&mut self, pending: &Pending) {
-        let ports = pending.batch.changes.iter();
-        let ports = ports.filter_map(|change| match change {
-            Change::PutBinding { port, .. } | Change::DeleteBinding { port } => Some(port.clone()),
-            _ => None,
-        });
-        self.dirty.extend(ports);
+        let changes = pending.batch.changes.iter();
+        self.dirty.extend(changes.filter_map(port_of).cloned());
     }
 
     /// Tries a commit again that nobody knows the end of.

@@ -103,7 +103,7 @@ impl Core {
                 self.presented.remove(name);
             }
             if let Change::DeleteHost { name } = change {
-                self.forget_host(name);
+                self.forget_host(name, out);
             }
             ports.extend(port_of(change).cloned());
             self.intent.apply(change);
@@ -118,12 +118,20 @@ impl Core {
         let mail = self.address(&steps, &policies);
         self.deliver(mail, out);
         for port in &ports {
-            self.say_refusals(port, out);
+            if self.shared {
+                self.end_refusals(port);
+            } else {
+                self.say_refusals(port, out);
+            }
+        }
+        if self.shared {
+            // Another controller may be about to grant a claim, or decided about a host that obeys this one, which knows better.
+            self.recheck_next.extend(ports);
         }
     }
 
     /// Forgets a host that was removed, unless it came back meanwhile: then it is presented anew.
-    fn forget_host(&mut self, name: &HostName) {
+    fn forget_host(&mut self, name: &HostName, out: &mut Vec<Command>) {
         if self.hosts.get(name).is_some_and(HostState::is_obedient) {
             if let Some(host) = self.intent.hosts.get(name) {
                 self.presented.insert(name.clone(), host.clone());
@@ -131,8 +139,13 @@ impl Core {
             return;
         }
         self.presented.remove(name);
-        let claims = self.hosts.remove(name).map(|state| state.claims);
-        for port in claims.unwrap_or_default().keys() {
+        let Some(state) = self.hosts.remove(name) else {
+            return;
+        };
+        if state.noted_attached {
+            Self::note_host(name, false, out);
+        }
+        for port in state.claims.keys() {
             if let Some(claimants) = self.claimants.get_mut(port) {
                 claimants.remove(name);
                 if claimants.is_empty() {
@@ -360,7 +373,7 @@ fn gone_under<'a>(steps: &'a Steps, what: &'a Needed) -> impl Iterator<Item = Sl
 }
 
 /// The port whose place or network a change is about.
-fn port_of(change: &Change) -> Option<&PortName> {
+pub(super) fn port_of(change: &Change) -> Option<&PortName> {
     match change {
         Change::PutPort { name: port, .. }
         | Change::DeletePort { name: port }

@@ -36,6 +36,17 @@ impl Core {
         }
     }
 
+    /// Forgets the refusals of claims that are granted, or gone.
+    pub(super) fn end_refusals(&mut self, name: &PortName) {
+        let refused = self.refused_hosts(name);
+        if let Some(before) = self.refused.get_mut(name) {
+            before.retain(|host| refused.contains(host));
+            if before.is_empty() {
+                self.refused.remove(name);
+            }
+        }
+    }
+
     fn refused_hosts(&self, name: &PortName) -> BTreeSet<HostName> {
         if !self.intent.ports.contains_key(name) {
             return BTreeSet::new();

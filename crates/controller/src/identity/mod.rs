@@ -28,8 +28,7 @@ use std::time::{Duration, SystemTime};
 use coax_api::{AuditEntry, AuditVerdict};
 use coax_identity::{Authority, Certificate, Enrolment, HostIdentity, JoinToken, Secret};
 use coax_model::HostName;
-use coax_store::{Compare, KeyValue, Operation, Outcome, Range, Store, StoreError, Transaction};
-use serde::Serialize;
+use coax_store::{KeyValue, Operation, Outcome, Range, Store, StoreError, Transaction};
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::deployment::STORE;
@@ -38,7 +37,7 @@ pub(crate) use self::record::seconds;
 pub use self::record::{HostRecord, Invitation, NotAdmitted, NotJoined};
 pub(crate) use self::service::{Membership, joined};
 pub use self::user::{Caller, NewToken, NotKnown};
-use crate::audit::{self, AuditError, AuditLog, Recording};
+use crate::audit::{self, AuditError, AuditLog, Recording, put, unchanged};
 
 /// The records of intent, of identities, and the audit log.
 const EVERYTHING: &str = "/coax/";
@@ -70,6 +69,13 @@ pub enum IdentityError {
     /// A certificate could not be made.
     #[error(transparent)]
     Certificate(#[from] coax_identity::Error),
+}
+
+impl IdentityError {
+    /// Whether a change that met it may be stored all the same.
+    pub fn leaves_open(&self) -> bool {
+        matches!(self, Self::Store(error) if error.leaves_open())
+    }
 }
 
 impl From<AuditError> for IdentityError {
@@ -317,24 +323,6 @@ fn invitation_key(secret: &Secret) -> String {
     format!("{INVITATIONS}{}", secret.hash())
 }
 
-fn put(key: &str, value: &impl Serialize) -> Operation {
-    Operation::Put {
-        key: key.into(),
-        // Plain values always encode; an empty record would be noticed when it is read.
-        value: serde_json::to_vec(value).unwrap_or_default(),
-    }
-}
-
 fn read<T: DeserializeOwned>(item: &KeyValue) -> Result<T, IdentityError> {
-    serde_json::from_slice(&item.value).map_err(|error| IdentityError::Unreadable {
-        key: String::from_utf8_lossy(&item.key).into_owned(),
-        reason: error.to_string(),
-    })
-}
-
-fn unchanged(key: &str, found: Option<&KeyValue>) -> Compare {
-    Compare::Modified {
-        key: key.into(),
-        revision: found.map_or(0, |item| item.modified),
-    }
+    Ok(audit::read(item)?)
 }

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use coax_api::{Role, Token};
 use coax_identity::{Secret, SecretHash, UserToken};
 use coax_model::Name;
-use coax_store::{Compare, KeyValue, Outcome, Transaction};
+use coax_store::{KeyValue, Outcome, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::record::seconds;
-use super::{ATTEMPTS, Identities, IdentityError, put, read, unchanged};
-use crate::audit::Recording;
+use super::{ATTEMPTS, Identities, IdentityError, read};
+use crate::audit::{Recording, put, unchanged};
 
 const TOKENS: &str = "/coax/identity/v1/token/";
 /// Put whenever a token is made: two controllers do not give one name to two.
@@ -208,10 +208,7 @@ impl Identities {
             else {
                 return Ok(None);
             };
-            let unchanged = Compare::Modified {
-                key: item.key.clone(),
-                revision: item.modified,
-            };
+            let unchanged = unchanged(&item.key, Some(&item));
             let transaction = Transaction::new().when(unchanged).delete(item.key);
             let sentence = record.sentence("deletes");
             if let Outcome::Done(_) = self.change(&transaction, sentence, recording)? {

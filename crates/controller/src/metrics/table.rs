@@ -94,7 +94,7 @@ pub const TABLE: &[Description] = &[
     line("port_copied_packets", Counter, PORT, ONE_PER_PORT, "Copies made of the flooded frames of the VM"),
     line("port_punted_packets", Counter, PORT, ONE_PER_PORT, "Frames of the VM that the agent got to answer: DHCP, router solicitations, DNS"),
     line("drops", Counter, &["host", "direction", "reason"], "hosts, twice the drop reasons", "Frames dropped, by reason and by where they came from: vm or fabric. All ports that the host has or had are in it"),
-    line("flooded_packets", Counter, &["host", "project", "network", "kind"], "twice the networks with a port on a host, since its agent started", "Frames of VMs that went to several receivers, by network: broadcast and multicast (group), or unicast to an address that nobody has (unknown-unicast)"),
+    line("flooded_packets", Counter, &["host", "project", "network", "kind"], "twice the networks with a port on a host, and at most 2048 for others", "Frames of VMs that went to several receivers, by network: broadcast and multicast (group), or unicast to an address that nobody has (unknown-unicast)"),
     line("policy_verdicts", Counter, &["host", "verdict"], "hosts, five times", "Decisions of firewalls since the agent started, as it read them from the kernel; a connection between two hosts is decided at both. Decisions that were not read are in coax_flow_records_lost_total"),
     line("flow_records_lost", Counter, HOST, ONE_PER_HOST, "Decisions of firewalls since the agent started that were carried out and counted, but came too fast to be read"),
     line("flow_table_entries", Gauge, HOST, ONE_PER_HOST, "Flows in the agent's memory of what firewalls decided lately"),
@@ -144,7 +144,7 @@ No agent listens for anybody, and VMs reach none of it. [Watch Coax](../how-to/w
 No series has a label of flows, addresses or paths. The last column says how many series there can be.
 A counter of a host starts anew when its agent does, where the text says so; others count as long as the kernel's tables
 live. `coax_drops_total` and `coax_flooded_packets_total` also count for ports that have left a host, but
-forget those with the agent's next start if their counters serve another port by then.
+forget those with the agent's next start if their slots serve another port or nobody by then.
 
 | name | type | labels | says | series |
 | --- | --- | --- | --- | --- |

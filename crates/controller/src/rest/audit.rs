@@ -30,6 +30,9 @@ const LARGEST_ANSWER: usize = 64 << 20;
 /// Entries that are shown without being asked for more.
 const USUAL: usize = 100;
 
+/// Codes of problems that are the store's.
+const STORE_FAILS: [&str; 2] = ["store-failed", "outcome-unknown"];
+
 /// Which entries.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -88,19 +91,6 @@ pub async fn recorded(
     if response.status().is_success() && recording.written().is_set() {
         return response;
     }
-    if response.status().is_server_error() {
-        // Whoever could not store the change cannot store this either, and the caller would wait twice.
-        let (status, asked) = (response.status().as_u16(), recording.entry());
-        warn!(
-            who = asked.who,
-            from = asked.from,
-            method = asked.method,
-            path = asked.path,
-            status,
-            "not in the audit log"
-        );
-        return response;
-    }
     let (parts, body) = response.into_parts();
     let entry = AuditEntry {
         status: parts.status.as_u16(),
@@ -118,13 +108,31 @@ pub async fn recorded(
         return Response::from_parts(parts, Body::empty());
     };
     let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    if answer["dry_run"] != Value::Bool(true) {
+    let code = answer["code"].as_str().unwrap_or_default();
+    if parts.status.is_server_error() && STORE_FAILS.contains(&code) {
+        // Whoever could not store the change cannot store this either, and the caller would wait twice.
+        if !recording.written().is_set() {
+            not_known_to_be_written(&entry);
+        }
+    } else if answer["dry_run"] != Value::Bool(true) {
         // Nothing changed now: it was so already, or the same request was granted before.
         let revision = answer["revision"].as_u64();
         let revision = revision.filter(|_| parts.status.is_success());
         write(app, AuditEntry { revision, ..entry }).await;
     }
     Response::from_parts(parts, Body::from(bytes))
+}
+
+/// The store has the entry of a change that it took without an answer, and only if it took it.
+fn not_known_to_be_written(entry: &AuditEntry) {
+    warn!(
+        who = entry.who,
+        from = entry.from,
+        method = entry.method,
+        path = entry.path,
+        status = entry.status,
+        "a request may not be in the audit log"
+    );
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -167,6 +175,9 @@ fn entry(caller: &Caller, rule: &Rule, extensions: &Extensions, uri: &Uri) -> Au
 async fn write(app: App, entry: AuditEntry) {
     match spawn_blocking(move || app.identities.record(&entry)).await {
         Ok(Ok(())) => {}
+        Ok(Err(reason)) if reason.leaves_open() => {
+            warn!(%reason, "a request may not be in the audit log");
+        }
         Ok(Err(reason)) => error!(%reason, "a request is not in the audit log"),
         Err(_) => error!("a request is not in the audit log"),
     }

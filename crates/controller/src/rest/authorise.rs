@@ -111,6 +111,9 @@ pub async fn authorise(State(app): State<App>, request: Request, next: Next) -> 
     }
 }
 
+/// What a refusal is called where the store does not say who asks.
+const STORE_FAILED: &str = "store-failed";
+
 /// A request that does not reach its handler.
 struct Refusal {
     failure: Failure,
@@ -183,7 +186,7 @@ async fn identify(app: &App, parts: &Parts) -> Result<Caller, Refusal> {
             spawn_blocking(move || identities.caller(&token.secret, std::time::SystemTime::now()));
         return match known.await {
             Err(_) => Err(Refusal::of_nobody(Failure::stopping(), "stopping")),
-            Ok(Err(error)) => Err(Refusal::of_nobody(identity_failure(error), "store-failed")),
+            Ok(Err(error)) => Err(Refusal::of_nobody(identity_failure(error), STORE_FAILED)),
             Ok(Ok(Err(reason))) => {
                 let failure = unknown(&reason.to_string());
                 Err(Refusal::of_nobody(failure, reason.outcome()))
@@ -199,6 +202,15 @@ async fn identify(app: &App, parts: &Parts) -> Result<Caller, Refusal> {
             let failure = unknown("the request carries no token");
             Err(Refusal::of_nobody(failure, "no-token"))
         }
+    }
+}
+
+/// Whether somebody still is who he was when he asked, as far as can be known: for answers that go on. They are wanted most
+/// while the store is away.
+pub(super) async fn is_still(app: &App, parts: &Parts, caller: &Caller) -> bool {
+    match identify(app, parts).await {
+        Ok(known) => known == *caller,
+        Err(refusal) => refusal.outcome == STORE_FAILED,
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 use coax_api::{Check, CheckRequest, CheckResult, Problem};
-use coax_model::Name;
+use coax_model::{Name, prove};
 use tokio::task::spawn_blocking;
 
 use super::App;
@@ -11,6 +11,7 @@ use super::authorise::outside;
 use super::failure::Failure;
 use super::input::{ListParams, Params, body, name};
 use super::payload::Payload;
+use crate::core::proofs;
 use crate::identity::Caller;
 use crate::probing;
 
@@ -24,9 +25,12 @@ pub async fn checks(
     Params(params): Params<ListParams>,
 ) -> Result<Json<Vec<Check>>, Failure> {
     let project = params.project()?;
-    // Many comparisons, for which no other request has to wait.
+    // Many comparisons, for which neither the core nor any other request has to wait: on a copy.
     let handle = app.handle.clone();
-    let all = spawn_blocking(move || handle.read().proofs(project.as_ref()));
+    let all = spawn_blocking(move || {
+        let intent = handle.read().intent().clone();
+        proofs(&intent, project.as_ref())
+    });
     let all = all.await.map_err(|_| Failure::stopping())?;
     Ok(Json(
         params.page(all, |it| format!("{}/{}", it.project, it.place)),
@@ -52,7 +56,11 @@ pub async fn probe_checks(
         return Err(outside(&caller));
     }
     let handle = app.handle.clone();
-    let tasks = spawn_blocking(move || probing::tasks(&handle.read(), &project, request.place));
+    let tasks = spawn_blocking(move || {
+        let intent = handle.read().intent().clone();
+        let proofs = prove(&project, &intent);
+        probing::tasks(&handle.read(), &project, request.place, &proofs)
+    });
     let mut results = Vec::new();
     for task in tasks.await.map_err(|_| Failure::stopping())? {
         results.push(probing::run(task, &app).await);

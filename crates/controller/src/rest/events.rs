@@ -1,22 +1,20 @@
 //! What happens: the last events as a list, or all from now on as server-sent events.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::sse;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use coax_api::{Event, EventKind, EventParams, Events, LostEvents, Problem};
-use serde::Serialize;
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
 
 use super::App;
 use super::failure::Failure;
-use super::input::Params;
+use super::input::{Params, list};
+use super::sse::{Events as Told, Reader};
 use crate::event_log::{EventId, Past};
 use crate::identity::Caller;
 
@@ -37,6 +35,7 @@ pub async fn events(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
+    reader: Reader,
     Params(params): Params<EventParams>,
 ) -> Result<Response, Failure> {
     let wanted = Wanted::new(&params, caller)?;
@@ -61,7 +60,12 @@ pub async fn events(
         },
         (Some(_), last) => wanted.of(past, last),
     };
-    Ok(follow(wanted, past, news))
+    let (told, response) = reader.answer(EVENTS);
+    tokio::spawn(async move {
+        // Nothing: the reader is gone.
+        let _ = tell(wanted, past, news, told).await;
+    });
+    Ok(response)
 }
 
 /// The event that the reader knows. Browsers repeat the address with the header, so the header is newer.
@@ -88,16 +92,12 @@ struct Wanted {
 
 impl Wanted {
     fn new(params: &EventParams, caller: Caller) -> Result<Self, Failure> {
-        let list = |text: &Option<String>| {
-            let values = text.iter().flat_map(|text| text.split(','));
-            let values = values.map(str::trim).filter(|value| !value.is_empty());
-            values.map(str::to_owned).collect::<Vec<_>>()
-        };
-        let kinds = list(&params.kind);
+        let owned = |text: &Option<String>| list(text.as_deref()).map(str::to_owned).collect();
+        let kinds = list(params.kind.as_deref()).map(kind);
         Ok(Self {
-            kinds: kinds.iter().map(|it| kind(it)).collect::<Result<_, _>>()?,
-            hosts: list(&params.host),
-            projects: list(&params.project),
+            kinds: kinds.collect::<Result<_, _>>()?,
+            hosts: owned(&params.host),
+            projects: owned(&params.project),
             caller,
         })
     }
@@ -132,25 +132,12 @@ fn kind(text: &str) -> Result<EventKind, Failure> {
     })
 }
 
-type Body = mpsc::Sender<Result<sse::Event, Infallible>>;
-
-/// What happened, then what happens, until the reader or the controller goes.
-fn follow(wanted: Wanted, past: Past, news: broadcast::Receiver<Arc<Event>>) -> Response {
-    let (events, body) = mpsc::channel(EVENTS);
-    tokio::spawn(async move {
-        // Nothing: the reader is gone.
-        let _ = tell(wanted, past, news, events).await;
-    });
-    Sse::new(ReceiverStream::new(body))
-        .keep_alive(KeepAlive::default())
-        .into_response()
-}
-
+/// What happened, then what happens.
 async fn tell(
     wanted: Wanted,
     past: Past,
     mut news: broadcast::Receiver<Arc<Event>>,
-    body: Body,
+    body: Told,
 ) -> Option<()> {
     if past.incomplete {
         lost(&body, "the controller does not know all of them any more").await?;
@@ -175,19 +162,12 @@ async fn tell(
     }
 }
 
-async fn send(body: &Body, event: &Event) -> Option<()> {
-    let told = sse::Event::default().id(&event.id).data(json(event));
-    body.send(Ok(told)).await.ok()
+async fn send(body: &Told, event: &Event) -> Option<()> {
+    body.tell(sse::Event::default().id(&event.id), event).await
 }
 
-async fn lost(body: &Body, reason: &str) -> Option<()> {
+async fn lost(body: &Told, reason: &str) -> Option<()> {
     let reason = reason.to_owned();
     let lost = LostEvents { reason };
-    let told = sse::Event::default().event("lost").data(json(&lost));
-    body.send(Ok(told)).await.ok()
-}
-
-fn json(value: &impl Serialize) -> String {
-    // A value of plain strings and numbers always has a JSON form.
-    serde_json::to_string(value).unwrap_or_default()
+    body.tell(sse::Event::default().event("lost"), &lost).await
 }

@@ -82,8 +82,7 @@ fn choice<T>(
     read: impl Fn(&str) -> Result<Vec<T>, Failure>,
 ) -> Result<Choice<T>, Failure> {
     let mut choice = Choice::default();
-    let values = text.into_iter().flat_map(|text| text.split(','));
-    for value in values.map(str::trim).filter(|value| !value.is_empty()) {
+    for value in input::list(text) {
         match value.strip_prefix('!') {
             Some(value) => choice.not.extend(read(value)?),
             None => choice.only.extend(read(value)?),

@@ -2,25 +2,23 @@
 //! long as it reads.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use coax_api::Problem;
 use coax_api::flows::{Flow, FlowFilter, FlowParams, Flows, LostFlows};
 use coax_api::question::{HostAnswer, HostQuestion};
 use serde::Serialize;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
 use super::App;
 use super::connections::{ask, missing};
 use super::failure::Failure;
 use super::flow_filter;
 use super::input::Params;
+use super::sse::{Events, Reader};
 use crate::core::Listing;
 use crate::trace::Hosts;
 
@@ -30,8 +28,6 @@ const MOST: usize = 1000;
 const EVENTS: usize = 256;
 /// A host that does not answer is asked again after this time, and new hosts are looked for.
 const AGAIN: Duration = Duration::from_secs(2);
-
-type Events = mpsc::Sender<Result<Event, Infallible>>;
 
 /// What firewalls decided lately, or decide from now on
 #[utoipa::path(
@@ -43,6 +39,7 @@ type Events = mpsc::Sender<Result<Event, Infallible>>;
 )]
 pub async fn flows(
     State(app): State<App>,
+    reader: Reader,
     Params(params): Params<FlowParams>,
 ) -> Result<Response, Failure> {
     let (hosts, filter) = {
@@ -51,7 +48,9 @@ pub async fn flows(
         (flow_filter::hosts(&core, &params)?, filter)
     };
     if params.follow {
-        return Ok(follow(app, params, hosts, filter));
+        let (events, response) = reader.answer(EVENTS);
+        tokio::spawn(follow(app, params, hosts, filter, events));
+        return Ok(response);
     }
     let most = params.last.unwrap_or(MOST);
     Ok(Json(collect(&app, hosts, filter, most).await).into_response())
@@ -98,38 +97,37 @@ fn at(host: &str, flows: Vec<Flow>) -> impl Iterator<Item = Flow> {
     })
 }
 
-/// Events, until the reader goes.
-fn follow(app: App, params: FlowParams, hosts: Vec<String>, filter: FlowFilter) -> Response {
-    let (events, body) = mpsc::channel(EVENTS);
-    tokio::spawn(async move {
-        let mut followed = BTreeSet::new();
-        let mut hosts = hosts;
-        let mut last = params.last.unwrap_or_default();
-        if params.since.is_some() && params.last.is_none() {
-            last = MOST;
-        }
-        loop {
-            for host in hosts {
-                if followed.insert(host.clone()) {
-                    let host = Followed {
-                        app: app.clone(),
-                        host,
-                        filter: filter.clone(),
-                        last,
-                    };
-                    tokio::spawn(host.tell(events.clone()));
-                }
+/// Tells what each of the hosts notes, until the reader goes.
+async fn follow(
+    app: App,
+    params: FlowParams,
+    mut hosts: Vec<String>,
+    filter: FlowFilter,
+    events: Events,
+) {
+    let mut followed = BTreeSet::new();
+    let mut last = params.last.unwrap_or_default();
+    if params.since.is_some() && params.last.is_none() {
+        last = MOST;
+    }
+    loop {
+        for host in hosts {
+            if followed.insert(host.clone()) {
+                let host = Followed {
+                    app: app.clone(),
+                    host,
+                    filter: filter.clone(),
+                    last,
+                };
+                tokio::spawn(host.tell(events.clone()));
             }
-            tokio::select! {
-                () = events.closed() => return,
-                () = tokio::time::sleep(AGAIN) => {}
-            }
-            hosts = flow_filter::hosts(&app.handle.read(), &params).unwrap_or_default();
         }
-    });
-    Sse::new(ReceiverStream::new(body))
-        .keep_alive(KeepAlive::default())
-        .into_response()
+        tokio::select! {
+            () = events.closed() => return,
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+        hosts = flow_filter::hosts(&app.handle.read(), &params).unwrap_or_default();
+    }
 }
 
 /// One host whose flows are followed.
@@ -185,8 +183,5 @@ impl Followed {
 }
 
 async fn send(events: &Events, name: &str, value: &impl Serialize) -> Option<()> {
-    // A value of plain strings and numbers always has a JSON form.
-    let json = serde_json::to_string(value).unwrap_or_default();
-    let event = Event::default().event(name).data(json);
-    events.send(Ok(event)).await.ok()
+    events.tell(Event::default().event(name), value).await
 }

@@ -181,6 +181,12 @@ fn time(text: &str, longest: Duration, in_words: &str) -> Result<Duration, Failu
     }
 }
 
+/// Values in a parameter that are separated by commas.
+pub fn list(text: Option<&str>) -> impl Iterator<Item = &str> {
+    let values = text.into_iter().flat_map(|text| text.split(','));
+    values.map(str::trim).filter(|value| !value.is_empty())
+}
+
 /// A revision in a path.
 pub fn revision_number(text: &str) -> Result<u64, Failure> {
     text.parse().map_err(|_| {

@@ -50,7 +50,7 @@ pub async fn invite(
     let token = made
         .await
         .map_err(|_| Failure::stopping())?
-        .map_err(identity_failure)?;
+        .map_err(change_failure)?;
     Ok(Json(Invitation {
         token: token.to_string(),
         host: host.map(|host| host.to_string()),
@@ -78,6 +78,21 @@ fn no_address() -> Failure {
     .into()
 }
 
+/// What users are told when a change of identities fails.
+pub(super) fn change_failure(error: IdentityError) -> Failure {
+    if !error.leaves_open() {
+        return identity_failure(error);
+    }
+    Problem::new(
+        503,
+        "outcome-unknown",
+        "It is not known whether the change was stored",
+        error.to_string(),
+        "`coax audit list` shows it if it was stored, and `coax token list` the tokens that there are",
+    )
+    .into()
+}
+
 /// What users are told when identities cannot be read or written.
 pub(super) fn identity_failure(error: IdentityError) -> Failure {
     Problem::new(
@@ -85,7 +100,33 @@ pub(super) fn identity_failure(error: IdentityError) -> Failure {
         "store-failed",
         "The change could not be stored",
         error.to_string(),
-        "nothing was changed; see whether the controller's disk is full, and try again",
+        "see whether the controller's disk is full, or etcd away, and try again",
     )
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use coax_store::StoreError;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_not_to_be_stored_has_failed() {
+        let reason = || "no answer".to_owned();
+        for (error, code) in [
+            (
+                StoreError::Unreachable { reason: reason() },
+                "outcome-unknown",
+            ),
+            (
+                StoreError::Unsettled { reason: reason() },
+                "outcome-unknown",
+            ),
+            (StoreError::Refused { reason: reason() }, "store-failed"),
+        ] {
+            let Failure(problem) = change_failure(error.into());
+            assert_eq!(problem.code, code, "{problem:?}");
+        }
+    }
 }

@@ -27,6 +27,7 @@
 //! | `service` | health, metrics, the specification; `page` shows it to people |
 //! | [`openapi`] | the router and the specification, made from each other |
 //! | `findings` | what keeps hosts from carrying packets |
+//! | `sse` | answers that go on, as server-sent events |
 //! | `edge` | what bounds every connection, `payload` every body |
 //! | `failure` | errors as problem details, `input` what requests carry |
 //!
@@ -62,6 +63,7 @@ mod reports;
 mod revisions;
 pub mod rights;
 mod service;
+mod sse;
 mod stacks;
 mod submission;
 mod tokens;

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::App;
 use super::failure::Failure;
 use super::input::{Params, name};
-use super::invitations::identity_failure;
+use super::invitations::change_failure;
 use super::stacks::mismatch;
 use super::submission::{SubmissionHeaders, Submitted};
 use crate::audit::Recording;
@@ -52,7 +52,7 @@ pub async fn remove_host(
     let was_host = spawn_blocking(move || identities.revoke(&revoked, &recording))
         .await
         .map_err(|_| Failure::stopping())?
-        .map_err(identity_failure)?;
+        .map_err(change_failure)?;
     let force = true;
     let request = Request::Write {
         write: Write::RemoveHost {

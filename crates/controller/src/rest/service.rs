@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 use super::App;
 use super::failure::Failure;
 use super::stacks::mismatch;
+use crate::core::proofs;
 use crate::metrics::{Checks, Facts};
 
 /// Whether the process lives
@@ -49,15 +50,22 @@ pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Failur
     Ok(([(header::CONTENT_TYPE, kind)], text))
 }
 
-/// What becomes of all checks at a revision, or at a newer one. That takes a while, for which no other request waits.
+/// What becomes of all checks at a revision, or at a newer one. That takes a while, for which neither the core nor any other request
+/// waits: it is proved on a copy.
 async fn checks(app: &App, revision: u64) -> Result<Checks, Failure> {
     if let Some(known) = app.metrics.checks_at(revision) {
         return Ok(known);
     }
     let handle = app.handle.clone();
     let proofs = spawn_blocking(move || {
-        let core = handle.read();
-        (core.revision(), Checks::count(&core.proofs(None)))
+        let (revision, intent) = {
+            let core = handle.read();
+            if core.intent().checks.is_empty() {
+                return (core.revision(), Checks::count(&[]));
+            }
+            (core.revision(), core.intent().clone())
+        };
+        (revision, Checks::count(&proofs(&intent, None)))
     });
     let (revision, checks) = proofs.await.map_err(|_| Failure::stopping())?;
     app.metrics.remember_checks(revision, checks);

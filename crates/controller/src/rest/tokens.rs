@@ -12,7 +12,7 @@ use super::App;
 use super::authorise::outside;
 use super::failure::Failure;
 use super::input::{body, name};
-use super::invitations::{identity_failure, lifetime};
+use super::invitations::{change_failure, identity_failure, lifetime};
 use super::payload::Payload;
 use crate::Lifetime;
 use crate::audit::Recording;
@@ -79,7 +79,7 @@ pub async fn create_token(
     let made = spawn_blocking(move || identities.make_token(new, &caller, now, &recording))
         .await
         .map_err(|_| Failure::stopping())?
-        .map_err(identity_failure)?;
+        .map_err(change_failure)?;
     let (token, about) = made.ok_or_else(|| name_taken(&token_name))?;
     Ok(Json(IssuedToken {
         token: token.to_string(),
@@ -107,7 +107,7 @@ pub async fn delete_token(
     let deleted = deleted
         .await
         .map_err(|_| Failure::stopping())?
-        .map_err(identity_failure)?;
+        .map_err(change_failure)?;
     deleted
         .map(Json)
         .ok_or_else(|| Failure::no_such("token", &token))

@@ -53,6 +53,7 @@ fn a_port_of_a_lost_host_goes_to_who_claims_it() {
     assert_eq!(place(&cluster, 0), "hv2");
     let refusals = &cluster.agents[HV1].refusals;
     assert_eq!(refusals.len(), 1, "{refusals:?}");
+    cluster.heal();
     cluster.check();
 }
 

@@ -2,6 +2,7 @@
 
 use coax_api::EventKind::{self, *};
 use coax_api::agent;
+use coax_controller::core::AWAY_GRACE;
 
 use super::*;
 
@@ -65,11 +66,20 @@ fn changes_hosts_and_ports_are_told_once() {
     world.settle();
     assert_eq!(
         noted(&mut world),
-        [
-            event(HostAway, "hv1", "hv1"),
-            event(PortUnplugged, "shop/web-2", "hv2"),
-        ]
+        [event(PortUnplugged, "shop/web-2", "hv2")]
     );
+    world.attach(HV1);
+    world.settle();
+    world.pass(Duration::from_secs(30));
+    world.settle();
+    assert_eq!(noted(&mut world), [], "it was away for a moment only");
+
+    world.detach(HV1);
+    world.pass(AWAY_GRACE + Duration::from_secs(1));
+    assert_eq!(noted(&mut world), [event(HostAway, "hv1", "hv1")]);
+    world.attach(HV1);
+    world.settle();
+    assert_eq!(noted(&mut world), [event(HostAttached, "hv1", "hv1")]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use coax_api::Problem;
 use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_controller::core::Core;
+use coax_controller::core::events::Noted;
 use coax_controller::core::message::{
     Answer, Command, Input, Request, RequestId, SessionId, Stored, Write,
 };
@@ -39,6 +40,8 @@ struct Member {
     waiting: BTreeSet<u64>,
     /// Neither reaches the store nor hears of it.
     cut: bool,
+    /// What it told people.
+    notes: Vec<Noted>,
 }
 
 struct Link {
@@ -127,6 +130,7 @@ impl Cluster {
             next,
             waiting: BTreeSet::new(),
             cut: false,
+            notes: Vec::new(),
         }
     }
 
@@ -155,6 +159,11 @@ impl Cluster {
         &self.members[member].core
     }
 
+    /// What one of them told people since the last call.
+    pub fn notes(&mut self, member: usize) -> Vec<Noted> {
+        std::mem::take(&mut self.members[member].notes)
+    }
+
     /// Grows with all that happens.
     pub fn clock(&self) -> u64 {
         self.clock
@@ -181,7 +190,7 @@ impl Cluster {
                     }
                 }
                 Command::Close { session } => self.hang_up(session, false),
-                Command::Note(_) => {}
+                Command::Note(noted) => self.members[member].notes.push(noted),
                 Command::Reply { id, answer } => {
                     self.members[member].waiting.remove(&id.0);
                     self.replied.insert(id.0, self.clock);

@@ -4,7 +4,6 @@ use coax_controller::core::{Core, Listing};
 use coax_controller::records;
 
 use super::Cluster;
-use crate::world::Agent;
 use crate::world::UNDERLAY_MTU;
 use crate::world::check::{check_audit_log, check_slices};
 
@@ -59,9 +58,9 @@ impl Cluster {
                 .map(|it| (it.id, it.state, it.host, it.device))
                 .collect()
         };
-        let heard = |agent: &Agent| agent.standbys.len() + 1 == self.members.len();
-        if !self.agents.iter().all(heard) {
-            return;
+        for agent in &self.agents {
+            let heard = usize::from(agent.is_attached()) + agent.standbys.len();
+            assert_eq!(heard, self.members.len(), "who hears {}", agent.name);
         }
         let (first, first_ports) = (hosts(self.core(0)), ports(self.core(0)));
         for (name, connected, _, lag, _) in &first {
@@ -72,7 +71,7 @@ impl Cluster {
             assert_eq!(ports(&member.core), first_ports);
         }
         let runs = self.members.iter().map(|it| it.core.run()).collect();
-        for agent in self.agents.iter().filter(|it| it.is_attached()) {
+        for agent in &self.agents {
             assert_eq!(agent.controllers, runs);
         }
     }

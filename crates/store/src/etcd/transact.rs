@@ -17,7 +17,7 @@ use super::wire::request_op::Request;
 use super::wire::response_op::Response;
 use super::{OWN, header, item, ours, theirs, wire};
 use crate::transaction::{Compare, Operation, Outcome, Transaction, check};
-use crate::{KeyValue, StoreError};
+use crate::{KeyValue, Revision, StoreError};
 
 /// What etcd's answer is about when a transaction is too large for it.
 const TOO_LARGE: [&str; 3] = ["too many operations", "too large", "larger than max"];
@@ -26,6 +26,10 @@ const TOO_LARGE: [&str; 3] = ["too many operations", "too large", "larger than m
 const LEASE: Duration = Duration::from_secs(3600);
 /// What etcd says of a lease that has ended, and with it did nothing else of the transaction.
 const NO_LEASE: &str = "lease not found";
+
+/// What etcd says when it has no room, which is not always that it did nothing: a transaction that takes the last of the room is
+/// done and answered with this all the same.
+const NO_SPACE: &str = "space exceeded";
 
 /// The key by which a client knows its own transactions again.
 pub(super) struct Marker {
@@ -127,6 +131,10 @@ fn repeat(
                 marker.lease = None;
                 patience.wait(&status)?;
             }
+            Err(Failure::Refused(status)) if marked && status.message().contains(NO_SPACE) => {
+                let done = happened(link, marker, &value)?;
+                return done.map(Outcome::Done).ok_or_else(|| refused(&status));
+            }
             Err(Failure::Refused(status)) => {
                 let large = TOO_LARGE.iter().any(|word| status.message().contains(word));
                 return Err(if large {
@@ -141,6 +149,24 @@ fn repeat(
             }
         }
     }
+}
+
+/// At which revision the marker was put with this value, if it was. Nothing may be under way.
+fn happened(
+    link: &Link,
+    marker: &mut Marker,
+    value: &[u8],
+) -> Result<Option<Revision>, StoreError> {
+    let answer = link.range(wire::RangeRequest {
+        key: marker.key.clone(),
+        ..wire::RangeRequest::default()
+    })?;
+    let found = answer.kvs.into_iter().next().map(item);
+    let mine = found.filter(|mine| mine.value == value);
+    if let Some(mine) = &mine {
+        marker.revision = theirs(mine.modified);
+    }
+    Ok(mine.map(|mine| mine.modified))
 }
 
 fn request(transaction: &Transaction, marker: Option<(&Marker, &[u8], i64)>) -> wire::TxnRequest {

@@ -125,9 +125,20 @@ impl Core {
             }
         }
         if self.shared {
+            let new = changes.iter().filter_map(|change| match change {
+                Change::PutPort { name, .. } if self.grants(name) => Some(name.clone()),
+                _ => None,
+            });
+            self.dirty.extend(new.collect::<Vec<_>>());
             // Another controller may be about to grant a claim, or decided about a host that obeys this one, which knows better.
             self.recheck_next.extend(ports);
         }
+    }
+
+    /// Whether a host that obeys this controller claims the port.
+    fn grants(&self, port: &PortName) -> bool {
+        let mut claimants = self.claimants.get(port).into_iter().flatten();
+        claimants.any(|host| self.hosts.get(host).is_some_and(HostState::is_obedient))
     }
 
     /// Forgets a host that was removed, unless it came back meanwhile: then it is presented anew.

@@ -61,6 +61,7 @@ fn changes_hosts_and_ports_are_told_once() {
         told.contains(&event(PortMoved, "shop/web-2", "hv2")),
         "{told:?}"
     );
+    world.unplug(HV1, "shop/web-2");
     world.unplug(HV2, "shop/web-2");
     world.detach(HV1);
     world.settle();

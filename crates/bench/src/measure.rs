@@ -24,6 +24,12 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// The CPU that sends.
+pub const SENDING_CPU: usize = 0;
+
+/// The CPU that receives.
+pub const RECEIVING_CPU: usize = 1;
+
 /// Payload of a UDP datagram in a frame of 64 bytes with its check sequence.
 const SMALL: usize = 18;
 
@@ -127,7 +133,7 @@ pub fn datagrams(
     }
     let arrived = Arc::new(AtomicU64::new(0));
     let receiving = flows::count(receiver, Arc::clone(&arrived), flows.into());
-    let sending = Worker::start(0, move |stop| {
+    let sending = Worker::start(SENDING_CPU, move |stop| {
         while !stop.load(Ordering::Relaxed) {
             for sender in &senders {
                 // A full queue is part of the measurement.
@@ -172,7 +178,7 @@ pub fn stream(
     let listener = listen(&vms[1], addresses[1], 5001)?;
     let arrived = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&arrived);
-    let receiving = Worker::start(1, move |_| {
+    let receiving = Worker::start(RECEIVING_CPU, move |_| {
         let (mut stream, _) = listener.accept()?;
         let mut buffer = vec![0; 1 << 18];
         loop {
@@ -186,7 +192,7 @@ pub fn stream(
     // bbr, the default of some machines, paces; what a datapath can carry shows with cubic.
     setsockopt(&stream, sockopt::TcpCongestion, &OsString::from("cubic"))
         .map_err(|error| Error::io("choose cubic")(error.into()))?;
-    let sending = Worker::start(0, move |stop| {
+    let sending = Worker::start(SENDING_CPU, move |stop| {
         let data = vec![0x5a; 1 << 18];
         while !stop.load(Ordering::Relaxed) {
             stream.write_all(&data)?;
@@ -221,7 +227,7 @@ pub fn round_trips(
     asking
         .connect((addresses[1], 5002))
         .map_err(Error::io("connect"))?;
-    let answers = Worker::start(0, move |stop| {
+    let answers = Worker::start(SENDING_CPU, move |stop| {
         let mut buffer = [0; 64];
         while !stop.load(Ordering::Relaxed) {
             if let Ok((length, from)) = answering.recv_from(&mut buffer) {
@@ -230,7 +236,7 @@ pub fn round_trips(
         }
         Ok(())
     });
-    let questions = Worker::start(0, move |_| {
+    let questions = Worker::start(SENDING_CPU, move |_| {
         let end = Instant::now() + time;
         let mut samples = Vec::new();
         let mut buffer = [0; 64];
@@ -264,7 +270,7 @@ pub fn connections(
     listener
         .set_nonblocking(false)
         .map_err(Error::io("listen"))?;
-    let serving = Worker::start(1, move |_| {
+    let serving = Worker::start(RECEIVING_CPU, move |_| {
         let mut served = 0u64;
         loop {
             let (mut stream, _) = listener.accept()?;
@@ -281,9 +287,9 @@ pub fn connections(
     let count = Arc::clone(&done);
     let target = SocketAddr::new(addresses[1].into(), port);
     let vm = Namespace::open(vms[0].name())?;
-    let asking = Worker::start(0, move |stop| {
+    let asking = Worker::start(SENDING_CPU, move |stop| {
         let run = || -> std::io::Result<()> {
-            pin(0);
+            pin(SENDING_CPU);
             while !stop.load(Ordering::Relaxed) {
                 let mut stream = TcpStream::connect(target)?;
                 stream.write_all(&[0x5a; 32])?;

@@ -7,6 +7,7 @@
 mod datapaths;
 
 use crate::Error;
+use crate::measure::{RECEIVING_CPU, SENDING_CPU};
 use crate::plan::{Plan, Side};
 use crate::rows::Tenant;
 use crate::vm::Vm;
@@ -121,29 +122,32 @@ impl Pair {
         self.hosts.get(place)
     }
 
-    /// Lets the sender's CPU receive on all devices, or whichever CPU a frame is on. Virtual devices have no receive queues
-    /// that keep a flow on one CPU, as network cards do. A TCP sender is woken by acknowledgements on the receiver's CPU and
-    /// sends from there, too; without steering, its segments overtake each other on two CPUs, on any of the datapaths, and
-    /// what is measured is how TCP takes that.
+    /// Lets each VM and its host receive on the CPU that the VM's end of the traffic runs on, or on whichever CPU a frame is on.
+    /// Two machines have CPUs of their own, and their network cards have receive queues that keep a flow on one; virtual devices
+    /// have none. Without steering, a TCP sender that is woken by acknowledgements on the receiver's CPU sends from there, too: its
+    /// segments overtake each other on two CPUs, on any of the datapaths, and what is measured is how TCP takes that.
     ///
     /// # Errors
     /// When `ip` cannot be started or the kernel refuses.
     pub fn steer(&self, steered: bool) -> Result<(), Error> {
-        let mask = if steered { "1" } else { "0" };
-        let script = format!(
-            "for cpus in /sys/class/net/*/queues/rx-*/rps_cpus; do echo {mask} > $cpus; done"
-        );
-        for namespace in self.vms.iter().chain(&self.hosts) {
-            let status = std::process::Command::new("ip")
-                .args(["netns", "exec", namespace.name(), "sh", "-ec", &script])
-                .status()
-                .map_err(Error::io("start ip"))?;
-            if !status.success() {
-                return Err(Error::Traffic {
-                    what: "receive packet steering".to_owned(),
-                    expected: "success".to_owned(),
-                    found: status.to_string(),
-                });
+        for (place, cpu) in [SENDING_CPU, RECEIVING_CPU].into_iter().enumerate() {
+            let mask = if steered { 1 << cpu } else { 0 };
+            let script = format!(
+                "for cpus in /sys/class/net/*/queues/rx-*/rps_cpus; do echo {mask:x} > $cpus; done"
+            );
+            let namespaces = [self.vms.get(place), self.hosts.get(place)];
+            for namespace in namespaces.into_iter().flatten() {
+                let status = std::process::Command::new("ip")
+                    .args(["netns", "exec", namespace.name(), "sh", "-ec", &script])
+                    .status()
+                    .map_err(Error::io("start ip"))?;
+                if !status.success() {
+                    return Err(Error::Traffic {
+                        what: "receive packet steering".to_owned(),
+                        expected: "success".to_owned(),
+                        found: status.to_string(),
+                    });
+                }
             }
         }
         Ok(())

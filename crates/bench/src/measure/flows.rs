@@ -1,6 +1,6 @@
 //! Datagrams of many flows: known ones in turn, and new ones.
 
-use super::{SMALL, Worker, nothing, udp};
+use super::{RECEIVING_CPU, SENDING_CPU, SMALL, Worker, nothing, udp};
 use crate::Error;
 use coax_netlink::Namespace;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -43,7 +43,7 @@ fn allow_files(files: u64) -> Result<(), Error> {
 /// Counts what arrives, on the receiver's CPU. The first `answered` datagrams are answered: connection tracking of most
 /// kinds knows a flow only when it has seen both directions.
 pub(super) fn count(receiver: UdpSocket, arrived: Arc<AtomicU64>, answered: u64) -> Worker<()> {
-    Worker::start(1, move |stop| {
+    Worker::start(RECEIVING_CPU, move |stop| {
         let mut buffer = [0; 64];
         while !stop.load(Ordering::Relaxed) {
             if let Ok((length, from)) = receiver.recv_from(&mut buffer)
@@ -72,7 +72,7 @@ pub fn new_flows(
     let arrived = Arc::new(AtomicU64::new(0));
     let receiving = count(receiver, Arc::clone(&arrived), 0);
     let to = SocketAddr::new(addresses[1].into(), port);
-    let sending = Worker::start(0, move |_| {
+    let sending = Worker::start(SENDING_CPU, move |_| {
         let start = Instant::now();
         for sender in &senders {
             let _ = sender.send_to(&[0x5a; SMALL], to);

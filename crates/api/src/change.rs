@@ -141,6 +141,8 @@ pub struct StackOptions {
     pub ignore_checks: bool,
     /// Only if this is the project's newest revision.
     pub if_match: Option<u64>,
+    /// Only if there is no such project.
+    pub if_absent: bool,
     /// A name for this request: sent again under the same name, it is not done again.
     pub idempotency_key: Option<String>,
 }

@@ -17,7 +17,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use coax_identity::UserToken;
 use hyper::header::HeaderName;
 use hyper::{Method, StatusCode};
@@ -317,20 +316,31 @@ impl Client {
         headers: &[(HeaderName, String)],
         body: Option<&impl Serialize>,
     ) -> Answer<T> {
-        let unexpected = |source| ClientError::Unexpected {
+        let encode = |body| serde_json::to_vec(body).map_err(|error| self.unexpected(path, error));
+        let body = body.map(encode).transpose()?;
+        let (status, bytes) = self.exchange(method, path, headers, body).await?;
+        self.understand(path, status, &bytes)
+    }
+
+    /// What an answer says, or why it is a refusal.
+    fn understand<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Answer<T> {
+        if !status.is_success() {
+            return Err(self.refusal(path, status, body));
+        }
+        serde_json::from_slice(body).map_err(|source| self.unexpected(path, source))
+    }
+
+    fn unexpected(&self, path: &str, source: serde_json::Error) -> ClientError {
+        ClientError::Unexpected {
             endpoint: self.endpoint.clone(),
             path: path.to_owned(),
             source,
-        };
-        let body = match body {
-            Some(body) => Some(serde_json::to_vec(body).map_err(unexpected)?),
-            None => None,
-        };
-        let (status, bytes) = self.exchange(method, path, headers, body).await?;
-        if !status.is_success() {
-            return Err(self.refusal(path, status, &bytes));
         }
-        serde_json::from_slice(&bytes).map_err(unexpected)
     }
 
     fn refusal(&self, path: &str, status: StatusCode, body: &[u8]) -> ClientError {
@@ -344,42 +354,6 @@ impl Client {
             )
         });
         ClientError::Refused(Box::new(problem))
-    }
-
-    async fn exchange(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(HeaderName, String)],
-        body: Option<Vec<u8>>,
-    ) -> Answer<(StatusCode, Bytes)> {
-        let mut whole = Vec::new();
-        let status = self
-            .receive(method, path, headers, body, |_, piece| {
-                whole.extend_from_slice(piece);
-                true
-            })
-            .await?;
-        Ok((status, whole.into()))
-    }
-
-    /// An answer that comes in pieces, as long as `take` wants more.
-    async fn stream(&self, path: &str, mut take: impl FnMut(&[u8]) -> bool) -> Answer<()> {
-        let mut refused = Vec::new();
-        let status = self
-            .receive(Method::GET, path, &[], None, |status, piece| {
-                if status.is_success() {
-                    return take(piece);
-                }
-                refused.extend_from_slice(piece);
-                true
-            })
-            .await?;
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(self.refusal(path, status, &refused))
-        }
     }
 }
 

@@ -5,6 +5,8 @@
 mod backup;
 #[path = "support/controller.rs"]
 mod controller;
+#[path = "end_to_end/edit.rs"]
+mod edit;
 #[path = "end_to_end/schema.rs"]
 mod schema;
 #[path = "end_to_end/shells.rs"]

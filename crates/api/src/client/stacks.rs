@@ -1,7 +1,7 @@
 //! The part of the client that changes whole projects, and goes back.
 
 use hyper::Method;
-use hyper::header::{HeaderName, IF_MATCH};
+use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use serde::Serialize;
 
 use super::query::{self, encoded};
@@ -32,6 +32,18 @@ impl Client {
     /// `GET /v1/stacks/{project}`: the project as a canonical stack file.
     pub async fn stack(&self, project: &str) -> Answer<serde_json::Value> {
         self.get(&format!("/v1/stacks/{project}")).await
+    }
+
+    /// The same with its revision, for [`StackOptions::if_match`].
+    pub async fn stack_at(&self, project: &str) -> Answer<(serde_json::Value, Option<u64>)> {
+        let path = format!("/v1/stacks/{project}");
+        let mut body = Vec::new();
+        let take = |_, piece: &[u8]| {
+            body.extend_from_slice(piece);
+            true
+        };
+        let head = self.receive(Method::GET, &path, &[], None, take).await?;
+        Ok((self.understand(&path, head.status, &body)?, head.revision))
     }
 
     /// `DELETE /v1/stacks/{project}`: deletes all objects of the project.
@@ -98,8 +110,10 @@ fn stack_path(project: &str, options: &StackOptions) -> String {
 fn headers(options: &StackOptions) -> Vec<(HeaderName, String)> {
     let revision = options.if_match.map(|it| (IF_MATCH, format!("\"{it}\"")));
     let key = options.idempotency_key.clone();
+    let absent = options.if_absent.then(|| (IF_NONE_MATCH, "*".to_owned()));
     revision
         .into_iter()
+        .chain(absent)
         .chain(key.map(|key| (IDEMPOTENCY_KEY, key)))
         .collect()
 }

@@ -7,13 +7,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use coax_identity::tls::{self, Protocol};
 use http_body_util::{BodyExt, Full};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Answer, Client, ClientError};
 use crate::endpoint::Endpoint;
+
+/// What an answer says before its body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    /// The revision of what is answered, where it has an entity tag.
+    pub(super) revision: Option<u64>,
+}
 
 impl Client {
     /// Sends a request and hands on each piece of the answer until `take` says that it is enough.
@@ -24,11 +32,12 @@ impl Client {
         headers: &[(HeaderName, String)],
         body: Option<Vec<u8>>,
         mut take: impl FnMut(StatusCode, &[u8]) -> bool,
-    ) -> Answer<StatusCode> {
+    ) -> Answer<Head> {
         if let Some(recording) = &self.recording {
             let (status, answer) = recording.answer(&method, path);
             take(status, &answer);
-            return Ok(status);
+            let revision = None;
+            return Ok(Head { status, revision });
         }
         let unreachable = |source| ClientError::Unreachable {
             endpoint: self.endpoint.clone(),
@@ -79,12 +88,53 @@ impl Client {
         }
     }
 
+    /// The whole answer.
+    pub(super) async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, String)],
+        body: Option<Vec<u8>>,
+    ) -> Answer<(StatusCode, Bytes)> {
+        let mut whole = Vec::new();
+        let head = self
+            .receive(method, path, headers, body, |_, piece| {
+                whole.extend_from_slice(piece);
+                true
+            })
+            .await?;
+        Ok((head.status, whole.into()))
+    }
+
+    /// An answer that comes in pieces, as long as `take` wants more.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Answer<()> {
+        let mut refused = Vec::new();
+        let head = self
+            .receive(Method::GET, path, &[], None, |status, piece| {
+                if status.is_success() {
+                    return take(piece);
+                }
+                refused.extend_from_slice(piece);
+                true
+            })
+            .await?;
+        if head.status.is_success() {
+            Ok(())
+        } else {
+            Err(self.refusal(path, head.status, &refused))
+        }
+    }
+
     async fn over<S>(
         &self,
         stream: S,
         request: Request<Full<Bytes>>,
         mut take: impl FnMut(StatusCode, &[u8]) -> bool,
-    ) -> Answer<StatusCode>
+    ) -> Answer<Head>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -97,7 +147,8 @@ impl Client {
             .map_err(broken)?;
         let exchange = async {
             let response = sender.send_request(request).await?;
-            let (status, mut body) = (response.status(), response.into_body());
+            let (status, revision) = (response.status(), tagged(response.headers()));
+            let mut body = response.into_body();
             while let Some(frame) = body.frame().await {
                 if let Some(piece) = frame?.data_ref()
                     && !take(status, piece)
@@ -105,7 +156,7 @@ impl Client {
                     break;
                 }
             }
-            Ok(status)
+            Ok(Head { status, revision })
         };
         // The connection only moves while it is polled. It ends by itself once the sender is gone,
         // and its error, if any, is also the exchange's.
@@ -114,4 +165,10 @@ impl Client {
         driver.abort();
         answer
     }
+}
+
+/// The revision that an entity tag is.
+fn tagged(headers: &HeaderMap) -> Option<u64> {
+    let tag = headers.get(ETAG)?.to_str().ok()?;
+    tag.trim_start_matches("W/").trim_matches('"').parse().ok()
 }

@@ -1,10 +1,16 @@
-//! `coax address-group list|show`.
+//! `coax address-group list|show|create|set|delete`.
 
 use coax_api::{AddressGroup, Client, ClientError};
 
+use super::edit::{DeleteArgs, EditListArgs, Kind};
 use super::noun::{ListArgs, ShowArgs, find, names_of, print_list, print_object};
 use crate::commands::Outcome;
 use crate::output::{Listed, Output, Shown};
+
+const KIND: Kind = Kind {
+    noun: "address-group",
+    key: "address_groups",
+};
 
 /// `coax address-group …`
 #[derive(Debug, clap::Subcommand)]
@@ -13,11 +19,20 @@ pub enum AddressGroupCommand {
     List(ListArgs),
     /// Show one group of addresses
     Show(ShowArgs),
+    /// Create a group of addresses
+    Create(EditListArgs),
+    /// Change a group of addresses: it gets the prefixes that are given, and no others
+    Set(EditListArgs),
+    /// Delete a group of addresses
+    Delete(DeleteArgs),
 }
 
 /// Runs it.
 pub async fn run(command: &AddressGroupCommand, output: &Output) -> Outcome {
     match command {
+        AddressGroupCommand::Create(args) => KIND.create_list(args, output).await,
+        AddressGroupCommand::Set(args) => KIND.set_list(args, output).await,
+        AddressGroupCommand::Delete(args) => KIND.delete(args, output).await,
         AddressGroupCommand::List(args) => {
             let client = args.connection.client()?;
             print_list(

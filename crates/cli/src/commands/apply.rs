@@ -23,6 +23,14 @@ pub struct ApplyArgs {
     /// A stack file; - is the standard input. Can be repeated
     #[arg(short, long = "file", value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// How.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// Flags of whatever changes a project.
+#[derive(Debug, clap::Args)]
+pub struct ChangeArgs {
     /// When to return
     #[arg(long, value_enum, default_value_t)]
     pub wait: Wait,
@@ -80,11 +88,21 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Runs it.
 pub async fn run(args: &ApplyArgs, output: &Output) -> Outcome {
     let stacks = Stack::read_all(&args.files)?;
+    change(&stacks, &args.change, StackOptions::default(), output).await
+}
+
+/// Makes projects what their files say, on a condition that is about each.
+pub async fn change(
+    stacks: &[Stack],
+    args: &ChangeArgs,
+    condition: StackOptions,
+    output: &Output,
+) -> Outcome {
     let client = args.connection.client()?;
     if args.dry_run || stacks.len() > 1 {
         // Several files: first all are checked, so that a mistake in the second does not leave the
         // first one applied.
-        let plans = diff::dry_run(&stacks, &args.connection).await?;
+        let plans = diff::dry_run(stacks, &args.connection).await?;
         if args.dry_run {
             diff::print(&plans, output)?;
             return Ok(diff::exit(&plans));
@@ -98,25 +116,51 @@ pub async fn run(args: &ApplyArgs, output: &Output) -> Outcome {
             return Err(error);
         }
     }
-    let (mut plans, failed) = store(&client, &stacks, &args.options()).await?;
-    let mut exit = if failed.is_some() {
-        Exit::Partly
-    } else {
-        Exit::Done
-    };
+    let (plans, failed) = store(&client, stacks, &args.options(condition)).await?;
+    let exit = finish(&client, plans, args, output).await?;
+    match failed {
+        Some(error) => {
+            complain(error.render(output.colour).trim_end());
+            Ok(Exit::Partly)
+        }
+        None => Ok(exit),
+    }
+}
+
+/// Deletes all that a project has.
+pub async fn delete(project: &str, args: &ChangeArgs, output: &Output) -> Outcome {
+    let client = args.connection.client()?;
+    let options = args.options(StackOptions {
+        dry_run: args.dry_run,
+        ..StackOptions::default()
+    });
+    let plan = client.delete_stack(project, &options).await?;
+    if args.dry_run {
+        let plans = vec![plan];
+        diff::print(&plans, output)?;
+        return Ok(diff::exit(&plans));
+    }
+    finish(&client, vec![plan], args, output).await
+}
+
+/// Waits for the hosts, if that is wanted, and says what was changed.
+async fn finish(
+    client: &Client,
+    mut plans: Vec<Plan>,
+    args: &ChangeArgs,
+    output: &Output,
+) -> Outcome {
+    let mut exit = Exit::Done;
     if args.wait == Wait::Hosts
         && let Some(last) = plans.last_mut()
     {
-        let realisation = realise(&client, last.revision, args.timeout, output).await?;
+        let realisation = realise(client, last.revision, args.timeout, output).await?;
         if !realisation.done {
             exit = Exit::Partly;
         }
         last.realisation = Some(realisation);
     }
     diff::print(&plans, output)?;
-    if let Some(error) = failed {
-        complain(error.render(output.colour).trim_end());
-    }
     if let Some(time) = args.confirm {
         remind(&plans, time, output);
     }
@@ -135,8 +179,8 @@ fn remind(plans: &[Plan], time: Duration, output: &Output) {
     }
 }
 
-impl ApplyArgs {
-    fn options(&self) -> StackOptions {
+impl ChangeArgs {
+    fn options(&self, condition: StackOptions) -> StackOptions {
         let confirm = match self.confirm {
             Some(time) => Confirmation::Within(time),
             None if self.confirm_now => Confirmation::Now,
@@ -146,7 +190,7 @@ impl ApplyArgs {
             reason: self.message.clone(),
             confirm,
             ignore_checks: self.ignore_checks,
-            ..StackOptions::default()
+            ..condition
         }
     }
 }

@@ -52,7 +52,8 @@ fn canonical<T: Serialize + DeserializeOwned>(
     to_yaml(&file).map_err(|source| CliError::Yaml { source })
 }
 
-async fn choose(client: &Client, wanted: Option<&str>) -> Result<String, CliError> {
+/// The project that is meant; the only one, if none is named.
+pub async fn choose(client: &Client, wanted: Option<&str>) -> Result<String, CliError> {
     let names: Vec<String> = client
         .projects()
         .await?

@@ -1,4 +1,4 @@
-//! `coax firewall list|show|rules|hits|suggest|audit`.
+//! `coax firewall list|show|set|delete|rules|hits|suggest|audit`.
 
 mod report;
 
@@ -9,6 +9,7 @@ use coax_model::nearest;
 use serde::Serialize;
 
 use super::drops::warn_of;
+use super::edit::{self, DeleteArgs, EditArgs};
 use super::noun::{ListAllArgs, ListArgs, ShowAnyArgs, print_list};
 use crate::commands::Outcome;
 use crate::connection::ConnectionArgs;
@@ -23,6 +24,10 @@ pub enum FirewallCommand {
     List(ListAllArgs),
     /// Show what judges a project's connections: default, mode, and the rules in their order
     Show(ShowAnyArgs),
+    /// Change a project's firewall, or give it one: only the keys that are given, as a stack file has them
+    Set(EditArgs),
+    /// Take a project's firewall away: what the operator's rails let pass passes
+    Delete(DeleteArgs),
     /// List rules in the order in which they count: the operator's rails, then the projects' own
     Rules(ListArgs),
     /// List what each rule decided on all hosts, and when it last did; exit code 3 if a host did not answer
@@ -51,6 +56,8 @@ pub struct SuggestArgs {
 /// Runs it.
 pub async fn run(command: &FirewallCommand, output: &Output) -> Outcome {
     match command {
+        FirewallCommand::Set(args) => edit::set_firewall(args, output).await,
+        FirewallCommand::Delete(args) => edit::delete_firewall(args, output).await,
         FirewallCommand::List(args) => {
             let client = args.connection.client()?;
             print_list(&client.firewalls().await?, output)

@@ -1,10 +1,16 @@
-//! `coax group list|show`.
+//! `coax group list|show|create|set|delete`.
 
 use coax_api::{Client, ClientError, Group};
 
+use super::edit::{DeleteArgs, EditArgs, Kind};
 use super::noun::{ListArgs, ShowArgs, find, names_of, print_list, print_object};
 use crate::commands::Outcome;
 use crate::output::{Listed, Output, Shown};
+
+const KIND: Kind = Kind {
+    noun: "group",
+    key: "groups",
+};
 
 /// `coax group …`
 #[derive(Debug, clap::Subcommand)]
@@ -13,11 +19,20 @@ pub enum GroupCommand {
     List(ListArgs),
     /// Show one group: how ports get in, who is in, which rules name it
     Show(ShowArgs),
+    /// Create a group of ports: its keys are those of a stack file
+    Create(EditArgs),
+    /// Change a group of ports: only the keys that are given
+    Set(EditArgs),
+    /// Delete a group of ports
+    Delete(DeleteArgs),
 }
 
 /// Runs it.
 pub async fn run(command: &GroupCommand, output: &Output) -> Outcome {
     match command {
+        GroupCommand::Create(args) => KIND.create(args, output).await,
+        GroupCommand::Set(args) => KIND.set(args, output).await,
+        GroupCommand::Delete(args) => KIND.delete(args, output).await,
         GroupCommand::List(args) => {
             let client = args.connection.client()?;
             print_list(&client.groups(args.project.as_deref()).await?, output)

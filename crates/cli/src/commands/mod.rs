@@ -17,6 +17,7 @@ pub mod counters;
 pub mod diff;
 pub mod doctor;
 pub mod drops;
+pub mod edit;
 pub mod events;
 pub mod explain;
 pub mod export;

@@ -23,12 +23,14 @@ _coax_names() {
             *)
                 # The second word is the verb itself until there is a third.
                 [[ $COMP_CWORD -gt 2 ]] && case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
-                    "network show" | "network blast-radius") noun=network ;;
-                    "port show" | "port move") noun=port ;;
-                    "router show" | "group show" | "address-group show" | "vtep show" | "subnet show" | "firewall show")
+                    "network show" | "network set" | "network delete" | "network blast-radius") noun=network ;;
+                    "port show" | "port set" | "port delete" | "port move") noun=port ;;
+                    "router show" | "router set" | "router delete" | "group show" | "group set" | "group delete" | \
+                        "address-group show" | "address-group set" | "address-group delete" | "vtep show" | "vtep set" | "vtep delete" | \
+                        "subnet show" | "firewall show" | "firewall set" | "firewall delete")
                         noun="${COMP_WORDS[1]}" ;;
                     "host show" | "host remove") noun=host ;;
-                    "project show" | "project set") noun=project ;;
+                    "project show" | "project set" | "project delete") noun=project ;;
                     "token delete") noun=token ;;
                 esac
                 ;;

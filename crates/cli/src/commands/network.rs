@@ -1,7 +1,8 @@
-//! `coax network list|show|blast-radius`.
+//! `coax network list|show|create|set|delete|blast-radius`.
 
 use coax_api::{BlastRadius, Client, ClientError, Network, StormControl};
 
+use super::edit::{DeleteArgs, EditArgs, Kind};
 use super::noun::{
     ListArgs, ShowArgs, find, names_of, or_dash, print_list, print_object, status_properties, yes,
 };
@@ -9,6 +10,11 @@ use crate::commands::Outcome;
 use crate::commands::explain::wrapped;
 use crate::exit::Exit;
 use crate::output::{Listed, Output, Shown};
+
+const KIND: Kind = Kind {
+    noun: "network",
+    key: "networks",
+};
 
 /// `coax network …`
 #[derive(Debug, clap::Subcommand)]
@@ -19,11 +25,20 @@ pub enum NetworkCommand {
     Show(ShowArgs),
     /// How far one misbehaving member of a network gets
     BlastRadius(ShowArgs),
+    /// Create a network: its keys are those of a stack file
+    Create(EditArgs),
+    /// Change a network: only the keys that are given
+    Set(EditArgs),
+    /// Delete a network
+    Delete(DeleteArgs),
 }
 
 /// Runs it.
 pub async fn run(command: &NetworkCommand, output: &Output) -> Outcome {
     match command {
+        NetworkCommand::Create(args) => KIND.create(args, output).await,
+        NetworkCommand::Set(args) => KIND.set(args, output).await,
+        NetworkCommand::Delete(args) => KIND.delete(args, output).await,
         NetworkCommand::List(args) => {
             let client = args.connection.client()?;
             print_list(&client.networks(args.project.as_deref()).await?, output)

@@ -1,7 +1,8 @@
-//! `coax port list|show|move`.
+//! `coax port list|show|create|set|delete|move`.
 
 use coax_api::{AllowedAddress, Client, ClientError, Port, TrunkVlan};
 
+use super::edit::{DeleteArgs, EditArgs, Kind};
 use super::noun::{
     ListArgs, ShowArgs, find, names_of, or_dash, print_list, print_object, status_properties,
 };
@@ -10,6 +11,11 @@ use crate::connection::ConnectionArgs;
 use crate::exit::Exit;
 use crate::names::Wanted;
 use crate::output::{Format, Listed, Output, Shown};
+
+const KIND: Kind = Kind {
+    noun: "port",
+    key: "ports",
+};
 
 /// `coax port …`
 #[derive(Debug, clap::Subcommand)]
@@ -20,6 +26,12 @@ pub enum PortCommand {
     Show(ShowArgs),
     /// Prepare another host for a port; it moves when its device appears there
     Move(MoveArgs),
+    /// Create a port: its keys are those of a stack file
+    Create(EditArgs),
+    /// Change a port: only the keys that are given
+    Set(EditArgs),
+    /// Delete a port
+    Delete(DeleteArgs),
 }
 
 /// Flags of `coax port move`.
@@ -42,6 +54,9 @@ pub struct MoveArgs {
 /// Runs it.
 pub async fn run(command: &PortCommand, output: &Output) -> Outcome {
     match command {
+        PortCommand::Create(args) => KIND.create(args, output).await,
+        PortCommand::Set(args) => KIND.set(args, output).await,
+        PortCommand::Delete(args) => KIND.delete(args, output).await,
         PortCommand::List(args) => {
             let client = args.connection.client()?;
             print_list(&client.ports(args.project.as_deref()).await?, output)

@@ -1,9 +1,10 @@
-//! `coax project list|show|set`: who owns objects, and how many of them he may own.
+//! `coax project list|show|set|delete`: who owns objects, and how many of them he may own.
 
 use std::str::FromStr;
 
 use coax_api::{ClientError, Project, Quota};
 
+use super::apply::{self, ChangeArgs};
 use super::noun::{ListAllArgs, ShowAnyArgs, print_list, print_object};
 use crate::commands::Outcome;
 use crate::connection::ConnectionArgs;
@@ -19,6 +20,19 @@ pub enum ProjectCommand {
     Show(ShowAnyArgs),
     /// Say how much a project may have
     Set(SetArgs),
+    /// Delete all that a project has; `coax rollback` brings it back
+    Delete(DeleteProjectArgs),
+}
+
+/// Flags of `coax project delete`.
+#[derive(Debug, clap::Args)]
+pub struct DeleteProjectArgs {
+    /// The project
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// How.
+    #[command(flatten)]
+    pub change: ChangeArgs,
 }
 
 /// Flags of `coax project set`. What no flag names stays as it is.
@@ -112,6 +126,7 @@ impl Limits {
 /// Runs it.
 pub async fn run(command: &ProjectCommand, output: &Output) -> Outcome {
     match command {
+        ProjectCommand::Delete(args) => apply::delete(&args.name, &args.change, output).await,
         ProjectCommand::List(args) => {
             print_list(&args.connection.client()?.projects().await?, output)
         }

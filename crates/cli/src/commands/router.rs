@@ -1,12 +1,18 @@
-//! `coax router list|show`.
+//! `coax router list|show|create|set|delete`.
 
 use coax_api::{Client, ClientError, Router};
 
+use super::edit::{DeleteArgs, EditArgs, Kind};
 use super::noun::{
     ListArgs, ShowArgs, find, names_of, print_list, print_object, status_properties,
 };
 use crate::commands::Outcome;
 use crate::output::{Listed, Output, Shown};
+
+const KIND: Kind = Kind {
+    noun: "router",
+    key: "routers",
+};
 
 /// `coax router …`
 #[derive(Debug, clap::Subcommand)]
@@ -15,11 +21,20 @@ pub enum RouterCommand {
     List(ListArgs),
     /// Show one router: its networks, addresses and routes
     Show(ShowArgs),
+    /// Create a router: its keys are those of a stack file
+    Create(EditArgs),
+    /// Change a router: only the keys that are given
+    Set(EditArgs),
+    /// Delete a router
+    Delete(DeleteArgs),
 }
 
 /// Runs it.
 pub async fn run(command: &RouterCommand, output: &Output) -> Outcome {
     match command {
+        RouterCommand::Create(args) => KIND.create(args, output).await,
+        RouterCommand::Set(args) => KIND.set(args, output).await,
+        RouterCommand::Delete(args) => KIND.delete(args, output).await,
         RouterCommand::List(args) => {
             let client = args.connection.client()?;
             print_list(&client.routers(args.project.as_deref()).await?, output)

@@ -1,12 +1,18 @@
-//! `coax vtep list|show`.
+//! `coax vtep list|show|create|set|delete`.
 
 use coax_api::{Client, ClientError, Vtep};
 
+use super::edit::{DeleteArgs, EditArgs, Kind};
 use super::noun::{
     ListArgs, ShowArgs, find, names_of, print_list, print_object, status_properties, yes,
 };
 use crate::commands::Outcome;
 use crate::output::{Listed, Output, Shown};
+
+const KIND: Kind = Kind {
+    noun: "vtep",
+    key: "vteps",
+};
 
 /// `coax vtep …`
 #[derive(Debug, clap::Subcommand)]
@@ -15,11 +21,20 @@ pub enum VtepCommand {
     List(ListArgs),
     /// Show one foreign tunnel endpoint
     Show(ShowArgs),
+    /// Create a foreign tunnel endpoint: its keys are those of a stack file
+    Create(EditArgs),
+    /// Change a foreign tunnel endpoint: only the keys that are given
+    Set(EditArgs),
+    /// Delete a foreign tunnel endpoint
+    Delete(DeleteArgs),
 }
 
 /// Runs it.
 pub async fn run(command: &VtepCommand, output: &Output) -> Outcome {
     match command {
+        VtepCommand::Create(args) => KIND.create(args, output).await,
+        VtepCommand::Set(args) => KIND.set(args, output).await,
+        VtepCommand::Delete(args) => KIND.delete(args, output).await,
         VtepCommand::List(args) => {
             let client = args.connection.client()?;
             print_list(&client.vteps(args.project.as_deref()).await?, output)

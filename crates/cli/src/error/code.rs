@@ -27,6 +27,7 @@ impl CliError {
             Self::Token(_) => "bad-token",
             Self::Netlink(_) => "kernel-refused",
             Self::Bench(_) => "bench-failed",
+            Self::Exists { .. } => "already-there",
             Self::NoSuchObject { kind, .. } => match *kind {
                 "port" => "no-such-port",
                 "network" => "no-such-network",

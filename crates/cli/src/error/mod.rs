@@ -93,6 +93,14 @@ pub enum CliError {
     /// The kernel does not tell what this machine has.
     #[error(transparent)]
     Netlink(#[from] coax_netlink::Error),
+    /// `create` of something that is there.
+    #[error("there is a {kind} `{name}` already")]
+    Exists {
+        /// `port`, `network`, …
+        kind: &'static str,
+        /// Its full name.
+        name: String,
+    },
     /// No object has that name.
     #[error("there is no {kind} `{name}`{}", in_project(project))]
     NoSuchObject {

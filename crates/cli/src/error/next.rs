@@ -40,6 +40,7 @@ impl CliError {
             Self::NoSuchLab { similar: None, .. } => "`coax lab list` shows those running".into(),
             Self::Api(error) => return next_after(error),
             Self::Lab(error) => return error.next(),
+            Self::Exists { kind, name } => format!("`coax {kind} set {name} KEY=VALUE` changes it"),
             Self::NoSuchObject { similar: Some(name), .. } => format!("did you mean `{name}`?"),
             Self::NoSuchObject { kind, project, .. } => match project {
                 Some(project) => format!("`coax {kind} list --project {project}` shows what exists"),
@@ -64,7 +65,7 @@ impl CliError {
                  uses it"
                 .into(),
             Self::SeveralProjects { names } => {
-                format!("`coax export {}`", names.first().map_or("PROJECT", String::as_str))
+                format!("name one of them, like `{}`", names.first().map_or("PROJECT", String::as_str))
             }
             Self::NoProject => "`coax apply -f FILE` creates one".into(),
             Self::NothingUnconfirmed => "`coax history` shows what was reverted or confirmed".into(),

@@ -19,6 +19,10 @@ pub(super) const CODES: &[Entry] = &[
         "coax history",
     ),
     code(
+        "already-there",
+        "`create` makes what is not there yet; `set` changes what is.",
+    ),
+    code(
         "idempotency-key-reused",
         "A program sent two different requests under one Idempotency-Key. Only a repetition of the \
          same request may have the same key.",

@@ -64,7 +64,13 @@ fn joined(port: &EndPort, destination: &End) -> Result<(), Ending> {
             "{} is in {}, {} in {network}, and no router joins these networks",
             other.view.id, other.network, port.view.id
         );
-        let hint = "join both networks to a router in the stack file";
+        let hint = match other.network.project == network.project {
+            true => format!(
+                "join both to one router, like by `coax router create {}/NAME 'networks=[{}, {}]'`",
+                network.project, network.name, other.network.name,
+            ),
+            false => "a router joins networks of one project only".to_owned(),
+        };
         return Err(Ending::lost(Cause::NoRouter, summary, hint));
     }
     if port.peer_on_link || port.gateway.is_some() {

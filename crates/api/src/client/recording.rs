@@ -124,8 +124,10 @@ fn refused(problem: Problem) -> (StatusCode, Vec<u8>) {
 
 /// The part of a list that the query is about; nothing, if a part is wanted of what is no list.
 fn chosen(answer: &[u8], path: &str, query: &str) -> Option<Vec<u8>> {
-    let Ok(Value::Array(mut list)) = serde_json::from_slice(answer) else {
-        return query.is_empty().then(|| answer.to_vec());
+    let mut list = match serde_json::from_slice(answer) {
+        Ok(Value::Array(list)) => list,
+        Ok(events) if path == "/v1/events" => return events_of(events, query),
+        _ => return query.is_empty().then(|| answer.to_vec()),
     };
     for (key, value) in query.split('&').filter_map(|part| part.split_once('=')) {
         let number = || value.parse::<u64>().unwrap_or(u64::MAX);
@@ -150,6 +152,25 @@ fn chosen(answer: &[u8], path: &str, query: &str) -> Option<Vec<u8>> {
     Some(serde_json::to_vec(&list).unwrap_or_default())
 }
 
+/// The events that the query is about; nothing, if it is about those to come.
+fn events_of(mut answer: Value, query: &str) -> Option<Vec<u8>> {
+    let events = answer["events"].as_array_mut()?;
+    for (key, value) in query.split('&').filter_map(|part| part.split_once('=')) {
+        match key {
+            "kind" | "host" | "project" => events.retain(|event| {
+                let is = event[key].as_str();
+                value.split(',').any(|wanted| is == Some(wanted))
+            }),
+            "last" => {
+                let last = value.parse().unwrap_or(usize::MAX);
+                events.drain(..events.len().saturating_sub(last));
+            }
+            _ => return None,
+        }
+    }
+    serde_json::to_vec(&answer).ok()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -158,9 +179,11 @@ mod tests {
     fn recording() -> Recording {
         let ports = r#"[{"id":"shop/web-1","name":"web-1","project":"shop"},{"id":"bank/a","name":"a","project":"bank"}]"#;
         let revisions = r#"[{"revision":9,"project":"shop"},{"revision":7,"project":"bank"}]"#;
+        let events = r#"{"events":[{"id":"1","kind":"host-away","host":"hv1"},{"id":"2","kind":"port-moved","host":"hv2"}]}"#;
         Recording::new(BTreeMap::from([
             ("/v1/ports".to_owned(), ports.into()),
             ("/v1/revisions".to_owned(), revisions.into()),
+            ("/v1/events".to_owned(), events.into()),
             ("/v1/findings".to_owned(), r#"{"paths":0}"#.into()),
         ]))
     }
@@ -198,5 +221,23 @@ mod tests {
     fn nothing_is_changed() {
         let (status, _) = recording().answer(&Method::DELETE, "/v1/ports/shop/web-1");
         assert_eq!(status.as_u16(), 409);
+    }
+
+    #[test]
+    fn events_are_chosen_as_the_controller_chooses_them() {
+        for (query, wanted) in [
+            ("", &["1", "2"][..]),
+            ("?last=1", &["2"]),
+            ("?host=hv1,hv3&last=5", &["1"]),
+            ("?kind=port-moved,host-away&host=hv2", &["2"]),
+            ("?project=shop", &[]),
+        ] {
+            let (status, body) = asked(&format!("/v1/events{query}"));
+            let answer: Value = serde_json::from_str(&body).unwrap();
+            let events = answer["events"].as_array().unwrap().iter();
+            let ids: Vec<_> = events.map(|it| it["id"].as_str().unwrap()).collect();
+            assert_eq!((status, ids.as_slice()), (200, wanted), "{query}");
+        }
+        assert_eq!(asked("/v1/events?follow=true").0, 404);
     }
 }

@@ -73,7 +73,7 @@ impl CliError {
                 let numbers: Vec<String> = revisions.iter().map(u64::to_string).collect();
                 format!("name one: `coax confirm` {}", numbers.join(", "))
             }
-            Self::NotInBundle => "ask with `status`, `doctor`, `drops`, `counters`, `history`, `show`, `audit list`, or `list` and `show` of objects".into(),
+            Self::NotInBundle => "ask with `status`, `doctor`, `drops`, `counters`, `events`, `history`, `show`, `audit list`, or `list` and `show` of objects".into(),
             Self::NoTerminal => "`coax top --once` prints it as a table".into(),
             Self::UnknownWord { similar: Some(word), .. } => format!("did you mean `{word}`?"),
             Self::UnknownWord { similar: None, .. } => {

@@ -7,6 +7,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // all the messages that carry it.
     tonic_prost_build::configure()
         .bytes(".")
+        // Has the authority's key.
+        .skip_debug([".coax.identity.v1.Controllership"])
         .compile_fds(files)?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use coax_api::membership::identity_client::IdentityClient;
 use coax_api::membership::{JoinRequest, Membership as Answer, RenewRequest};
+use coax_api::stream::with_causes;
 use coax_identity::{
     Certificate, CertificateRequest, Credentials, HostIdentity, JoinToken, Pin, Validity, tls,
 };
@@ -17,7 +18,6 @@ use coax_model::HostName;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::error::{Error, JoinError};
-use crate::stream::with_causes;
 
 /// The longest time without looking at the clock, which may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use coax_api::agent::control_stream_client::ControlStreamClient;
 use coax_api::agent::{AgentMessage, agent_message};
-use coax_api::stream::LARGEST_MESSAGE;
+use coax_api::stream::{LARGEST_MESSAGE, with_causes};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -170,15 +170,4 @@ async fn carry(
         // Never ends. One stream is enough for it.
         () = membership.keep(channel), if !wanted.standby => Ok(()),
     }
-}
-
-/// Libraries put what happened into the causes: "transport error" alone helps nobody.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -10,13 +10,13 @@ pub struct AuditEntry {
     pub number: u64,
     /// When, in seconds since 1970.
     pub time: u64,
-    /// Whose request it was: the name of a token, or of the local user.
+    /// Whose request it was: the name of a token, of the local user, or of the invitation by which a machine joined.
     pub who: String,
     /// In which role.
     pub role: String,
     /// From where: `local`, or an address.
     pub from: String,
-    /// PUT, POST, DELETE.
+    /// PUT, POST, DELETE; JOIN: a machine became a host or a controller; RESTORE: a backup became the deployment.
     pub method: String,
     /// The path, which names the object.
     pub path: String,

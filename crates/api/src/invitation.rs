@@ -1,4 +1,4 @@
-//! Tokens by which machines become hosts.
+//! Tokens by which machines become hosts or controllers.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,6 +23,26 @@ pub struct Invitation {
     /// The only name that it may be used for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// How long it may be used.
+    pub expires_in: String,
+    /// Where the machine will look for a controller.
+    pub controllers: Vec<String>,
+}
+
+/// How long a token that makes a controller is to be good.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerInvitationRequest {
+    /// How long the token may be used: `30m` (the default), `2h`; a day at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<String>,
+}
+
+/// A token with which one machine may become a controller, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ControllerInvitation {
+    /// What `coax init --join` takes. A secret until it is used or expires: whoever has it can have the key of the deployment.
+    pub token: String,
     /// How long it may be used.
     pub expires_in: String,
     /// Where the machine will look for a controller.

@@ -17,7 +17,7 @@
 //! | [`policy`] | groups, address groups, firewalls, rules, routers as JSON |
 //! | [`change`] | plans, moves, waiting for hosts |
 //! | [`check`] | who must and who must not reach whom |
-//! | [`invitation`] | tokens by which machines become hosts |
+//! | [`invitation`] | tokens by which machines become hosts or controllers |
 //! | [`connections`] | what the firewall follows |
 //! | [`revision`] | the history of changes |
 //! | [`flows`] | what the firewall decided |
@@ -74,7 +74,7 @@ pub mod agent {
     tonic::include_proto!("coax.agent.v1");
 }
 
-/// How machines become hosts: [`identity_client`](membership::identity_client) and
+/// How machines become hosts and controllers: [`identity_client`](membership::identity_client) and
 /// [`identity_server`](membership::identity_server).
 #[allow(missing_docs, clippy::all)]
 pub mod membership {
@@ -93,7 +93,9 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use event::{Event, EventKind, EventNews, EventParams, Events, LostEvents};
 pub use finding::{Finding, Findings};
 pub use firewall_report::{FirewallAudit, IdleRule, SuggestedRule, SuggestionParams, Suggestions};
-pub use invitation::{Invitation, InvitationRequest};
+pub use invitation::{
+    ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationRequest,
+};
 pub use object::{
     AllowedAddress, Condition, Dhcp, Dns, Host, HostTotals, Network, ObjectStatus, Port, PortState,
     PortTotals, Status, StormControl, Subnet, TrunkVlan, Vtep,

@@ -54,6 +54,17 @@ pub async fn connect(
     endpoint.connect_with_connector(open).await
 }
 
+/// An error with its causes. Libraries put what happened there: "transport error" alone helps nobody.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
 /// Opens TLS to `ADDRESS:PORT`, in time.
 pub(crate) async fn open(
     address: &str,

@@ -60,7 +60,7 @@ pub struct Cli {
 /// Verbs for the work, nouns for the objects.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make this machine the first controller of a deployment, and its first host
+    /// Make this machine the first controller of a deployment, and its first host; or another controller of one
     Init(commands::init::InitArgs),
     /// Make this machine a host, with a token of `host invite`
     Join(commands::join::JoinArgs),
@@ -155,8 +155,8 @@ pub enum Command {
     Lab(coax_lab::Args),
     /// Do the main job with real traffic in a lab, measure it and report
     Demo(coax_lab::demo::Args),
-    /// Run the controller
-    Controller(coax_controller::Options),
+    /// Run the controller, or let another one in
+    Controller(commands::controller::ControllerArgs),
     /// Run the vSwitch of this host
     Agent(coax_agent::Args),
     /// Prove that this machine's kernel takes the programs and forwards through them

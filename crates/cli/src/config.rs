@@ -90,10 +90,10 @@ fn daemon<'a>(arguments: &[OsString], command: &'a Command) -> Option<(usize, &'
     })? + 1;
     let name = arguments.get(place)?.to_str()?;
     let starts = matches!(name, "controller" | "agent");
-    // `coax agent detach` is no start.
+    // `coax agent detach` and `coax controller invite` are no starts.
     let other = arguments
         .get(place + 1)
-        .is_some_and(|next| next == "detach");
+        .is_some_and(|next| next == "detach" || next == "invite");
     let found = command.find_subcommand(name)?;
     (starts && !other).then_some((place, found))
 }
@@ -188,6 +188,7 @@ mod tests {
         for line in [
             &["coax", "status"][..],
             &["coax", "agent", "detach", "--pins", "/x"],
+            &["coax", "controller", "invite", "--expires", "1h"],
             &["coax"],
         ] {
             let line: Vec<OsString> = line.iter().map(OsString::from).collect();

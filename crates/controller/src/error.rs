@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use coax_api::Endpoint;
 use coax_store::StoreError;
 
-use crate::identity::DeploymentError;
+use crate::identity::{DeploymentError, JoiningError};
 use crate::records::RecordError;
 
 /// Why a controller does not start, or stops.
@@ -15,6 +15,9 @@ pub enum Error {
     /// There is no deployment, or its keys cannot be used.
     #[error(transparent)]
     Deployment(#[from] DeploymentError),
+    /// The machine did not become a controller.
+    #[error(transparent)]
+    Joining(#[from] JoiningError),
     /// Certificates cannot be made.
     #[error(transparent)]
     Identity(#[from] coax_identity::Error),

@@ -20,9 +20,10 @@ use tracing::{debug, info, warn};
 
 use crate::core::Core;
 use crate::core::submission::Clock;
+use crate::etcd_addresses::EtcdAddresses;
 use crate::follow::KEPT_REVISIONS;
 use crate::history::Limits;
-use crate::identity::{Deployment, Identities, STORE};
+use crate::identity::{Common, Deployment, Identities, STORE};
 use crate::lifetime::Lifetime;
 use crate::metrics::{Metrics, OutcomeLabels};
 use crate::rest::App;
@@ -40,7 +41,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR", default_value = "/var/lib/coax/controller")]
     pub state: PathBuf,
     /// The etcd to store in, instead of a file in the folder: etcd://HOST:PORT, several with commas
-    #[arg(long, value_name = "ADDRESS", value_parser = etcd_addresses)]
+    #[arg(long, value_name = "ADDRESS")]
     pub store: Option<EtcdAddresses>,
     /// Where users reach the API: unix:PATH or a loopback address and port
     #[arg(
@@ -74,26 +75,6 @@ pub struct Options {
     /// File with any of these flags [default: /etc/coax/controller.yaml, if nothing else is said]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-}
-
-/// The members of an etcd cluster, `HOST:PORT` each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EtcdAddresses(pub Vec<String>);
-
-/// Reads `etcd://10.0.0.1:2379,10.0.0.2:2379`.
-fn etcd_addresses(text: &str) -> Result<EtcdAddresses, String> {
-    let wrong = || "write it like etcd://192.0.2.1:2379,192.0.2.2:2379".to_owned();
-    let list = text.strip_prefix("etcd://").ok_or_else(wrong)?;
-    let addresses: Vec<String> = list.split(',').map(str::to_owned).collect();
-    let complete = |address: &String| {
-        let parts = address.rsplit_once(':');
-        parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-    };
-    if addresses.iter().all(complete) {
-        Ok(EtcdAddresses(addresses))
-    } else {
-        Err(wrong())
-    }
 }
 
 impl Options {
@@ -164,7 +145,8 @@ pub async fn run_until(
     let (core, read_at) = start_core(&*store, &options)?;
     let metrics = Arc::new(Metrics::new());
     let lifetime = options.certificates.get();
-    let identities = Arc::new(Identities::new(store.clone(), authority, lifetime));
+    let identities = Identities::new(store.clone(), authority, lifetime);
+    let identities = Arc::new(identities.sharing(Common::of(&options)));
     let sockets = Sockets::bind(&options, &identities, &metrics).await?;
 
     let shared = shared(&options, read_at, &sockets.for_hosts);
@@ -357,31 +339,4 @@ fn start_core(store: &dyn Store, options: &Options) -> Result<(Core, Revision), 
     let mut core = Core::new(generation, run, loaded, clock);
     core.keep(options.history());
     Ok((core, read_at))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_etcd_are_complete() {
-        let read = |text| etcd_addresses(text).ok().map(|EtcdAddresses(list)| list);
-        assert_eq!(
-            read("etcd://10.0.0.1:2379,[fd00::1]:2379"),
-            Some(vec![
-                "10.0.0.1:2379".to_owned(),
-                "[fd00::1]:2379".to_owned()
-            ])
-        );
-        for wrong in [
-            "",
-            "10.0.0.1:2379",
-            "etcd://",
-            "etcd://host",
-            "etcd://:1",
-            "etcd://a:1,",
-        ] {
-            assert_eq!(read(wrong), None, "{wrong}");
-        }
-    }
 }

@@ -110,6 +110,9 @@ impl Authority {
             .ok_or_else(|| wrong(key.1, "a private key in PEM"))?;
         let authority = Certificate::from_pem_slice(certificate.0)
             .map_err(|_| wrong(certificate.1, "a certificate in PEM"))?;
+        if public_key(&authority)? != pair.subject_public_key_info() {
+            return Err(wrong(key.1, "the key of the authority's certificate"));
+        }
         let issuer = Issuer::from_ca_cert_der(&authority, pair)?;
         Ok(Self {
             certificate: authority,
@@ -199,6 +202,13 @@ impl Authority {
     }
 }
 
+/// The public key in a certificate (RFC 5280 section 4.1.2.7).
+fn public_key(certificate: &Certificate) -> Result<Vec<u8>, Error> {
+    let (_, read) = x509_parser::parse_x509_certificate(certificate)
+        .map_err(|_| Error::Certificate("it is not in DER"))?;
+    Ok(read.public_key().raw.to_vec())
+}
+
 /// What all certificates have.
 fn params(name: &str, now: SystemTime, lifetime: Duration) -> Result<CertificateParams, Error> {
     let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -264,6 +274,12 @@ mod tests {
         authority.save(folder.path()).unwrap();
         let loaded = Authority::load(folder.path()).unwrap();
         assert_eq!(loaded.pin(), authority.pin());
+        // Key and certificate of different authorities are none.
+        let other = Authority::create(now()).unwrap();
+        let at = Path::new("here");
+        let (key, certificate) = (other.key_pem(), authority.certificate_pem());
+        let mixed = Authority::from_pem((key.as_bytes(), at), (certificate.as_bytes(), at));
+        assert!(matches!(mixed, Err(Error::Content { .. })));
         assert!(HostIdentity::of(&loaded.server(&[], now()).unwrap().chain[0]).is_err());
     }
 }

@@ -4,7 +4,7 @@
 //! ```text
 //!   authority.key ── signs ──► controller's certificate   (names: controller.coax, its addresses)
 //!                    signs ──► a host's certificate       (name: coax://host/hv1/ENROLMENT)
-//!   join token  ── pins ────► the authority's certificate, carries a secret that works once
+//!   join tokens ── pin ─────► the authority's certificate, carry a secret that works once
 //! ```
 //!
 //! | module | holds |
@@ -25,7 +25,7 @@
 //!   a token; nothing else makes a client.
 //! - Times are arguments. Nothing here reads a clock.
 //! - Keys are ECDSA P-256, made where they are used, and never leave that machine; but for the
-//!   authority's, in a backup, sealed.
+//!   authority's: in a backup, sealed, and to a machine that becomes a controller, over TLS that its token pins.
 
 pub mod authority;
 pub mod certificate;
@@ -43,7 +43,7 @@ pub use certificate::{Enrolment, HostIdentity, Validity};
 pub use credentials::{CertificateRequest, Credentials};
 pub use error::Error;
 pub use secret::{Secret, SecretHash};
-pub use token::{JoinToken, Pin, TokenError};
+pub use token::{ControllerToken, JoinToken, Pin, TokenError};
 pub use user_token::{UserToken, UserTokenError};
 
 /// DER of a certificate.

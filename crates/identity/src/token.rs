@@ -1,9 +1,13 @@
 //! Join tokens: what an administrator carries from the controller to a machine that is to become a
-//! host. A token is one word of letters, digits, `-` and `_`, so that a double click selects it.
+//! host or another controller. A token is one word of letters, digits, `-` and `_`, so that a double click selects it.
 //!
 //! ```text
 //! coax-join-BASE64URL( version 1 · secret 16 · pin 32 · text of the host 1+n · texts of the controllers 1+n each · checksum 4 )
+//! coax-join-controller-BASE64URL( version 1 · secret 16 · pin 32 · texts of the controllers 1+n each · checksum 4 )
 //! ```
+//!
+//! The two are told apart by what they begin with, and the version keeps what follows `coax-join-` of a host's token from
+//! being `controller-`. Whatever hides texts that begin with `coax-join-` hides both.
 //!
 //! The pin makes the machine talk to the deployment's controller and to nobody else, before it says
 //! the secret. The checksum tells a mistyped or cut-off token from one that the controller refuses.
@@ -19,6 +23,7 @@ use crate::Certificate;
 use crate::secret::{Secret, hex, sha256};
 
 const PREFIX: &str = "coax-join-";
+const CONTROLLER_PREFIX: &str = "coax-join-controller-";
 const VERSION: u8 = 1;
 const CHECKSUM: usize = 4;
 
@@ -39,7 +44,7 @@ impl fmt::Display for Pin {
     }
 }
 
-/// What a join token holds.
+/// What the join token of a host holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinToken {
     /// What the controller knows it by.
@@ -52,7 +57,18 @@ pub struct JoinToken {
     pub controllers: Vec<String>,
 }
 
-/// Why a text is not a join token.
+/// What the join token of a controller holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControllerToken {
+    /// What the controllers know it by.
+    pub secret: Secret,
+    /// The authority of the deployment.
+    pub pin: Pin,
+    /// Where to ask: `ADDRESS:PORT`, at least one.
+    pub controllers: Vec<String>,
+}
+
+/// Why a text is not the join token that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// It does not look like one.
@@ -61,6 +77,12 @@ pub enum TokenError {
     /// It was cut off or mistyped.
     #[error("the join token is not complete: a character is missing or wrong")]
     Damaged,
+    /// It is for something else than what it was given to.
+    #[error("this token makes a controller of a machine, not a host")]
+    ForController,
+    /// The same the other way round.
+    #[error("this token makes a host of a machine, not a controller")]
+    ForHost,
     /// A later version of Coax made it.
     #[error("the join token is of version {0}, which this version of Coax does not know")]
     Version(u8),
@@ -68,17 +90,82 @@ pub enum TokenError {
 
 impl fmt::Display for JoinToken {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = vec![VERSION];
-        bytes.extend_from_slice(self.secret.as_bytes());
-        bytes.extend_from_slice(&self.pin.0);
-        put(&mut bytes, self.host.as_ref().map_or("", HostName::as_str));
-        for controller in &self.controllers {
-            put(&mut bytes, controller);
-        }
-        let checksum = sha256(&bytes);
-        bytes.extend_from_slice(&checksum[..CHECKSUM]);
-        write!(out, "{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+        let host = self.host.as_ref().map_or("", HostName::as_str);
+        let texts = [host].into_iter();
+        let controllers = self.controllers.iter().map(String::as_str);
+        let text = written(PREFIX, &self.secret, self.pin, texts.chain(controllers));
+        out.write_str(&text)
     }
+}
+
+impl FromStr for JoinToken {
+    type Err = TokenError;
+
+    fn from_str(text: &str) -> Result<Self, TokenError> {
+        let text = text.trim();
+        if text.starts_with(CONTROLLER_PREFIX) {
+            return Err(TokenError::ForController);
+        }
+        let mut parts = read(text.strip_prefix(PREFIX).ok_or(TokenError::Foreign)?)?;
+        if parts.texts.is_empty() {
+            return Err(TokenError::Damaged);
+        }
+        let host = match parts.texts.remove(0).as_str() {
+            "" => None,
+            name => Some(name.parse().map_err(|_| TokenError::Damaged)?),
+        };
+        let controllers = parts.controllers()?;
+        Ok(Self {
+            secret: parts.secret,
+            pin: parts.pin,
+            host,
+            controllers,
+        })
+    }
+}
+
+impl fmt::Display for ControllerToken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let controllers = self.controllers.iter().map(String::as_str);
+        let text = written(CONTROLLER_PREFIX, &self.secret, self.pin, controllers);
+        out.write_str(&text)
+    }
+}
+
+impl FromStr for ControllerToken {
+    type Err = TokenError;
+
+    fn from_str(text: &str) -> Result<Self, TokenError> {
+        let text = text.trim();
+        let body = text.strip_prefix(CONTROLLER_PREFIX);
+        let body = body.ok_or(match text.starts_with(PREFIX) {
+            true => TokenError::ForHost,
+            false => TokenError::Foreign,
+        })?;
+        let mut parts = read(body)?;
+        let controllers = parts.controllers()?;
+        Ok(Self {
+            secret: parts.secret,
+            pin: parts.pin,
+            controllers,
+        })
+    }
+}
+
+/// A token as text.
+fn written<'a>(
+    prefix: &str,
+    secret: &Secret,
+    pin: Pin,
+    texts: impl Iterator<Item = &'a str>,
+) -> String {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(secret.as_bytes());
+    bytes.extend_from_slice(&pin.0);
+    texts.for_each(|text| put(&mut bytes, text));
+    let checksum = sha256(&bytes);
+    bytes.extend_from_slice(&checksum[..CHECKSUM]);
+    format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Appends a text with its length; names and addresses are shorter than 256 bytes.
@@ -88,47 +175,53 @@ fn put(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(text);
 }
 
-impl FromStr for JoinToken {
-    type Err = TokenError;
+/// What tokens of both kinds hold.
+struct Parts {
+    secret: Secret,
+    pin: Pin,
+    texts: Vec<String>,
+}
 
-    fn from_str(text: &str) -> Result<Self, TokenError> {
-        let body = text
-            .trim()
-            .strip_prefix(PREFIX)
-            .ok_or(TokenError::Foreign)?;
-        let bytes = URL_SAFE_NO_PAD
-            .decode(body)
-            .map_err(|_| TokenError::Damaged)?;
-        let (content, checksum) = bytes
-            .split_last_chunk::<CHECKSUM>()
-            .ok_or(TokenError::Damaged)?;
-        if sha256(content)[..CHECKSUM] != *checksum {
-            return Err(TokenError::Damaged);
+impl Parts {
+    /// The texts that are left: where controllers are.
+    fn controllers(&mut self) -> Result<Vec<String>, TokenError> {
+        let controllers = std::mem::take(&mut self.texts);
+        match controllers.is_empty() {
+            true => Err(TokenError::Damaged),
+            false => Ok(controllers),
         }
-        let (&version, content) = content.split_first().ok_or(TokenError::Damaged)?;
-        if version != VERSION {
-            return Err(TokenError::Version(version));
-        }
-        read(content).ok_or(TokenError::Damaged)
     }
 }
 
-fn read(content: &[u8]) -> Option<JoinToken> {
+/// Reads what follows the prefix.
+fn read(body: &str) -> Result<Parts, TokenError> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(body)
+        .map_err(|_| TokenError::Damaged)?;
+    let (content, checksum) = bytes
+        .split_last_chunk::<CHECKSUM>()
+        .ok_or(TokenError::Damaged)?;
+    if sha256(content)[..CHECKSUM] != *checksum {
+        return Err(TokenError::Damaged);
+    }
+    let (&version, content) = content.split_first().ok_or(TokenError::Damaged)?;
+    if version != VERSION {
+        return Err(TokenError::Version(version));
+    }
+    parts(content).ok_or(TokenError::Damaged)
+}
+
+fn parts(content: &[u8]) -> Option<Parts> {
     let (secret, content) = content.split_first_chunk::<{ Secret::LENGTH }>()?;
     let (pin, mut content) = content.split_first_chunk::<32>()?;
-    let host = match take(&mut content)? {
-        "" => None,
-        name => Some(name.parse().ok()?),
-    };
-    let mut controllers = Vec::new();
+    let mut texts = Vec::new();
     while !content.is_empty() {
-        controllers.push(take(&mut content)?.to_owned());
+        texts.push(take(&mut content)?.to_owned());
     }
-    (!controllers.is_empty()).then_some(JoinToken {
+    Some(Parts {
         secret: Secret::from_bytes(*secret),
         pin: Pin(*pin),
-        host,
-        controllers,
+        texts,
     })
 }
 
@@ -182,6 +275,27 @@ mod tests {
         assert_eq!("hv2".parse::<JoinToken>(), Err(TokenError::Foreign));
     }
 
+    #[test]
+    fn a_token_is_for_one_thing() {
+        let controller = ControllerToken {
+            secret: Secret::from_bytes([7; Secret::LENGTH]),
+            pin: Pin([9; 32]),
+            controllers: token().controllers,
+        };
+        let text = controller.to_string();
+        assert_eq!(text.parse::<ControllerToken>().unwrap(), controller);
+        assert_eq!(text.parse::<JoinToken>(), Err(TokenError::ForController));
+        let host = token().to_string();
+        assert_eq!(host.parse::<ControllerToken>(), Err(TokenError::ForHost));
+        // What is in one is not taken for the other either.
+        let mixed = host.replace(PREFIX, CONTROLLER_PREFIX);
+        let read: ControllerToken = mixed.parse().unwrap();
+        assert_eq!(read.controllers[0], "hv2");
+        for place in CONTROLLER_PREFIX.len()..text.len() {
+            assert!(text[..place].parse::<ControllerToken>().is_err());
+        }
+    }
+
     proptest! {
         #[test]
         fn noise_is_refused(noise in any::<Vec<u8>>()) {
@@ -193,6 +307,10 @@ mod tests {
             bytes.extend_from_slice(&checksum[..CHECKSUM]);
             let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(&bytes));
             if let Ok(token) = text.parse::<JoinToken>() {
+                prop_assert_eq!(&token.to_string(), &text);
+            }
+            let text = text.replace(PREFIX, CONTROLLER_PREFIX);
+            if let Ok(token) = text.parse::<ControllerToken>() {
                 prop_assert_eq!(token.to_string(), text);
             }
         }

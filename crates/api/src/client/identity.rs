@@ -5,7 +5,9 @@ use hyper::Method;
 use super::{Answer, Client, ClientError};
 use crate::audit::{AuditEntry, AuditVerdict};
 use crate::backup::BackupRequest;
-use crate::invitation::{Invitation, InvitationRequest};
+use crate::invitation::{
+    ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationRequest,
+};
 use crate::object::Host;
 use crate::token::{IssuedToken, Token, TokenRequest};
 
@@ -56,6 +58,15 @@ impl Client {
     pub async fn invite(&self, request: &InvitationRequest) -> Answer<Invitation> {
         self.send(Method::POST, "/v1/invitations", Some(request))
             .await
+    }
+
+    /// `POST /v1/controller-invitations`: makes a token with which one machine may become a controller.
+    pub async fn invite_controller(
+        &self,
+        request: &ControllerInvitationRequest,
+    ) -> Answer<ControllerInvitation> {
+        let path = "/v1/controller-invitations";
+        self.send(Method::POST, path, Some(request)).await
     }
 
     /// `DELETE /v1/hosts/{name}`: forgets a host, revokes its certificates, and tells what was known of it. A host whose agent is

@@ -2,15 +2,17 @@
 //!
 //! Three things are asked, with what was found as default: which devices lead to the other hosts, where
 //! tunnels end, where hosts reach the controller. Each has a flag; `--from FILE` answers all of them;
-//! `--yes`, or an input that is no terminal, takes what was found.
+//! `--yes`, or an input that is no terminal, takes what was found. With `--join` it makes another controller instead.
 
 mod answers;
+mod joining;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use coax_controller::{Deployment, DeploymentError};
+use coax_controller::{Deployment, DeploymentError, EtcdAddresses};
 use coax_identity::file::{self, Readers};
 use coax_identity::{Authority, credentials};
 use coax_model::HostName;
@@ -45,6 +47,17 @@ pub struct InitArgs {
     /// The largest IP packet that every path between hosts carries [default: the smallest MTU of the uplinks]
     #[arg(long, value_name = "BYTES")]
     pub underlay_mtu: Option<u32>,
+    /// Keep the store in this etcd, which other controllers may share, instead of a file: etcd://HOST:PORT, several with commas.
+    /// With `--join`: where this machine reaches it [default: where the others do]
+    #[arg(long, value_name = "ADDRESS")]
+    pub store: Option<EtcdAddresses>,
+    /// Make this machine another controller, with a token of `controller invite`; `-` reads it from the standard input
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        conflicts_with_all = ["uplinks", "vteps", "host", "no_host", "underlay_mtu", "from"]
+    )]
+    pub join: Option<String>,
     /// Take the answers from a file that an earlier `coax init` printed
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
@@ -66,14 +79,32 @@ struct ControllerFile<'a> {
     api: String,
     agents: String,
     address: [&'a str; 1],
-    #[serde(rename = "underlay-mtu", skip_serializing_if = "Option::is_none")]
-    underlay_mtu: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
+    #[serde(flatten)]
+    settings: BTreeMap<String, Setting>,
+}
+
+/// What stands behind the name of a flag.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Setting {
+    Number(u64),
+    Text(String),
+}
+
+impl From<String> for Setting {
+    fn from(text: String) -> Self {
+        text.parse().map_or(Self::Text(text), Self::Number)
+    }
 }
 
 /// Runs it.
 pub async fn run(args: &InitArgs, output: &Output) -> Outcome {
     let places = Places::new(args.folder.as_deref());
-    if Authority::is_in(&places.controller_state()) {
+    if let Some(token) = &args.join {
+        joining::run(args, token, &places, output).await?;
+    } else if Authority::is_in(&places.controller_state()) {
         say_what_is_there(&places, output)?;
     } else {
         make(args, &places, output).await?;
@@ -102,39 +133,54 @@ async fn make(args: &InitArgs, places: &Places, output: &Output) -> Result<(), C
     let machine = Machine::detect().await?;
     let answers = decide(args, &machine)?;
     let now = SystemTime::now();
+    let etcd = answers.etcd()?;
     places.create()?;
-    let deployment = Deployment::create(&places.controller_state(), now)
-        .map_err(coax_controller::Error::from)?;
+    let state = places.controller_state();
+    let failed = |error: DeploymentError| CliError::from(coax_controller::Error::from(error));
+    let deployment = Deployment::create_with(&state, etcd.as_ref(), now).map_err(failed)?;
     let address = answers.address.as_deref().unwrap_or_default();
-    let port = address.rsplit(':').next().unwrap_or_default();
-    let any = match address.starts_with('[') {
-        true => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-        false => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-    };
-    let any = match any {
-        IpAddr::V4(any) => any.to_string(),
-        IpAddr::V6(any) => format!("[{any}]"),
-    };
-    let config = ControllerFile {
-        state: places.controller_state().display().to_string(),
-        api: format!("unix:{}", places.socket().display()),
-        agents: format!("{any}:{port}"),
-        address: [address],
-        underlay_mtu: answers.underlay_mtu,
-    };
-    start::write_config(&places.controller_config(), "controller", &config)?;
+    let mtu = answers.underlay_mtu;
+    let settings = mtu.map(|mtu| ("underlay-mtu".to_owned(), mtu.to_string()));
+    let settings = settings.into_iter().collect();
+    write_controller_config(places, address, etcd.as_ref(), settings)?;
     if let Some(host) = &answers.host {
         let host: HostName = host.parse().map_err(|error| CliError::BadAnswer {
             question: "host",
             answer: host.clone(),
             reason: format!("{error}"),
         })?;
-        enrol(&deployment, &host, places, now)?;
+        enrol(&deployment, &host, places, now).map_err(failed)?;
         let controllers = [address.to_owned()];
         let (uplinks, vteps) = (&answers.uplinks, &answers.vteps);
         start::write_agent_config(places, &host, &controllers, uplinks, vteps)?;
     }
     report(&answers, places, output)
+}
+
+/// Writes the configuration of a controller that hosts reach at `address`.
+fn write_controller_config(
+    places: &Places,
+    address: &str,
+    etcd: Option<&EtcdAddresses>,
+    settings: BTreeMap<String, String>,
+) -> Result<(), CliError> {
+    let port = address.rsplit(':').next().unwrap_or_default();
+    let any = match address.starts_with('[') {
+        true => format!("[{}]", Ipv6Addr::UNSPECIFIED),
+        false => Ipv4Addr::UNSPECIFIED.to_string(),
+    };
+    let settings = settings.into_iter();
+    let config = ControllerFile {
+        state: places.controller_state().display().to_string(),
+        api: format!("unix:{}", places.socket().display()),
+        agents: format!("{any}:{port}"),
+        address: [address],
+        store: etcd.map(EtcdAddresses::to_string),
+        settings: settings
+            .map(|(name, value)| (name, Setting::from(value)))
+            .collect(),
+    };
+    start::write_config(&places.controller_config(), "controller", &config)
 }
 
 /// Whoever made the authority's key needs no token.
@@ -143,14 +189,10 @@ fn enrol(
     host: &HostName,
     places: &Places,
     now: SystemTime,
-) -> Result<(), CliError> {
-    let failed = |error: DeploymentError| CliError::from(coax_controller::Error::from(error));
-    let enrolled = deployment
-        .enrol(std::slice::from_ref(host), now)
-        .map_err(failed)?;
+) -> Result<(), DeploymentError> {
+    let enrolled = deployment.enrol(std::slice::from_ref(host), now)?;
     for credentials in enrolled {
-        let saved = credentials.save(&places.agent_state());
-        saved.map_err(DeploymentError::from).map_err(failed)?;
+        credentials.save(&places.agent_state())?;
     }
     Ok(())
 }

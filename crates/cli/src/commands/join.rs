@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use coax_identity::{Credentials, JoinToken, TokenError, credentials};
 use coax_model::HostName;
@@ -60,7 +61,7 @@ pub async fn run(args: &JoinArgs, output: &Output) -> Outcome {
 }
 
 async fn join(args: &JoinArgs, places: &Places, output: &Output) -> Result<(), CliError> {
-    let token = read_token(&args.token)?;
+    let token: JoinToken = read_token(&args.token)?;
     let machine = Machine::detect().await?;
     let uplinks = match args.uplinks.as_slice() {
         [] => machine.uplinks.clone(),
@@ -96,7 +97,8 @@ async fn join(args: &JoinArgs, places: &Places, output: &Output) -> Result<(), C
     Ok(())
 }
 
-fn read_token(text: &str) -> Result<JoinToken, TokenError> {
+/// A token as it was given, or from the standard input.
+pub(super) fn read_token<T: FromStr<Err = TokenError>>(text: &str) -> Result<T, TokenError> {
     if text != "-" {
         return text.parse();
     }

@@ -85,7 +85,7 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Graph(args) => serve(lab::graph(args)),
         Command::Lab(args) => serve(lab::run(args, output)),
         Command::Demo(args) => serve(lab::demo(args, output)),
-        Command::Controller(options) => serve(controller::run(options)),
+        Command::Controller(args) => serve(controller::run(args, output)),
         Command::Agent(args) => serve(agent::run(args)),
         Command::Selftest(command) => serve(bench::selftest(command)),
         Command::Bench(args) => serve(bench::bench(args)),

@@ -133,8 +133,8 @@ pub async fn run_daemons(places: &Places) -> Outcome {
     let controller = places.controller_config();
     let agent = places.agent_config();
     let run_controller = async {
-        if let Some(Command::Controller(options)) = parsed("controller", &controller)? {
-            coax_controller::run(options).await?;
+        if let Some(Command::Controller(args)) = parsed("controller", &controller)? {
+            coax_controller::run(args.options).await?;
         }
         Ok::<(), CliError>(())
     };

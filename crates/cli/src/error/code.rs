@@ -66,6 +66,7 @@ fn controller_code(error: &coax_controller::Error) -> &'static str {
     use coax_controller::Error;
     match error {
         Error::Deployment(error) => deployment_code(error),
+        Error::Joining(error) => joining_code(error),
         Error::Identity(_) => "identity",
         Error::Store(_) => "store-failed",
         Error::Records(_) => "store-damaged",
@@ -103,10 +104,20 @@ fn deployment_code(error: &coax_controller::DeploymentError) -> &'static str {
     use coax_controller::DeploymentError;
     match error {
         DeploymentError::Missing { .. } => "no-deployment",
-        DeploymentError::Exists { .. } => "deployment-exists",
+        DeploymentError::Exists { .. } | DeploymentError::StoreTaken { .. } => "deployment-exists",
         DeploymentError::Folder { .. } => "state-folder",
         DeploymentError::Identity(_) => "identity",
         DeploymentError::Store(_) => "store-failed",
+    }
+}
+
+fn joining_code(error: &coax_controller::JoiningError) -> &'static str {
+    use coax_controller::JoiningError;
+    match error {
+        JoiningError::Unreachable(_) => "controller-unreachable",
+        JoiningError::Refused(_) | JoiningError::OtherDeployment => "join-refused",
+        JoiningError::NoStore { .. } => "store-unreachable",
+        JoiningError::OtherStore { .. } => "other-store",
     }
 }
 

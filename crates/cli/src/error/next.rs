@@ -3,6 +3,7 @@
 use std::io;
 
 use coax_api::ClientError;
+use coax_identity::TokenError;
 
 use super::CliError;
 
@@ -55,7 +56,13 @@ impl CliError {
             }
             Self::Backup { source, .. } => return next_after_backup(source),
             Self::NoAnswer { flag, .. } => format!("say it with `{flag}`"),
-            Self::Token(_) => "copy the whole line that `coax host invite` printed".into(),
+            Self::Token(TokenError::ForController) => "`coax init --join TOKEN` takes it".into(),
+            Self::Token(TokenError::ForHost) => "`coax join TOKEN` takes it".into(),
+            Self::Token(_) => "copy the whole line that `coax host invite` or `coax controller invite` printed".into(),
+            Self::Controller(coax_controller::Error::Joining(error)) => next_after_joining(error),
+            Self::Controller(coax_controller::Error::Deployment(
+                coax_controller::DeploymentError::StoreTaken { .. },
+            )) => INVITE_CONTROLLER.into(),
             Self::Controller(coax_controller::Error::Deployment(
                 coax_controller::DeploymentError::Missing { .. },
             )) => "`coax init` makes one".into(),
@@ -82,6 +89,21 @@ impl CliError {
             Self::SameProject { .. } => "put both into one file".into(),
             _ => return None,
         })
+    }
+}
+
+const INVITE_CONTROLLER: &str = "`coax controller invite` on a controller of the deployment prints a token, \
+    `coax init --join TOKEN` here uses it";
+
+fn next_after_joining(error: &coax_controller::JoiningError) -> String {
+    use coax_controller::JoiningError;
+    match error {
+        JoiningError::NoStore { .. } | JoiningError::OtherStore { .. } => {
+            "the token is not used up: say with `--store etcd://ADDRESS:PORT` where this machine reaches the store".into()
+        }
+        JoiningError::Unreachable(_) | JoiningError::Refused(_) | JoiningError::OtherDeployment => {
+            INVITE_CONTROLLER.into()
+        }
     }
 }
 

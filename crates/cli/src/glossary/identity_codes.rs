@@ -72,8 +72,25 @@ pub(super) const CODES: &[Entry] = &[
         "coax host invite NAME",
     ),
     code_with(
+        "embedded-store",
+        "Controllers of one deployment share one etcd. This controller has its store in a file, which no other can \
+         share; what is in the file does not move to an etcd by itself.",
+        "coax init --store etcd://ADDRESS:PORT",
+    ),
+    code(
+        "store-unreachable",
+        "A machine that is to become a controller does not reach the etcd that the other controllers store in. They \
+         may have another address for it, such as one that is only good on their own machine.",
+    ),
+    code(
+        "other-store",
+        "Where the other controllers have their etcd, this machine finds another one: an address such as 127.0.0.1 \
+         means something else on each machine.",
+    ),
+    code_with(
         "bad-token",
-        "The text is no join token, or a part of it is missing.",
+        "The text is no join token, a part of it is missing, or it makes a host where a controller is wanted or the \
+         reverse.",
         "coax host invite NAME",
     ),
     code_with(

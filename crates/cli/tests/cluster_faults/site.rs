@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use coax_netlink::{Namespace, ScopedNamespace};
 use tempfile::TempDir;
@@ -107,7 +107,7 @@ impl Machine {
 
     /// The controller's socket: reached by whoever is on its machine, also when that is cut off.
     pub fn socket(&self) -> PathBuf {
-        self.folder.join("api.sock")
+        self.folder.join("controller.sock")
     }
 
     fn log(&self) -> String {
@@ -152,8 +152,11 @@ impl Site {
         };
         (0..COUNT).for_each(|number| site.start_member(number));
         site.make_deployment();
-        (0..COUNT).for_each(|number| site.start_controller(number));
-        (0..COUNT).for_each(|number| site.wait_for_controller(number));
+        site.start_controller(0);
+        site.wait_for_controller(0);
+        (1..COUNT).for_each(|number| site.invite_controller(number));
+        (1..COUNT).for_each(|number| site.start_controller(number));
+        (1..COUNT).for_each(|number| site.wait_for_controller(number));
         site
     }
 
@@ -187,38 +190,76 @@ impl Site {
         member.start(&mut command);
     }
 
-    /// One authority for all controllers.
-    fn make_deployment(&self) {
-        let states = self.controllers.iter().map(|it| it.folder.join("state"));
-        let states: Vec<PathBuf> = states.collect();
-        coax_controller::Deployment::create(&states[0], SystemTime::now()).unwrap();
-        for state in &states[1..] {
-            fs::create_dir(state).unwrap();
-            for file in ["authority.key", "authority.pem"] {
-                fs::copy(states[0].join(file), state.join(file)).unwrap();
-            }
-        }
+    /// Runs `coax` with these words on the machine of a controller, whose folder comes last, and returns what it prints.
+    fn coax(&self, number: usize, words: &[&str]) -> String {
+        let controller = &self.controllers[number];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coax"));
+        command.args(words).arg(&controller.folder);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let child = controller.namespace.spawn(&mut command).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{words:?}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Starts a controller, and does not wait.
-    pub fn start_controller(&mut self, number: usize) {
+    /// The first controller makes the deployment.
+    fn make_deployment(&self) {
         let members = self.members.iter();
         let members = members.map(|it| format!("{}:2379", it.address));
         let store = format!("etcd://{}", members.collect::<Vec<_>>().join(","));
+        let address = self.controllers[0].address.as_str();
+        self.coax(
+            0,
+            &[
+                "init",
+                "--yes",
+                "--no-host",
+                "--address",
+                address,
+                "--store",
+                &store,
+                "--folder",
+            ],
+        );
+    }
+
+    /// The others join it, each with a token of its own.
+    fn invite_controller(&self, number: usize) {
+        let api = format!("unix:{}", self.controllers[0].socket().display());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coax"));
+        let printed = command
+            .args(["controller", "invite", "--api", &api])
+            .output();
+        let token = String::from_utf8(printed.unwrap().stdout).unwrap();
+        // A machine that was to be a host is told, before anything is asked of anybody.
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coax"));
+        let refused = command
+            .args(["join", token.trim(), "--folder", "/nowhere"])
+            .output();
+        let told = String::from_utf8(refused.unwrap().stderr).unwrap();
+        assert!(told.contains("`coax init --join TOKEN` takes it"), "{told}");
+        let address = self.controllers[number].address.as_str();
+        let join = [
+            "init",
+            "--yes",
+            "--join",
+            token.trim(),
+            "--address",
+            address,
+            "--folder",
+        ];
+        self.coax(number, &join);
+        // The same command again changes nothing, and needs no token that counts.
+        self.coax(number, &join);
+    }
+
+    /// Starts a controller with what `init` wrote, and does not wait.
+    pub fn start_controller(&mut self, number: usize) {
         let controller = &mut self.controllers[number];
         let mut command = Command::new(env!("CARGO_BIN_EXE_coax"));
         command
-            .args([
-                "controller",
-                "--history",
-                "100000",
-                "--store",
-                &store,
-                "--state",
-            ])
-            .arg(controller.folder.join("state"))
-            .args(["--agents", &format!("{}:7450", controller.address), "--api"])
-            .arg(format!("unix:{}", controller.socket().display()));
+            .args(["controller", "--history", "100000", "--config"])
+            .arg(controller.folder.join("controller.yaml"));
         controller.start(&mut command);
     }
 

@@ -65,9 +65,10 @@ impl Scrape {
 }
 
 /// What has no series as long as it did not happen: nobody asked, nobody was refused, nobody is missing.
-const MAY_BE_MISSING: [&str; 7] = [
+const MAY_BE_MISSING: [&str; 8] = [
     "agents_refused",
     "api_refused",
+    "controller_joins",
     "dhcp_requests",
     "dns_queries",
     "host_report_missing",

@@ -7,7 +7,7 @@ use super::answers::answers;
 use super::support::{FixedApi, Run, run};
 
 /// Secrets of every kind, each somewhere else.
-const SECRETS: [&str; 10] = [
+const SECRETS: [&str; 11] = [
     "coax-token-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
     "coax-join-BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
     "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg",
@@ -18,6 +18,7 @@ const SECRETS: [&str; 10] = [
     "hunter5-in-the-metrics",
     "horse battery hunter6",
     "hunter7-in-a-block",
+    "coax-join-controller-CCCCCCCCCCCCCCCCCCCCCCCC",
 ];
 
 fn pem(newline: &str) -> String {
@@ -44,7 +45,10 @@ fn with_secrets(request: &str) -> (u16, String) {
         "/v1/checks" => serde_json::json!([]),
         "/v1/findings" => serde_json::json!({
             "findings": [], "hosts": [], "paths": 0,
-            "missing": [{ "host": "hv9", "reason": format!("joined with {}", SECRETS[1]) }],
+            "missing": [
+                { "host": "hv8", "reason": format!("coax init --join {}", SECRETS[10]) },
+                { "host": "hv9", "reason": format!("joined with {}", SECRETS[1]) },
+            ],
         }),
         "/metrics" => {
             let text = format!("# HELP x password={}\n# EOF\n", SECRETS[7]);

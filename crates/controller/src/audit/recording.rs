@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use coax_api::AuditEntry;
+
+use crate::identity::seconds;
 
 /// Sentences of one entry; a plan of a large project has more.
 const SENTENCES: usize = 100;
@@ -24,6 +27,20 @@ impl Recording {
             entry: Arc::new(entry),
             written: Written::default(),
         }
+    }
+
+    /// Of a machine that becomes a host or a controller. Nobody asks for it at that moment: who did is in the entry of the
+    /// invitation.
+    pub fn of_join(invitation: &str, from: &str, becomes: &str, now: SystemTime) -> Self {
+        Self::new(AuditEntry {
+            time: seconds(now),
+            who: invitation.to_owned(),
+            role: "invited".to_owned(),
+            from: from.to_owned(),
+            method: "JOIN".to_owned(),
+            path: becomes.to_owned(),
+            ..AuditEntry::default()
+        })
     }
 
     /// What is known of it before anything is done.

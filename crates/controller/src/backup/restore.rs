@@ -12,7 +12,7 @@ use coax_identity::authority::HOST_LIFETIME;
 use coax_store::{Embedded, Store, Transaction};
 
 use super::{Backup, BackupError, Contents};
-use crate::identity::{INVITATIONS, Identities, STORE, seconds};
+use crate::identity::{INVITATIONS, Identities, STORE, controllers, seconds};
 use crate::records;
 
 /// What a backup became.
@@ -78,7 +78,8 @@ fn start_anew(
     contents: &Contents,
     now: SystemTime,
 ) -> Result<Restored, BackupError> {
-    let invitations = store.range(INVITATIONS.as_bytes())?.items;
+    let mut invitations = store.range(INVITATIONS.as_bytes())?.items;
+    invitations.extend(store.range(controllers::INVITATIONS.as_bytes())?.items);
     let invited = invitations.len();
     let deletes = invitations
         .into_iter()

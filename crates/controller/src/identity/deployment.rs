@@ -8,9 +8,10 @@ use std::time::SystemTime;
 use coax_identity::authority::HOST_LIFETIME;
 use coax_identity::{Authority, Credentials, Enrolment};
 use coax_model::HostName;
-use coax_store::{Embedded, Store, StoreError, Transaction};
+use coax_store::{Embedded, Etcd, Store, StoreError, Transaction};
 
-use super::{HostRecord, host_key, put};
+use super::{EVERYTHING, HostRecord, host_key, put};
+use crate::etcd_addresses::EtcdAddresses;
 
 /// File of the embedded store, in the controller's state folder.
 pub(crate) const STORE: &str = "store.redb";
@@ -29,6 +30,12 @@ pub enum DeploymentError {
     Exists {
         /// The state folder.
         folder: PathBuf,
+    },
+    /// Another deployment is in the store.
+    #[error("there is a deployment in the store at {etcd} already")]
+    StoreTaken {
+        /// The store.
+        etcd: EtcdAddresses,
     },
     /// The state folder cannot be made.
     #[error("cannot create the state folder {}: {source}", folder.display())]
@@ -50,32 +57,46 @@ pub enum DeploymentError {
 pub struct Deployment {
     folder: PathBuf,
     authority: Authority,
+    /// Where its store is, if that is not a file in the folder.
+    etcd: Option<EtcdAddresses>,
 }
 
 impl Deployment {
     /// Makes a new authority in a controller's state folder.
     pub fn create(folder: &Path, now: SystemTime) -> Result<Self, DeploymentError> {
-        if Authority::is_in(folder) {
-            return Err(DeploymentError::Exists {
-                folder: folder.to_owned(),
-            });
+        prepare(folder)?;
+        Self::keep(folder, Authority::create(now)?)
+    }
+
+    /// The same of a controller whose store is in an etcd. No deployment may be there.
+    pub fn create_with(
+        folder: &Path,
+        etcd: Option<&EtcdAddresses>,
+        now: SystemTime,
+    ) -> Result<Self, DeploymentError> {
+        if let Some(etcd) = etcd
+            && let EtcdAddresses(addresses) = etcd
+            && !Etcd::open(addresses)?
+                .range(EVERYTHING.as_bytes())?
+                .items
+                .is_empty()
+        {
+            return Err(DeploymentError::StoreTaken { etcd: etcd.clone() });
         }
-        let failed = |source| DeploymentError::Folder {
-            folder: folder.to_owned(),
-            source,
-        };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(failed)?;
-        // It may have been there: keys and intent are nobody else's business.
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
-        let authority = Authority::create(now)?;
+        let deployment = Self::create(folder, now)?;
+        Ok(Self {
+            etcd: etcd.cloned(),
+            ..deployment
+        })
+    }
+
+    /// Makes a folder that [`prepare`] looked at the state folder of a controller with this authority.
+    pub(super) fn keep(folder: &Path, authority: Authority) -> Result<Self, DeploymentError> {
         authority.save(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             authority,
+            etcd: None,
         })
     }
 
@@ -89,6 +110,7 @@ impl Deployment {
         Ok(Self {
             folder: folder.to_owned(),
             authority: Authority::load(folder)?,
+            etcd: None,
         })
     }
 
@@ -102,14 +124,16 @@ impl Deployment {
         self.authority
     }
 
-    /// Takes hosts in whose state folders are on this machine, while no controller runs on the embedded
-    /// store. Whoever can read the authority's key needs no token.
+    /// Takes hosts in whose state folders are on this machine, before a controller runs. Whoever can read the authority's key needs no token.
     pub fn enrol(
         &self,
         hosts: &[HostName],
         now: SystemTime,
     ) -> Result<Vec<Credentials>, DeploymentError> {
-        let store = Embedded::open(&self.folder.join(STORE))?;
+        let store: Box<dyn Store> = match &self.etcd {
+            Some(EtcdAddresses(addresses)) => Box::new(Etcd::open(addresses)?),
+            None => Box::new(Embedded::open(&self.folder.join(STORE))?),
+        };
         let mut transaction = Transaction::new();
         let mut enrolled = Vec::new();
         for host in hosts {
@@ -127,4 +151,24 @@ impl Deployment {
         store.transact(&transaction)?;
         Ok(enrolled)
     }
+}
+
+/// Makes a state folder that nobody else reads, unless there is a deployment in it.
+pub(super) fn prepare(folder: &Path) -> Result<(), DeploymentError> {
+    if Authority::is_in(folder) {
+        return Err(DeploymentError::Exists {
+            folder: folder.to_owned(),
+        });
+    }
+    let failed = |source| DeploymentError::Folder {
+        folder: folder.to_owned(),
+        source,
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(failed)?;
+    // It may have been there: keys and intent are nobody else's business.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed)
 }

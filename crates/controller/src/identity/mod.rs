@@ -1,23 +1,28 @@
-//! Who may speak for which host: invitations, joining, renewing, revoking.
+//! Who may speak for which host, and who may be a controller: invitations, joining, renewing, revoking.
 //!
 //! | module | holds |
 //! | --- | --- |
 //! | `record` | what is stored, and what it decides; no input or output |
 //! | `deployment` | making a deployment, and reading it when a controller starts |
 //! | `user` | users' tokens, and who a request comes from |
+//! | `controllers` | machines that become controllers |
 //! | `service` | the calls of machines that join and of hosts that renew |
+//! | `joining` | the other end of a controller that joins |
 //!
 //! ```text
 //! /coax/identity/v1/host/hv1          the enrolment that hv1's certificates carry
 //! /coax/identity/v1/token/HASH        a user's token, by the SHA-256 of its secret
-//! /coax/identity/v1/invitation/HASH   a join token, by the SHA-256 of its secret
+//! /coax/identity/v1/invitation/HASH   a host's join token, by the SHA-256 of its secret
+//! /coax/identity/v1/controller-invitation/HASH   a controller's join token, likewise
 //! ```
 //!
 //! Nothing is kept in memory. Each question reads its one record from the store, so what one controller
 //! revokes holds at all of them at once; each change compares the records that it was decided on. Those that users ask for
 //! come with their entry of the [audit log](crate::audit).
 
+pub(crate) mod controllers;
 mod deployment;
+mod joining;
 pub mod record;
 mod service;
 mod user;
@@ -28,11 +33,13 @@ use std::time::{Duration, SystemTime};
 use coax_api::{AuditEntry, AuditVerdict};
 use coax_identity::{Authority, Certificate, Enrolment, HostIdentity, JoinToken, Secret};
 use coax_model::HostName;
-use coax_store::{KeyValue, Operation, Outcome, Range, Store, StoreError, Transaction};
+use coax_store::{KeyValue, Outcome, Range, Store, StoreError, Transaction};
 use serde::de::DeserializeOwned;
 
+pub use self::controllers::Common;
 pub(crate) use self::deployment::STORE;
 pub use self::deployment::{Deployment, DeploymentError};
+pub use self::joining::{Joined, JoiningError, join};
 pub(crate) use self::record::seconds;
 pub use self::record::{HostRecord, Invitation, NotAdmitted, NotJoined};
 pub(crate) use self::service::{Membership, joined};
@@ -43,6 +50,8 @@ use crate::audit::{self, AuditError, AuditLog, Recording, put, unchanged};
 const EVERYTHING: &str = "/coax/";
 const HOSTS: &str = "/coax/identity/v1/host/";
 pub(crate) const INVITATIONS: &str = "/coax/identity/v1/invitation/";
+/// Digits of an invitation's hash that tell it from all others of a deployment.
+const INVITATION_DIGITS: usize = 12;
 /// How often a decision is taken anew because another controller changed what it was based on.
 const ATTEMPTS: usize = 8;
 
@@ -106,6 +115,7 @@ pub struct Identities {
     authority: Authority,
     lifetime: Duration,
     log: Arc<AuditLog>,
+    common: Option<Common>,
 }
 
 impl Identities {
@@ -116,6 +126,7 @@ impl Identities {
             authority,
             lifetime,
             log: Arc::new(AuditLog::default()),
+            common: None,
         }
     }
 
@@ -142,14 +153,15 @@ impl Identities {
         let about = host
             .as_ref()
             .map_or("any host".to_owned(), |host| format!("host {host}"));
+        let sentence = format!("invites {about}: {}", invitation_name(&secret));
         let invitation = Invitation::new(host.clone(), expires);
-        let mut operations = self.outdated_invitations(now)?;
-        operations.push(put(&invitation_key(&secret), &invitation));
-        let transaction = Transaction {
-            compares: Vec::new(),
-            operations,
-        };
-        self.change(&transaction, format!("invites {about}"), recording)?;
+        self.keep_invitation(
+            INVITATIONS,
+            &secret,
+            &invitation,
+            now,
+            (sentence, recording),
+        )?;
         Ok(JoinToken {
             secret,
             pin: self.authority.pin(),
@@ -158,23 +170,33 @@ impl Identities {
         })
     }
 
-    /// Invitations that nobody can learn anything from any more.
-    fn outdated_invitations(&self, now: SystemTime) -> Result<Vec<Operation>, IdentityError> {
-        let mut operations = Vec::new();
-        for item in self.range(INVITATIONS)? {
+    /// Stores an invitation below `folder`, and forgets those that nobody can learn anything from any more.
+    fn keep_invitation(
+        &self,
+        folder: &str,
+        secret: &Secret,
+        invitation: &Invitation,
+        now: SystemTime,
+        (sentence, recording): (String, &Recording),
+    ) -> Result<(), IdentityError> {
+        let mut transaction = Transaction::new();
+        for item in self.range(folder)? {
             if read::<Invitation>(&item)?.is_outdated(now) {
-                operations.push(Operation::Delete { key: item.key });
+                transaction = transaction.delete(item.key);
             }
         }
-        Ok(operations)
+        let key = format!("{folder}{}", secret.hash());
+        transaction.operations.push(put(&key, invitation));
+        self.change(&transaction, sentence, recording).map(drop)
     }
 
-    /// Takes a machine with a join token in: uses the token up, and signs the machine's key.
+    /// Takes a machine with a join token in: uses the token up, and signs the machine's key. `from` is where it asks from.
     pub fn join(
         &self,
         secret: &Secret,
         host: &HostName,
         request: &[u8],
+        from: &str,
         now: SystemTime,
     ) -> Result<Certificate, JoinError> {
         let enrolment = Enrolment::random().map_err(IdentityError::from)?;
@@ -184,6 +206,8 @@ impl Identities {
             .sign_host(request, host, enrolment, now, self.lifetime)
             .map_err(|_| NotJoined::BadRequest)?;
         let (invitation_key, host_key) = (invitation_key(secret), host_key(host));
+        let recording =
+            Recording::of_join(&invitation_name(secret), from, &format!("host {host}"), now);
         for _ in 0..ATTEMPTS {
             let invited = self.get(&invitation_key)?;
             let enrolled = self.get(&host_key)?;
@@ -199,7 +223,11 @@ impl Identities {
                     put(&host_key, &HostRecord::new(enrolment)),
                 ],
             };
-            if let Outcome::Done(_) = self.transact(&transaction)? {
+            let sentence = match enrolled {
+                None => format!("host {host} joins"),
+                Some(_) => format!("host {host} joins anew: its older certificates count no more"),
+            };
+            if let Outcome::Done(_) = self.change(&transaction, sentence, &recording)? {
                 return Ok(certificate);
             }
         }
@@ -309,10 +337,6 @@ impl Identities {
     fn range(&self, prefix: &str) -> Result<Vec<KeyValue>, IdentityError> {
         self.with_store(|store| store.range(prefix.as_bytes()).map(|range| range.items))
     }
-
-    fn transact(&self, transaction: &Transaction) -> Result<Outcome, IdentityError> {
-        self.with_store(|store| store.transact(transaction))
-    }
 }
 
 fn host_key(host: &HostName) -> String {
@@ -321,6 +345,12 @@ fn host_key(host: &HostName) -> String {
 
 fn invitation_key(secret: &Secret) -> String {
     format!("{INVITATIONS}{}", secret.hash())
+}
+
+/// What the audit log calls an invitation: enough of its hash to find who made it, and nothing of its secret.
+fn invitation_name(secret: &Secret) -> String {
+    let hash = secret.hash().to_string();
+    format!("invitation {}", &hash[..INVITATION_DIGITS])
 }
 
 fn read<T: DeserializeOwned>(item: &KeyValue) -> Result<T, IdentityError> {

@@ -48,6 +48,15 @@ impl Invitation {
         }
     }
 
+    /// It, used up.
+    #[must_use]
+    pub fn used_by(&self, by: String) -> Self {
+        Self {
+            used_by: Some(by),
+            ..self.clone()
+        }
+    }
+
     /// Whether nobody needs to be told about it any more.
     pub fn is_outdated(&self, now: SystemTime) -> bool {
         seconds(now) > self.expires.saturating_add(REMEMBERED.as_secs())
@@ -75,7 +84,7 @@ pub enum NotJoined {
     /// Somebody was faster.
     #[error("this token was used already: {by} joined with it")]
     Used {
-        /// The host that joined.
+        /// The host or controller that joined.
         by: String,
     },
     /// The token is for another name.
@@ -98,6 +107,9 @@ pub enum NotJoined {
     /// The name is none.
     #[error("`{0}` cannot be the name of a host")]
     BadName(String),
+    /// The address is none.
+    #[error("hosts cannot reach a controller there: the address is to be ADDRESS:PORT")]
+    BadAddress,
 }
 
 impl NotJoined {
@@ -109,8 +121,20 @@ impl NotJoined {
             Self::Used { .. } => "used",
             Self::OtherName { .. } => "other-name",
             Self::NameTaken { .. } => "name-taken",
-            Self::BadRequest | Self::BadName(_) => "bad-request",
+            Self::BadRequest | Self::BadName(_) | Self::BadAddress => "bad-request",
         }
+    }
+}
+
+/// Decides whether an invitation counts now, whatever it is for.
+pub fn usable(invitation: Option<&Invitation>, now: SystemTime) -> Result<&Invitation, NotJoined> {
+    let invitation = invitation.ok_or(NotJoined::Unknown)?;
+    if let Some(by) = &invitation.used_by {
+        return Err(NotJoined::Used { by: by.clone() });
+    }
+    match seconds(now) >= invitation.expires {
+        true => Err(NotJoined::Expired),
+        false => Ok(invitation),
     }
 }
 
@@ -121,23 +145,14 @@ pub fn accept(
     enrolled: bool,
     now: SystemTime,
 ) -> Result<Invitation, NotJoined> {
-    let invitation = invitation.ok_or(NotJoined::Unknown)?;
-    if let Some(by) = &invitation.used_by {
-        return Err(NotJoined::Used { by: by.clone() });
-    }
-    if seconds(now) >= invitation.expires {
-        return Err(NotJoined::Expired);
-    }
+    let invitation = usable(invitation, now)?;
     match &invitation.host {
         Some(invited) if invited != host.as_str() => Err(NotJoined::OtherName {
             invited: invited.clone(),
             asked: host.clone(),
         }),
         None if enrolled => Err(NotJoined::NameTaken { host: host.clone() }),
-        _ => Ok(Invitation {
-            used_by: Some(host.to_string()),
-            ..invitation.clone()
-        }),
+        _ => Ok(invitation.used_by(host.to_string())),
     }
 }
 

@@ -1,19 +1,22 @@
-//! What machines call: join and renew. Both are answered from the store, by whichever controller is
-//! asked.
+//! What machines call: join as a host, renew, join as a controller. All are answered from the store, by whichever
+//! controller is asked.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use coax_api::membership::identity_server::Identity;
-use coax_api::membership::{JoinRequest, Membership as Answer, RenewRequest};
+use coax_api::membership::{
+    BecomeControllerRequest, Controllership, FindStoreRequest, FoundStore, JoinRequest,
+    Membership as Answer, RenewRequest,
+};
 use coax_api::stream::Peer;
 use coax_identity::{Certificate, HostIdentity, Secret};
 use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status};
 use tracing::{info, warn};
 
-use super::{Identities, IdentityError, JoinError, NotJoined};
-use crate::metrics::{Metrics, OutcomeLabels};
+use super::{Common, Identities, IdentityError, JoinError, NotJoined};
+use crate::metrics::{Metrics, OutcomeLabels, Outcomes};
 
 /// Serves [`Identity`].
 pub struct Membership {
@@ -27,6 +30,19 @@ impl Membership {
         Self {
             identities,
             metrics,
+        }
+    }
+
+    /// What a machine that became a controller is given.
+    fn controllership(&self, common: &Common) -> Controllership {
+        let authority = self.identities.authority();
+        let settings = common.settings.iter();
+        Controllership {
+            authority: authority.certificate_pem(),
+            authority_key: authority.key_pem(),
+            settings: settings
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
         }
     }
 
@@ -44,12 +60,7 @@ pub async fn joined<T>(
     identities: &Arc<Identities>,
     metrics: &Metrics,
 ) -> Result<HostIdentity, Status> {
-    let refused = |outcome| {
-        metrics
-            .agents_refused
-            .get_or_create(&OutcomeLabels { outcome })
-            .inc();
-    };
+    let refused = |outcome| count(&metrics.agents_refused, outcome);
     let peer = request.extensions().get::<Peer>();
     let Some(identity) = peer.and_then(|peer| peer.host.clone()) else {
         refused("no-certificate");
@@ -69,6 +80,37 @@ pub async fn joined<T>(
     }
 }
 
+/// Where a call comes from.
+fn address<T>(request: &Request<T>) -> String {
+    let peer = request.extensions().get::<Peer>();
+    peer.map_or("unknown".to_owned(), |peer| peer.address.to_string())
+}
+
+fn count(counted: &Outcomes, outcome: &'static str) {
+    counted.get_or_create(&OutcomeLabels { outcome }).inc();
+}
+
+/// Counts who does not get in, and says why.
+fn not_joined(counted: &Outcomes, who: &str, address: &str, error: JoinError) -> Status {
+    match error {
+        JoinError::Refused(reason) => {
+            count(counted, reason.outcome());
+            warn!(who, address, %reason, "a machine may not join");
+            Status::permission_denied(reason.to_string())
+        }
+        JoinError::Failed(error) => {
+            count(counted, "failed");
+            failed(error)
+        }
+    }
+}
+
+/// The secret in a call.
+fn secret(bytes: &[u8]) -> Result<Secret, NotJoined> {
+    let bytes = bytes.try_into().map_err(|_| NotJoined::Unknown)?;
+    Ok(Secret::from_bytes(bytes))
+}
+
 fn unavailable() -> Status {
     Status::unavailable("the controller is stopping")
 }
@@ -81,45 +123,27 @@ fn failed(error: IdentityError) -> Status {
 #[tonic::async_trait]
 impl Identity for Membership {
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<Answer>, Status> {
-        let address = request.extensions().get::<Peer>().map(|peer| peer.address);
+        let address = address(&request);
         let asked = request.into_inner();
         let identities = self.identities.clone();
-        let host = asked.host.clone();
+        let (host, from) = (asked.host.clone(), address.clone());
         let result = spawn_blocking(move || {
             let host = asked
                 .host
                 .parse()
                 .map_err(|_| NotJoined::BadName(asked.host.clone()))?;
-            let secret: [u8; Secret::LENGTH] = asked
-                .secret
-                .as_ref()
-                .try_into()
-                .map_err(|_| NotJoined::Unknown)?;
-            let secret = Secret::from_bytes(secret);
+            let secret = secret(&asked.secret)?;
             let request = &asked.certificate_request;
-            identities.join(&secret, &host, request, SystemTime::now())
+            identities.join(&secret, &host, request, &from, SystemTime::now())
         });
         let result = result.await.map_err(|_| unavailable())?;
-        let outcome = match &result {
-            Ok(_) => "joined",
-            Err(JoinError::Refused(reason)) => reason.outcome(),
-            Err(JoinError::Failed(_)) => "failed",
-        };
-        self.metrics
-            .joins
-            .get_or_create(&OutcomeLabels { outcome })
-            .inc();
-        match result {
-            Ok(certificate) => {
-                info!(host, ?address, "a host joined");
-                Ok(self.answer(&certificate))
-            }
-            Err(JoinError::Refused(reason)) => {
-                warn!(host, ?address, %reason, "a machine may not join");
-                Err(Status::permission_denied(reason.to_string()))
-            }
-            Err(JoinError::Failed(error)) => Err(failed(error)),
-        }
+        let certificate = result.map_err(|error| {
+            let who = format!("host {host}");
+            not_joined(&self.metrics.joins, &who, &address, error)
+        })?;
+        count(&self.metrics.joins, "joined");
+        info!(host, address, "a host joined");
+        Ok(self.answer(&certificate))
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<Answer>, Status> {
@@ -137,5 +161,44 @@ impl Identity for Membership {
                 "the certificate request cannot be used",
             )),
         }
+    }
+
+    async fn find_store(
+        &self,
+        request: Request<FindStoreRequest>,
+    ) -> Result<Response<FoundStore>, Status> {
+        let address = address(&request);
+        let asked = request.into_inner();
+        let identities = self.identities.clone();
+        let found = spawn_blocking(move || {
+            let secret = secret(&asked.secret)?;
+            identities.find_store(&secret, SystemTime::now())
+        });
+        let found = found.await.map_err(|_| unavailable())?;
+        let counted = &self.metrics.controller_joins;
+        let found = found.map_err(|error| not_joined(counted, "a controller", &address, error))?;
+        Ok(Response::new(FoundStore { etcd: found.0 }))
+    }
+
+    async fn become_controller(
+        &self,
+        request: Request<BecomeControllerRequest>,
+    ) -> Result<Response<Controllership>, Status> {
+        let address = address(&request);
+        let asked = request.into_inner();
+        let (identities, from) = (self.identities.clone(), address.clone());
+        let joined = spawn_blocking(move || {
+            let secret = secret(&asked.secret)?;
+            let now = SystemTime::now();
+            let joined = identities.become_controller(&secret, &asked.address, &from, now);
+            joined.cloned()
+        });
+        let joined = joined.await.map_err(|_| unavailable())?;
+        let counted = &self.metrics.controller_joins;
+        let common =
+            joined.map_err(|error| not_joined(counted, "a controller", &address, error))?;
+        count(counted, "joined");
+        info!(address, "a controller joined");
+        Ok(Response::new(self.controllership(&common)))
     }
 }

@@ -69,11 +69,13 @@ pub struct Metrics {
     /// How long requests took, in seconds.
     pub requests: Family<RequestLabels, Histogram, MakeHistogram>,
     /// Machines that wanted to become hosts.
-    pub joins: Family<OutcomeLabels, Counter>,
+    pub joins: Outcomes,
+    /// Machines that wanted to become controllers.
+    pub controller_joins: Outcomes,
     /// Connections and calls of agents that were refused.
-    pub agents_refused: Family<OutcomeLabels, Counter>,
+    pub agents_refused: Outcomes,
     /// Requests and connections of users that were refused.
-    pub api_refused: Family<OutcomeLabels, Counter>,
+    pub api_refused: Outcomes,
     /// What became of the checks at the last revision for which somebody asked.
     checks: std::sync::Mutex<Option<(u64, Checks)>>,
 }
@@ -91,6 +93,9 @@ fn register(registry: &mut Registry, name: &'static str, metric: impl Metric) {
 fn registry() -> Registry {
     Registry::with_prefix(table::PREFIX)
 }
+
+/// What is counted by its outcome.
+pub type Outcomes = Family<OutcomeLabels, Counter>;
 
 impl Metrics {
     /// Nothing counted yet.
@@ -110,6 +115,8 @@ impl Metrics {
         );
         let joins = Family::default();
         register(&mut registry, "joins", joins.clone());
+        let controller_joins = Family::default();
+        register(&mut registry, "controller_joins", controller_joins.clone());
         let agents_refused = Family::default();
         register(&mut registry, "agents_refused", agents_refused.clone());
         let api_refused = Family::default();
@@ -121,6 +128,7 @@ impl Metrics {
             commit,
             requests,
             joins,
+            controller_joins,
             agents_refused,
             api_refused,
             checks: std::sync::Mutex::default(),

@@ -121,6 +121,7 @@ pub const TABLE: &[Description] = &[
     line("api_refused", Counter, &["outcome"], "the outcomes, which are few", "Requests and connections of users that were refused before any route saw them"),
     line("agents_refused", Counter, &["outcome"], "the outcomes, which are few", "Connections and calls of agents that were refused"),
     line("joins", Counter, &["outcome"], "the outcomes, which are few", "Machines that wanted to become hosts"),
+    line("controller_joins", Counter, &["outcome"], "the outcomes, which are few", "Machines that wanted to become controllers"),
     line("store_commit_duration_seconds", Histogram, &[], "20", "How long it took to store a change"),
     line("build", Info, &["version"], "1", "The version of the controller"),
 ];

@@ -74,6 +74,7 @@ fn text(reports: &[HostReport]) -> String {
     let outcome = OutcomeLabels { outcome: "x" };
     for family in [
         &metrics.joins,
+        &metrics.controller_joins,
         &metrics.agents_refused,
         &metrics.api_refused,
     ] {

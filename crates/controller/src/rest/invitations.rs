@@ -1,10 +1,12 @@
-//! Tokens by which machines become hosts.
+//! Tokens by which machines become hosts or controllers.
 
 use std::time::SystemTime;
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use coax_api::{Invitation, InvitationRequest, Problem};
+use coax_api::{
+    ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationRequest, Problem,
+};
 use coax_model::HostName;
 use tokio::task::spawn_blocking;
 
@@ -16,8 +18,12 @@ use crate::Lifetime;
 use crate::audit::Recording;
 use crate::identity::IdentityError;
 
-/// How long a token may be used, unless the request says otherwise.
+/// How long a token of a host may be used, unless the request says otherwise.
 const USUAL: Lifetime = Lifetime::from_secs(86_400);
+/// How long one of a controller may be used, unless the request says otherwise: as long as it takes to go to the other machine.
+const USUAL_OF_CONTROLLERS: Lifetime = Lifetime::from_secs(30 * 60);
+/// The longest that one may be used.
+const LONGEST_OF_CONTROLLERS: Lifetime = Lifetime::from_secs(86_400);
 
 /// Make a token with which one machine may become a host, once.
 ///
@@ -57,6 +63,69 @@ pub async fn invite(
         expires_in: lifetime.to_string(),
         controllers: token.controllers,
     }))
+}
+
+/// Make a token with which one machine may become a controller, once.
+///
+/// The machine that brings it is given the authority's key, by which it may speak for every host: the token is worth the whole
+/// deployment until it is used or expires. Only controllers that share a store can be joined.
+#[utoipa::path(
+    post, path = "/v1/controller-invitations", tag = "system",
+    request_body = ControllerInvitationRequest,
+    responses((status = 200, body = ControllerInvitation), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn invite_controller(
+    State(app): State<App>,
+    Extension(recording): Extension<Recording>,
+    bytes: Payload,
+) -> Result<Json<ControllerInvitation>, Failure> {
+    let request: ControllerInvitationRequest = body(&bytes)?;
+    let lifetime = lifetime(request.expires_in.as_deref(), USUAL_OF_CONTROLLERS)?;
+    if lifetime.get() > LONGEST_OF_CONTROLLERS.get() {
+        return Err(too_long(lifetime));
+    }
+    if app.identities.common().is_none() {
+        return Err(embedded_store());
+    }
+    if app.for_hosts.is_empty() {
+        return Err(no_address());
+    }
+    let (now, controllers) = (SystemTime::now(), app.for_hosts.to_vec());
+    let expires = now + lifetime.get();
+    let identities = app.identities.clone();
+    let made =
+        spawn_blocking(move || identities.invite_controller(controllers, expires, now, &recording));
+    let token = made
+        .await
+        .map_err(|_| Failure::stopping())?
+        .map_err(change_failure)?;
+    Ok(Json(ControllerInvitation {
+        token: token.to_string(),
+        expires_in: lifetime.to_string(),
+        controllers: token.controllers,
+    }))
+}
+
+fn too_long(lifetime: Lifetime) -> Failure {
+    Failure::bad_request(
+        "bad-timeout",
+        format!(
+            "a token that makes a controller counts for {LONGEST_OF_CONTROLLERS} at most, not for {lifetime}: whoever finds it \
+             has the deployment"
+        ),
+        "make it when the other machine is at hand",
+    )
+}
+
+fn embedded_store() -> Failure {
+    Problem::new(
+        409,
+        "embedded-store",
+        "This controller does not share its store",
+        "several controllers share one etcd, and this one keeps its store in a file of its own machine",
+        "begin with etcd: `coax init --store etcd://ADDRESS:PORT` makes a deployment that controllers can join",
+    )
+    .into()
 }
 
 /// How long something is to count.

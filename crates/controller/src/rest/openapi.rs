@@ -73,6 +73,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(objects::host, removal::remove_host))
         .routes(routes!(findings::findings))
         .routes(routes!(invitations::invite))
+        .routes(routes!(invitations::invite_controller))
         .routes(routes!(tokens::tokens, tokens::create_token))
         .routes(routes!(tokens::delete_token))
         .routes(routes!(audit::audit_log))

@@ -116,6 +116,7 @@ pub const TABLE: &[Rule] = &[
     rule("DELETE", "/v1/hosts/{name}", Network, Edit),
     rule("GET", "/v1/findings", Network, See),
     rule("POST", "/v1/invitations", Network, Edit),
+    rule("POST", "/v1/controller-invitations", Deployment, Administer),
     rule("GET", "/v1/drops", Own, See),
     rule("GET", "/v1/counters", Own, See),
     rule("GET", "/v1/revisions", Own, See),

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use coax_api::{Client, Endpoint, InvitationRequest, Status};
+use coax_api::{Client, ControllerInvitationRequest, Endpoint, InvitationRequest, Status};
 use coax_controller::{Addresses, Deployment, Lifetime, Options};
-use coax_identity::{Credentials, JoinToken};
+use coax_identity::{ControllerToken, Credentials, JoinToken};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+/// Where a second controller says that it is reached.
+pub const BESIDE: &str = "192.0.2.2:7450";
 
 pub struct Controller {
     pub client: Client,
@@ -48,17 +51,25 @@ impl Controller {
         Self::start_in(folder, options).await
     }
 
-    /// Another controller of the same deployment, over the same etcd.
+    /// Another controller of the same deployment, over the same etcd: one that was invited.
     pub async fn start_beside(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Self::options(folder.path());
-        options.store.clone_from(&self.options.store);
-        std::fs::create_dir(&options.state).unwrap();
-        for file in ["authority.key", "authority.pem"] {
-            let (from, to) = (self.options.state.join(file), options.state.join(file));
-            std::fs::copy(from, to).unwrap();
-        }
+        let token = self.invite_controller("30m").await;
+        let joined = coax_controller::join(&token, BESIDE, None, &options.state);
+        let joined = joined.await.unwrap();
+        assert_eq!(joined.settings["certificates"], "1h");
+        options.store = Some(joined.etcd);
         Self::start_in(folder, options).await
+    }
+
+    /// A token with which one machine becomes a controller.
+    pub async fn invite_controller(&self, time: &str) -> ControllerToken {
+        let request = ControllerInvitationRequest {
+            expires_in: Some(time.to_owned()),
+        };
+        let invitation = self.client.invite_controller(&request).await.unwrap();
+        invitation.token.parse().unwrap()
     }
 
     async fn start_in(folder: TempDir, options: Options) -> Self {

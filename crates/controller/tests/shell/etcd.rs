@@ -1,13 +1,22 @@
 //! Controllers that store in etcd.
 
-use coax_api::{HistoryOptions, StackOptions};
-use coax_controller::EtcdAddresses;
-use coax_identity::Credentials;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use coax_api::{ControllerInvitationRequest, HistoryOptions, StackOptions};
+use coax_controller::{Deployment, DeploymentError, Error, EtcdAddresses, JoiningError};
+use coax_identity::{Authority, ControllerToken, Credentials, Pin, Secret};
+use coax_store::{Etcd, Store};
 
 use super::agent::Agent;
-use super::controller::Controller;
+use super::controller::{BESIDE, Controller};
 use super::server::Server;
 use super::{shop, with_wait};
+
+/// What a machine is told that says no address of its own.
+const BAD_ADDRESS: &str =
+    "hosts cannot reach a controller there: the address is to be ADDRESS:PORT";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_dies_and_comes_back_and_everything_is_there() {
@@ -99,6 +108,129 @@ async fn two_controllers_over_one_etcd_are_one_to_everybody() {
     let record = one.client.revision(revision).await.unwrap();
     assert_eq!(record.project.as_deref(), Some("c"));
     hv1.abort();
+
+    // Whom one takes in, the other knows: they have one authority.
+    let hv2 = two.join("hv2").await;
+    let taken = Agent::attach_with(&one, &hv2, "hv2", 2, &[]).await;
+    taken.unwrap().until_current().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_makes_one_controller_and_says_why_not_another() {
+    let server = Server::start();
+    let address = EtcdAddresses(vec![server.address()]);
+    let one = Controller::start_with(|options| options.store = Some(address.clone())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = |name: &str| folder.path().join(name);
+    let token = one.invite_controller("30m").await;
+
+    // Nothing that is amiss on the new machine uses the token up.
+    let other = Server::start();
+    let elsewhere = EtcdAddresses(vec![other.address()]);
+    let joined = coax_controller::join(&token, BESIDE, Some(elsewhere.clone()), &state("a")).await;
+    assert!(
+        matches!(joined, Err(Error::Joining(JoiningError::OtherStore { .. }))),
+        "{joined:?}"
+    );
+    assert_eq!(refused(&token, "nowhere", &state("b")).await, BAD_ADDRESS);
+    let foreign = ControllerToken {
+        pin: Pin([1; 32]),
+        ..token.clone()
+    };
+    assert!(
+        refused(&foreign, BESIDE, &state("c"))
+            .await
+            .contains("no controller")
+    );
+
+    // It works once. What comes is the authority, in files that nobody else reads.
+    let joined = coax_controller::join(&token, BESIDE, None, &state("two"))
+        .await
+        .unwrap();
+    assert_eq!(joined.etcd, address);
+    for (file, mode) in [
+        ("", 0o700),
+        ("authority.key", 0o600),
+        ("authority.pem", 0o644),
+    ] {
+        let found = std::fs::metadata(state("two").join(file)).unwrap();
+        assert_eq!(found.permissions().mode() & 0o777, mode, "{file}");
+    }
+    let [own, given] = [one.state(), state("two")].map(|it| Authority::load(&it).unwrap());
+    assert_eq!(own.pin(), given.pin());
+    let used = refused(&token, BESIDE, &state("d")).await;
+    assert!(
+        used.contains("controller 192.0.2.2:7450 joined with it"),
+        "{used}"
+    );
+    let forged = ControllerToken {
+        secret: Secret::from_bytes([1; Secret::LENGTH]),
+        ..token
+    };
+    let unknown = refused(&forged, BESIDE, &state("e")).await;
+    assert!(unknown.contains("not made by this deployment"), "{unknown}");
+    let brief = one.invite_controller("1s").await;
+    let expired = tokio::time::timeout(super::PATIENCE, async {
+        // Looking for a store that is not there uses nothing up either.
+        let nowhere = Some(elsewhere.clone());
+        while !matches!(
+            coax_controller::join(&brief, BESIDE, nowhere.clone(), &state("f")).await,
+            Err(Error::Joining(JoiningError::Refused(reason))) if reason.contains("expired")
+        ) {}
+    });
+    expired.await.unwrap();
+    assert!(!Authority::is_in(&state("f")));
+    it_is_counted_and_in_the_log(&one).await;
+    a_store_has_one_deployment(&address, &elsewhere, &state("g"));
+}
+
+/// Machines that became controllers, and those that did not.
+async fn it_is_counted_and_in_the_log(one: &Controller) {
+    let metrics = one.client.metrics().await.unwrap();
+    for outcome in ["joined", "used", "unknown", "bad-request", "expired"] {
+        let series = format!("coax_controller_joins_total{{outcome=\"{outcome}\"}} 1");
+        assert!(metrics.lines().any(|line| line == series), "{series}");
+    }
+    let log = one.client.audit_log(10).await.unwrap();
+    assert_eq!(
+        (log[1].method.as_str(), log[1].path.as_str()),
+        ("JOIN", "controller 192.0.2.2:7450")
+    );
+    assert!(log[0].changes[0].ends_with(&log[1].who), "{log:?}");
+    assert!(!format!("{log:?}").contains("PRIVATE"), "{log:?}");
+}
+
+/// An etcd with a deployment takes no other; one without takes its hosts, too.
+fn a_store_has_one_deployment(taken: &EtcdAddresses, free: &EtcdAddresses, state: &Path) {
+    let now = SystemTime::now();
+    let refused = Deployment::create_with(state, Some(taken), now).map(drop);
+    assert!(
+        matches!(refused, Err(DeploymentError::StoreTaken { .. })),
+        "{refused:?}"
+    );
+    let made = Deployment::create_with(state, Some(free), now).unwrap();
+    made.enrol(&["hv1".parse().unwrap()], now).unwrap();
+    let host = Etcd::open(&free.0).unwrap().range(b"/coax/").unwrap();
+    assert_eq!(host.items.len(), 1);
+}
+
+/// What a machine is told that does not become a controller.
+async fn refused(token: &ControllerToken, address: &str, state: &Path) -> String {
+    let joined = coax_controller::join(token, address, None, state).await;
+    joined.unwrap_err().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_invited_to_share_a_store_in_a_file() {
+    let controller = Controller::start().await;
+    let ask = async |expires_in: Option<&str>| {
+        let expires_in = expires_in.map(str::to_owned);
+        let request = ControllerInvitationRequest { expires_in };
+        let refused = controller.client.invite_controller(&request).await;
+        refused.unwrap_err().problem().unwrap().code.clone()
+    };
+    assert_eq!(ask(None).await, "embedded-store");
+    assert_eq!(ask(Some("2d")).await, "bad-timeout");
 }
 
 /// The controller that the host does not obey waits for it, and asks it, as its own does.
@@ -147,5 +279,5 @@ async fn both_take_changes_at_once(one: &Controller, two: &Controller) {
 
     // The audit log is one chain, whoever appended to it.
     let verdict = two.client.verify_audit_log().await.unwrap();
-    assert_eq!((verdict.broken_at, verdict.entries), (None, 32));
+    assert_eq!((verdict.broken_at, verdict.entries), (None, 35));
 }

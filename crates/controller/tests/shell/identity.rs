@@ -36,6 +36,26 @@ async fn counted(controller: &Controller, series: &str) -> bool {
     metrics.lines().any(|line| line == series)
 }
 
+/// Who joined is in the log, with the invitation that somebody made.
+async fn its_join_is_in_the_log(controller: &Controller) {
+    let log = controller.client.audit_log(10).await.unwrap();
+    assert_eq!(
+        (log[1].method.as_str(), log[1].path.as_str()),
+        ("JOIN", "host hv1")
+    );
+    assert!(log[1].from.starts_with("127.0.0.1:"), "{log:?}");
+    assert_eq!(
+        log[0].changes,
+        [format!("invites host hv1: {}", log[1].who)]
+    );
+    assert_eq!(log[1].changes, ["host hv1 joins"]);
+    assert_eq!(
+        log.len(),
+        3,
+        "refused machines are counted, and fill no log"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_lets_one_machine_in_once_and_says_why_not() {
     let controller = Controller::start().await;
@@ -87,6 +107,7 @@ async fn a_token_lets_one_machine_in_once_and_says_why_not() {
         while !refused(&open, "hv1").await.contains("expired") {}
     });
     expired.await.unwrap();
+    its_join_is_in_the_log(&controller).await;
     for series in [
         "coax_joins_total{outcome=\"joined\"} 1",
         "coax_joins_total{outcome=\"used\"} 1",

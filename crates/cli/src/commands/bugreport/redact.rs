@@ -292,6 +292,10 @@ mod tests {
                 "join coax-join-[removed] now",
             ),
             (
+                "coax init --join coax-join-controller-AbC_d-9 now".to_owned(),
+                "coax init --join coax-join-[removed] now",
+            ),
+            (
                 "COAX_TOKEN=coax-token-AAAA".to_owned(),
                 "COAX_TOKEN=[removed]",
             ),

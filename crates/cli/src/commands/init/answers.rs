@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::IpAddr;
 use std::path::Path;
 
+use coax_controller::EtcdAddresses;
 use serde::{Deserialize, Serialize};
 
 use super::InitArgs;
@@ -32,6 +33,48 @@ pub struct Answers {
     /// The largest packet between hosts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub underlay_mtu: Option<u32>,
+    /// The etcd to store in; none: a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+}
+
+impl Answers {
+    /// The etcd to store in; none: a file.
+    pub fn etcd(&self) -> Result<Option<EtcdAddresses>, CliError> {
+        let store = self.store.as_ref();
+        let read = |text: &String| {
+            text.parse().map_err(|error| CliError::BadAnswer {
+                question: "store",
+                answer: text.clone(),
+                reason: format!("{error}"),
+            })
+        };
+        store.map(read).transpose()
+    }
+}
+
+/// Whether somebody is there to be asked.
+pub fn may_ask(args: &InitArgs) -> bool {
+    !args.yes && args.from.is_none() && io::stdin().is_terminal()
+}
+
+/// Where hosts reach the controller: what was said, or the answer to a question that proposes what was found.
+pub fn address(said: Option<String>, found: Option<IpAddr>, ask: bool) -> Result<String, CliError> {
+    let address = match said {
+        Some(address) => address,
+        None => {
+            let found = found.map(|address| with_port(&address.to_string()));
+            let found = found.unwrap_or_default();
+            question("Where do hosts reach this controller?", &found, ask)?
+        }
+    };
+    if address.is_empty() {
+        return Err(CliError::NoAnswer {
+            question: "the address at which hosts reach this controller",
+            flag: "--address",
+        });
+    }
+    Ok(with_port(&address))
 }
 
 /// From flags, a file, questions and what was found.
@@ -41,7 +84,7 @@ pub fn decide(args: &InitArgs, machine: &Machine) -> Result<Answers, CliError> {
         None => Answers::default(),
     };
     let from_file = args.from.is_some();
-    let ask = !args.yes && !from_file && io::stdin().is_terminal();
+    let ask = may_ask(args);
     let host = match (args.no_host, &args.host, said.host, from_file) {
         (true, ..) => None,
         (_, Some(host), ..) => Some(host.to_string()),
@@ -79,24 +122,13 @@ pub fn decide(args: &InitArgs, machine: &Machine) -> Result<Answers, CliError> {
             ask,
         )?)?;
     }
-    let address = match args.address.clone().or(said.address) {
-        Some(address) => address,
-        None => {
-            let found = vteps.first().copied().or(machine.address());
-            let found = found.map(|address| with_port(&address.to_string()));
-            let found = found.unwrap_or_default();
-            question("Where do hosts reach this controller?", &found, ask)?
-        }
-    };
-    if address.is_empty() {
-        return Err(CliError::NoAnswer {
-            question: "the address at which hosts reach this controller",
-            flag: "--address",
-        });
-    }
+    let found = vteps.first().copied().or(machine.address());
+    let address = address(args.address.clone().or(said.address), found, ask)?;
+    let store = args.store.as_ref().map(EtcdAddresses::to_string);
     let mtu = args.underlay_mtu.or(said.underlay_mtu);
     Ok(Answers {
-        address: Some(with_port(&address)),
+        address: Some(address),
+        store: store.or(said.store),
         host,
         underlay_mtu: mtu.or(machine.mtu(&uplinks)),
         uplinks,
@@ -223,7 +255,10 @@ mod tests {
     fn what_was_printed_answers_everything() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("answers.yaml");
-        for line in ["--host a --uplink x,y", "--no-host"] {
+        for line in [
+            "--host a --uplink x,y",
+            "--no-host --store etcd://[fd00::1]:2379",
+        ] {
             let answers = decided(line).unwrap();
             std::fs::write(&path, serde_saphyr::to_string(&answers).unwrap()).unwrap();
             let again = decided(&format!("--from {}", path.display())).unwrap();

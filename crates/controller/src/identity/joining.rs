@@ -1,0 +1,141 @@
+//! Making this machine another controller of a deployment, with a token that one of its controllers made.
+//!
+//! The token is used up last: first the folder is made and the deployment's store is reached, so that what is amiss on this
+//! machine costs no token. That the store is the right one is known by what only it holds, the record of this very token.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coax_api::membership::identity_client::IdentityClient;
+use coax_api::membership::{BecomeControllerRequest, FindStoreRequest};
+use coax_api::stream::{self, with_causes};
+use coax_identity::{Authority, ControllerToken, Secret, tls};
+use coax_store::{Etcd, Store, StoreError};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use super::controllers::invitation_key;
+use super::deployment::{Deployment, prepare};
+use crate::Error;
+use crate::etcd_addresses::EtcdAddresses;
+
+/// How long a controller may take to answer: it waits for its etcd itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why a machine did not become a controller.
+#[derive(Debug, thiserror::Error)]
+pub enum JoiningError {
+    /// No controller answers, or none that the token is for.
+    #[error("no controller of the token's deployment answers: {0}")]
+    Unreachable(String),
+    /// The controller says no, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// The controller's answer is not what the token promises.
+    #[error("the controller that answered is not of the token's deployment")]
+    OtherDeployment,
+    /// The deployment's store is out of reach.
+    #[error("this machine does not reach the deployment's store at {etcd}: {source}")]
+    NoStore {
+        /// Where it was looked for.
+        etcd: EtcdAddresses,
+        /// What came of it.
+        source: StoreError,
+    },
+    /// Something else answers there.
+    #[error("the store at {etcd}, as this machine reaches it, is not the deployment's")]
+    OtherStore {
+        /// Where it was looked for.
+        etcd: EtcdAddresses,
+    },
+}
+
+/// What a machine that became a controller is to run with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The store, as this machine reaches it.
+    pub etcd: EtcdAddresses,
+    /// What all controllers of the deployment are told alike, by the names of their flags.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Makes `state` the state folder of another controller, which hosts reach at `address`. `etcd` is where this machine reaches
+/// the store, if that is not where the others do.
+pub async fn join(
+    token: &ControllerToken,
+    address: &str,
+    etcd: Option<EtcdAddresses>,
+    state: &Path,
+) -> Result<Joined, Error> {
+    prepare(state)?;
+    let mut client = IdentityClient::new(reach(token).await?);
+    let secret = || token.secret.as_bytes().to_vec().into();
+    let asked = FindStoreRequest { secret: secret() };
+    let found = client.find_store(asked).await.map_err(refused)?;
+    let etcd = etcd.unwrap_or(EtcdAddresses(found.into_inner().etcd));
+    look_at(&etcd, &token.secret).await?;
+
+    let asked = BecomeControllerRequest {
+        secret: secret(),
+        address: address.to_owned(),
+    };
+    let given = client.become_controller(asked).await.map_err(refused)?;
+    let given = given.into_inner();
+    let inside = Path::new("the controller's answer");
+    let authority = Authority::from_pem(
+        (given.authority_key.as_bytes(), inside),
+        (given.authority.as_bytes(), inside),
+    )?;
+    if authority.pin() != token.pin {
+        return Err(JoiningError::OtherDeployment.into());
+    }
+    Deployment::keep(state, authority)?;
+    Ok(Joined {
+        etcd,
+        settings: given.settings.into_iter().collect(),
+    })
+}
+
+fn refused(status: Status) -> JoiningError {
+    match status.code() {
+        Code::PermissionDenied => JoiningError::Refused(status.message().to_owned()),
+        Code::Unimplemented => JoiningError::Refused(
+            "the controller that answers is of an older version, which lets no others in"
+                .to_owned(),
+        ),
+        _ => JoiningError::Unreachable(with_causes(&status)),
+    }
+}
+
+/// The first of the token's controllers that answers.
+async fn reach(token: &ControllerToken) -> Result<Channel, Error> {
+    let config = Arc::new(tls::joining_client(token.pin)?);
+    let mut reasons = Vec::new();
+    for controller in &token.controllers {
+        let endpoint = Endpoint::from_shared(format!("http://{controller}"));
+        let reached = match endpoint {
+            Ok(endpoint) => stream::connect(&endpoint.timeout(PATIENCE), config.clone()).await,
+            Err(error) => Err(error),
+        };
+        match reached {
+            Ok(channel) => return Ok(channel),
+            Err(error) => reasons.push(format!("{controller}: {}", with_causes(&error))),
+        }
+    }
+    Err(JoiningError::Unreachable(reasons.join("; ")).into())
+}
+
+/// Whether the deployment's store is there.
+async fn look_at(etcd: &EtcdAddresses, secret: &Secret) -> Result<(), Error> {
+    let (EtcdAddresses(addresses), key) = (etcd.clone(), invitation_key(secret));
+    let looked =
+        tokio::task::spawn_blocking(move || Etcd::open(&addresses)?.get(key.as_bytes())).await;
+    let etcd = etcd.clone();
+    match looked.map_err(|_| Error::CoreStopped)? {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(JoiningError::OtherStore { etcd }.into()),
+        Err(source) => Err(JoiningError::NoStore { etcd, source }.into()),
+    }
+}

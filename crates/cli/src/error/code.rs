@@ -108,6 +108,7 @@ fn deployment_code(error: &coax_controller::DeploymentError) -> &'static str {
         DeploymentError::Folder { .. } => "state-folder",
         DeploymentError::Identity(_) => "identity",
         DeploymentError::Store(_) => "store-failed",
+        DeploymentError::Records(_) => "store-damaged",
     }
 }
 

@@ -10,8 +10,9 @@ use coax_identity::{Authority, Credentials, Enrolment};
 use coax_model::HostName;
 use coax_store::{Embedded, Etcd, Store, StoreError, Transaction};
 
-use super::{EVERYTHING, HostRecord, host_key, put};
+use super::{EVERYTHING, HostRecord, host_key, put, seconds};
 use crate::etcd_addresses::EtcdAddresses;
+use crate::records::{self, RecordError};
 
 /// File of the embedded store, in the controller's state folder.
 pub(crate) const STORE: &str = "store.redb";
@@ -51,6 +52,9 @@ pub enum DeploymentError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What is in the store cannot be used.
+    #[error(transparent)]
+    Records(#[from] RecordError),
 }
 
 /// A deployment's files on its controller's machine.
@@ -69,23 +73,25 @@ impl Deployment {
     }
 
     /// The same of a controller whose store is in an etcd. No deployment may be there.
+    ///
+    /// Hosts may come from a deployment that had its store in a file, at a higher revision: a generation that is newer than
+    /// any of that one tells them to compare nothing.
     pub fn create_with(
         folder: &Path,
         etcd: Option<&EtcdAddresses>,
         now: SystemTime,
     ) -> Result<Self, DeploymentError> {
-        if let Some(etcd) = etcd
-            && let EtcdAddresses(addresses) = etcd
-            && !Etcd::open(addresses)?
-                .range(EVERYTHING.as_bytes())?
-                .items
-                .is_empty()
-        {
+        let Some(etcd) = etcd else {
+            return Self::create(folder, now);
+        };
+        let store = Etcd::open(&etcd.0)?;
+        if !store.range(EVERYTHING.as_bytes())?.items.is_empty() {
             return Err(DeploymentError::StoreTaken { etcd: etcd.clone() });
         }
         let deployment = Self::create(folder, now)?;
+        records::begin_generation(&store, seconds(now))?;
         Ok(Self {
-            etcd: etcd.cloned(),
+            etcd: Some(etcd.clone()),
             ..deployment
         })
     }

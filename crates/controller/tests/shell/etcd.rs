@@ -210,8 +210,11 @@ fn a_store_has_one_deployment(taken: &EtcdAddresses, free: &EtcdAddresses, state
     );
     let made = Deployment::create_with(state, Some(free), now).unwrap();
     made.enrol(&["hv1".parse().unwrap()], now).unwrap();
-    let host = Etcd::open(&free.0).unwrap().range(b"/coax/").unwrap();
-    assert_eq!(host.items.len(), 1);
+    let store = Etcd::open(&free.0).unwrap();
+    assert_eq!(store.range(b"/coax/").unwrap().items.len(), 2);
+    // Hosts of another deployment that join this one compare nothing with what they were told there.
+    let generation = coax_controller::records::generation(&store).unwrap();
+    assert!(generation > 1_000_000_000, "{generation}");
 }
 
 /// What a machine is told that does not become a controller.

@@ -12,6 +12,7 @@
 //!
 //! A host's own probes and announcements are never answered (RFC 5227, RFC 4862 section 5.4).
 
+use crate::guard::shared;
 use crate::{Frame, Meta, Sink, Tables, Verdict};
 use coax_tables::{AddressKey, AddressRow, DropReason, Limit, PortRow, Rate};
 use coax_wire::{
@@ -73,6 +74,7 @@ fn arp<F: Frame, T: Tables, S: Sink>(
         return Verdict::Next;
     }
     if meta.is(Meta::ANNOUNCES) {
+        shared::announced(tables, meta, &ip::mapped(question.target));
         return Verdict::Next;
     }
     if question.operation != Arp::REQUEST {
@@ -142,13 +144,14 @@ fn discovery<F: Frame, T: Tables, S: Sink>(
     if !read_genuine(frame, meta) {
         return meta.drop(DropReason::Malformed);
     }
-    if meta.is(Meta::ANNOUNCES) {
-        return Verdict::Next;
-    }
     let Ok((message, _)) = Discovery::mut_from_prefix(&mut meta.scratch) else {
         return Verdict::Next;
     };
     let target = message.neighbour.target;
+    if meta.is(Meta::ANNOUNCES) {
+        shared::announced(tables, meta, &target);
+        return Verdict::Next;
+    }
     let Some(owner) = tables.address(&AddressKey {
         address: target,
         network: meta.network,

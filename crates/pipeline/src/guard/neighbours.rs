@@ -33,7 +33,7 @@ pub(crate) fn arp<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta) -
     match sources::row(tables, meta, &address) {
         Some(row) if row.mac == packet.sender_mac => {
             if packet.sender == packet.target {
-                shared::announced(tables, meta, row, &address);
+                shared::announces(meta, row);
             }
             Verdict::Next
         }
@@ -80,7 +80,7 @@ fn speaks_for<T: Tables>(tables: &T, meta: &mut Meta, message: &Neighbour) -> bo
     match sources::row(tables, meta, &message.target) {
         Some(row) if row.mac == mac => {
             if message.flags[0] & Neighbour::SOLICITED == 0 {
-                shared::announced(tables, meta, row, &message.target);
+                shared::announces(meta, row);
             }
             true
         }

@@ -4,26 +4,30 @@
 //! or with an unsolicited neighbour advertisement (RFC 4861 section 7.2.6). Only ports whose source rows
 //! call the address shared are let do so, which the guard of the port checks. The announcement then
 //! goes to everybody, and every host that it reaches notes the new owner; from the fabric only for
-//! addresses that the host's own rows call shared. A MAC address that moves with the address (a
-//! virtual router's) is noted beside it.
+//! addresses that the host's own rows call shared. The sender's host notes it when `resolve` has found
+//! nothing wrong with the message: what ends there reaches nobody, and hosts have to agree. A MAC address
+//! that moves with the address (a virtual router's) is noted beside it.
 
+use super::sources;
 use crate::{Frame, Meta, Tables, guard};
 use coax_tables::{AddressKey, AddressRow, MacKey, MacRow, SourceRow};
 use coax_wire::icmp::Neighbour;
 use coax_wire::{EtherType, Ethernet, MacAddress, arp::Arp, ip};
 
-/// A port has announced an address that it may use.
-#[inline(never)]
-pub(crate) fn announced<T: Tables>(
-    tables: &T,
-    meta: &mut Meta,
-    row: &SourceRow,
-    address: &[u8; 16],
-) {
-    if row.flags & SourceRow::SHARED == 0 || !meta.ethernet.destination.is_group() {
-        return;
+/// A port speaks to everybody of an address that it may use: if it is a shared one, that is an announcement.
+#[inline(always)]
+pub(crate) fn announces(meta: &mut Meta, row: &SourceRow) {
+    if row.flags & SourceRow::SHARED != 0 && meta.ethernet.destination.is_group() {
+        meta.flags |= Meta::ANNOUNCES;
     }
-    meta.flags |= Meta::ANNOUNCES;
+}
+
+/// A port has announced an address, and nothing is wrong with the message.
+#[inline(never)]
+pub(crate) fn announced<T: Tables>(tables: &T, meta: &Meta, address: &[u8; 16]) {
+    let Some(row) = sources::row(tables, meta, address) else {
+        return;
+    };
     let mac = row.mac;
     note(tables, meta, address, mac);
     let Some(port) = guard::port_row(tables, meta) else {

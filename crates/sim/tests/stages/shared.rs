@@ -106,6 +106,33 @@ fn whoever_announces_an_address_has_it() {
 }
 
 #[test]
+fn an_announcement_that_reaches_nobody_moves_nothing() {
+    let mut far = Discovery::advertisement((mac(1), SHARED6), ALL_NODES, 0x20);
+    far.hop_limit = 64;
+    let mut forged = Discovery::advertisement((mac(1), SHARED6), ALL_NODES, 0x20);
+    forged.options = craft::link_address(2, mac(2));
+    let mut ieee802 = arp_announcement(mac(1));
+    // Hardware type 6: no host takes it for an announcement over Ethernet.
+    ieee802[15] = 6;
+    let over_ipv6 =
+        |message: Discovery| ethernet(group_mac(ALL_NODES), mac(1), IPV6, &message.packet());
+    for (name, frame, question) in [
+        ("routed", over_ipv6(far), nd_question(3)),
+        ("forged", over_ipv6(forged), nd_question(3)),
+        ("other-hardware", ieee802, arp_question(3)),
+    ] {
+        let about = "An announcement that is dropped, or that no host takes for one, moves no shared address anywhere.";
+        let frames = vec![
+            Enters::new(Device::Vm1, frame),
+            Enters::new(Device::Vm3, question),
+        ];
+        let name = format!("guard/shared-not-announced-{name}");
+        let played = play(&name, about, shared_rows(false), frames);
+        assert_eq!(played.outcomes[1].verdict, Verdict::Flood, "{name}");
+    }
+}
+
+#[test]
 fn a_virtual_mac_address_moves_along() {
     let about = "Frames for a virtual MAC address follow its announcements.";
     let mut to_virtual = udp4(3, 2, 20);

@@ -1,12 +1,12 @@
 //! The firewall of one host.
 
+use super::connections::{Connection, Connections, Ends, Talk, ports_of};
 use super::datagrams::Datagrams;
 use super::packet::{Content, Packet, Segment, flag};
 use super::policy::{Action, Decision, Policy, Question};
-use super::tcp::{Effect, State, Tcp, UNKNOWN_LENGTH};
+use super::tcp::{Effect, Tcp, UNKNOWN_LENGTH};
 use coax_tables::DropReason;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// What becomes of a packet.
@@ -17,6 +17,8 @@ pub type Fate = Result<(), DropReason>;
 pub struct Moment<'a> {
     /// The policy of the network's project.
     pub policy: &'a Policy,
+    /// The project.
+    pub project: usize,
     /// Grows with each of its changes.
     pub version: u32,
     /// The network.
@@ -25,83 +27,39 @@ pub struct Moment<'a> {
     pub now: Duration,
 }
 
-/// Who talks with whom: originator and the other end, with ports or the identifier of echoes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Ends {
-    protocol: u8,
-    originator: (IpAddr, u16),
-    other: (IpAddr, u16),
-}
-
-impl Ends {
-    const fn reversed(self) -> Self {
-        Self {
-            protocol: self.protocol,
-            originator: self.other,
-            other: self.originator,
-        }
-    }
-}
-
-/// What has been exchanged so far.
-#[derive(Clone, Debug)]
-enum Talk {
-    Tcp(Box<Tcp>),
-    Asked,
-    Answered,
-}
-
-#[derive(Clone, Debug)]
-struct Connection {
-    network: u32,
-    ends: Ends,
-    /// Port of the other end, or type and code of an echo request.
-    service: u16,
-    talk: Talk,
-    version: u32,
-    until: Duration,
-}
-
-impl Connection {
-    const fn patience(&self) -> Duration {
-        let icmp = matches!(self.ends.protocol, 1 | 58);
-        Duration::from_secs(match &self.talk {
-            Talk::Tcp(tcp) => match tcp.state {
-                State::SynSent | State::Simultaneous | State::SynReceived => 30,
-                State::Established(false, false) => 7440,
-                State::Established(..) => 300,
-                State::TimeWait => 60,
-                State::Closed => 10,
-            },
-            Talk::Answered if !icmp => 120,
-            Talk::Asked | Talk::Answered => 30,
-        })
-    }
-
-    const fn question(&self) -> Question {
-        Question {
-            source: self.ends.originator.0,
-            destination: self.ends.other.0,
-            protocol: self.ends.protocol,
-            service: self.service,
-        }
-    }
-}
-
 /// What one host remembers.
 #[derive(Clone, Debug, Default)]
 pub struct Firewall {
-    connections: Vec<Connection>,
+    connections: Connections,
     datagrams: Datagrams,
     /// What each rule has decided.
     pub hits: BTreeMap<u32, u64>,
 }
 
 impl Firewall {
+    /// A host with room for so many connections.
+    pub fn with_places(places: usize) -> Self {
+        Self {
+            connections: Connections::new(places),
+            ..Self::default()
+        }
+    }
+
     /// Moments at which something is forgotten.
     pub fn deadlines(&self) -> impl Iterator<Item = Duration> {
-        let connections = self.connections.iter().map(|one| one.until);
+        let connections = self.connections.deadlines();
         connections.chain(self.datagrams.deadlines())
+    }
+
+    /// How many attempts had to make room for others.
+    pub const fn replaced(&self) -> u64 {
+        self.connections.replaced
+    }
+
+    /// How many connections a project has at a moment.
+    pub fn count(&mut self, project: usize, now: Duration) -> usize {
+        self.connections.forget(now);
+        self.connections.count(project)
     }
 
     /// Judges a packet.
@@ -109,8 +67,7 @@ impl Firewall {
     /// # Errors
     /// Why it is dropped.
     pub fn judge(&mut self, packet: &Packet, at: Moment<'_>) -> Fate {
-        self.connections
-            .retain(|connection| connection.until > at.now);
+        self.connections.forget(at.now);
         let Some(part) = packet.part else {
             return self.judge_content(packet, at);
         };
@@ -168,26 +125,9 @@ impl Firewall {
         }
     }
 
-    /// Where the connection is, and whether the packet goes from its originator to the other end.
-    fn find(&self, ends: Ends, network: u32) -> Option<(usize, bool)> {
-        let places = self.connections.iter().enumerate();
-        let mut own = places.filter(|(_, one)| one.network == network);
-        own.find_map(|(place, one)| match one.ends {
-            found if found == ends => Some((place, true)),
-            found if found == ends.reversed() => Some((place, false)),
-            _ => None,
-        })
-    }
-
-    /// Where the echoes are that the first of the ends has asked for.
-    fn find_asked(&self, ends: Ends, network: u32) -> Option<usize> {
-        let mut all = self.connections.iter();
-        all.position(|one| one.network == network && one.ends == ends)
-    }
-
     /// Asks policy once more about a connection that an older one admitted.
     fn ask_again(&mut self, place: usize, at: Moment<'_>) -> Fate {
-        let connection = &mut self.connections[place];
+        let connection = self.connections.at(place);
         if connection.version == at.version {
             return Ok(());
         }
@@ -201,8 +141,16 @@ impl Firewall {
         Err(refusal(&decision))
     }
 
-    fn open(&mut self, ends: Ends, talk: Talk, at: Moment<'_>, service: u16) -> Fate {
+    /// What begins, if policy admits it.
+    fn begin(
+        &mut self,
+        ends: Ends,
+        talk: Talk,
+        at: Moment<'_>,
+        service: u16,
+    ) -> Result<Connection, DropReason> {
         let mut connection = Connection {
+            project: at.project,
             network: at.network,
             ends,
             service,
@@ -212,12 +160,16 @@ impl Firewall {
         };
         self.ask(&connection.question(), at)?;
         connection.until += connection.patience();
-        self.connections.push(connection);
-        Ok(())
+        Ok(connection)
+    }
+
+    fn open(&mut self, ends: Ends, talk: Talk, at: Moment<'_>, service: u16) -> Fate {
+        let connection = self.begin(ends, talk, at, service)?;
+        self.connections.remember(connection, at.policy.quota)
     }
 
     fn refresh(&mut self, place: usize, now: Duration) {
-        let connection = &mut self.connections[place];
+        let connection = self.connections.at(place);
         connection.until = now + connection.patience();
     }
 
@@ -233,21 +185,21 @@ impl Firewall {
             Some(part) => part.length as i64 - segment.header() as i64,
             None => segment.data as i64,
         };
-        let ends = ends_of(packet);
-        let Some((place, forward)) = self.find(ends, at.network) else {
+        let ends = Ends::of(packet);
+        let Some((place, forward)) = self.connections.find(ends, at.network) else {
             if named != SYN && named != ACK {
                 return Err(DropReason::NoConnection);
             }
             let talk = Talk::Tcp(Box::new(Tcp::begin(segment, length)));
-            let opened = self.open(ends, talk, at, segment.ports.1);
+            let begun = self.begin(ends, talk, at, segment.ports.1);
             // Data without a beginning that policy would not admit are no attempt to open anything.
-            return if named == ACK {
-                opened.map_err(|_| DropReason::NoConnection)
-            } else {
-                opened
-            };
+            let begun = begun.map_err(|reason| match named {
+                ACK => DropReason::NoConnection,
+                _ => reason,
+            });
+            return self.connections.remember(begun?, at.policy.quota);
         };
-        let mut after = match &self.connections[place].talk {
+        let mut after = match &self.connections.at(place).talk {
             Talk::Tcp(tcp) => tcp.clone(),
             Talk::Asked | Talk::Answered => return Err(DropReason::NoConnection),
         };
@@ -255,28 +207,28 @@ impl Firewall {
             Effect::Strange => return Err(DropReason::NoConnection),
             Effect::Begins => {
                 let talk = Talk::Tcp(Box::new(Tcp::begin(segment, length)));
-                self.open(ends, talk, at, segment.ports.1)?;
-                self.connections.remove(place);
+                *self.connections.at(place) = self.begin(ends, talk, at, segment.ports.1)?;
                 return Ok(());
             }
             Effect::Belongs => {}
         }
         self.ask_again(place, at)?;
-        self.connections[place].talk = Talk::Tcp(after);
+        self.connections.at(place).talk = Talk::Tcp(after);
         self.refresh(place, at.now);
         Ok(())
     }
 
     fn exchange(&mut self, packet: &Packet, at: Moment<'_>) -> Fate {
         let reply = matches!(packet.content, Content::Echo { request: false, .. });
-        let ends = ends_of(packet);
+        let ends = Ends::of(packet);
         // Who asks is part of an echo's name.
         let named = if reply { ends.reversed() } else { ends };
         let found = match packet.content {
             Content::Echo { .. } => self
+                .connections
                 .find_asked(named, at.network)
                 .map(|place| (place, !reply)),
-            _ => self.find(ends, at.network),
+            _ => self.connections.find(ends, at.network),
         };
         let Some((place, forward)) = found else {
             if reply {
@@ -286,7 +238,7 @@ impl Firewall {
         };
         self.ask_again(place, at)?;
         if !forward {
-            self.connections[place].talk = Talk::Answered;
+            self.connections.at(place).talk = Talk::Answered;
         }
         self.refresh(place, at.now);
         Ok(())
@@ -311,17 +263,18 @@ impl Firewall {
         if greedy || !readable || about.source != packet.destination {
             return Err(DropReason::NoConnection);
         }
-        let ends = ends_of(about);
+        let ends = Ends::of(about);
         let found = match about.content {
             Content::Echo { request, .. } => {
                 let asks = if request { ends } else { ends.reversed() };
-                self.find_asked(asks, at.network)
+                self.connections
+                    .find_asked(asks, at.network)
                     .map(|place| (place, request))
             }
-            _ => self.find(ends, at.network),
+            _ => self.connections.find(ends, at.network),
         };
         let related = found.is_some_and(|(place, forward)| {
-            let connection = &self.connections[place];
+            let connection = self.connections.at(place);
             let known = match (&connection.talk, &about.content) {
                 (Talk::Tcp(tcp), Content::Tcp(segment)) => {
                     tcp.is_on_its_way(segment.sequence, usize::from(!forward))
@@ -351,24 +304,6 @@ const fn least(content: &Content) -> usize {
         Content::Tcp(segment) => segment.header(),
         Content::Other(_) => 0,
         _ => 8,
-    }
-}
-
-const fn ports_of(packet: &Packet) -> (u16, u16) {
-    match &packet.content {
-        Content::Tcp(segment) => segment.ports,
-        Content::Udp(ports, _) | Content::Sctp(ports) => *ports,
-        Content::Echo { identifier, .. } => (*identifier, *identifier),
-        _ => (0, 0),
-    }
-}
-
-const fn ends_of(packet: &Packet) -> Ends {
-    let ports = ports_of(packet);
-    Ends {
-        protocol: packet.protocol(),
-        originator: (packet.source, ports.0),
-        other: (packet.destination, ports.1),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A stateful firewall written the slow way, to compare the pipeline's with.
+//! A switch with a stateful firewall, written the slow way, to compare the pipeline with.
 //!
 //! It is made from docs/explanation/connections.md alone and shares nothing with the pipeline: rules are
 //! lists that are walked in written order, connections and datagrams are lists that are searched from the front, and
@@ -11,17 +11,27 @@
 //! | [`policy`] | rails, rules, groups and address groups |
 //! | [`tcp`] | what is known of a TCP connection |
 //! | [`datagrams`] | datagrams in fragments |
+//! | [`connections`] | the connections of one host, and how many there may be |
 //! | [`firewall`] | the firewall of one host |
-//! | [`world`] | VMs on two hosts, their networks and projects, and the way of a packet between them |
+//! | [`world`] | VMs on two hosts, their ports, networks and projects |
+//! | [`switch`] | the way of a packet between them, with and without VLAN tags |
+//! | [`neighbours`] | ARP and neighbour discovery |
+//! | [`rows`] | what the simulated hosts are told of a world |
 //! | [`script`] | worlds, packets and changes of policy out of any bytes |
+//! | [`census`] | connections in a simulated host's memory |
 //! | [`stage`] | both in turn: the model, and the pipeline on two simulated hosts |
 
+pub mod census;
+pub mod connections;
 pub mod datagrams;
 pub mod firewall;
+pub mod neighbours;
 pub mod packet;
 pub mod policy;
+pub mod rows;
 pub mod script;
 pub mod stage;
+pub mod switch;
 pub mod tcp;
 pub mod world;
 

@@ -81,6 +81,8 @@ pub struct Policy {
     pub addresses: BTreeMap<u8, Vec<Prefix>>,
     /// What happens where no rule matches.
     pub otherwise: Action,
+    /// Connections that the project may have on one host.
+    pub quota: u32,
 }
 
 /// What policy is asked about: who opens, to whom, which protocol, and its port, or ICMP type and code.

@@ -5,16 +5,23 @@
 
 mod conversation;
 mod policies;
+mod sayings;
+mod worlds;
 
+use super::neighbours::Saying;
 use super::packet::{Content, Packet, Part};
 use super::policy::Policy;
-use super::world::{NETWORKS, VMS, Way, World, host_of};
+use super::switch::{Tag, Way};
+use super::world::{World, host_of};
+use crate::craft::{C_TAG, S_TAG};
 use crate::noise::Noise;
 use conversation::Conversation;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
+
+pub use worlds::FEW;
 
 /// One thing that happens.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +30,8 @@ pub enum Step {
     Wait(Duration),
     /// A VM sends.
     Send(Way, Packet),
+    /// A VM says something about addresses.
+    Say(Saying),
     /// A project changes its policy.
     Change(usize, Box<Policy>),
 }
@@ -53,34 +62,42 @@ const WAITS: usize = 8;
 /// Fragments' names that a sender may use on one host: it has two places in a bucket of the table.
 const NAMES: usize = 2;
 
+/// Any port that there is.
+fn any_port(noise: &mut Noise<'_>, world: &World) -> u8 {
+    let ports: Vec<u8> = world.ports().collect();
+    let choice = noise.below(ports.len());
+    ports.get(choice).copied().unwrap_or(1)
+}
+
 impl Script {
     /// The script that the bytes stand for.
     pub fn new(bytes: &[u8]) -> Self {
         let mut noise = Noise::new(bytes);
         let noise = &mut noise;
         let seed = u64::from(noise.byte()) << 56 | u64::from(noise.byte()) << 20 | 1;
-        let mut world = World {
-            homes: [0; VMS as usize],
-            policies: [policies::none(), policies::none()],
+        let world = worlds::world(noise);
+        // To fill the places, and for what happens then.
+        let many = world.crowded.is_some();
+        let count = if many {
+            4 + noise.below(9)
+        } else {
+            1 + noise.below(3)
         };
-        for home in &mut world.homes {
-            *home = noise.below(usize::from(NETWORKS) * 2) as u8 / 2;
-        }
-        for project in 0..2 {
-            world.policies[project] = policies::policy(noise, &world, project);
-        }
-        let count = 1 + noise.below(3);
         let mut writer = Writer {
             conversations: (0..count)
                 .filter_map(|_| Conversation::begin(noise, &world))
                 .collect(),
             policies: world.policies.clone(),
             world: &world,
+            chatty: noise.one_in(4),
             sent: Vec::new(),
             names: BTreeMap::new(),
             steps: Vec::new(),
             waits: 0,
         };
+        if many {
+            writer.warm_up();
+        }
         let steps = noise.below(40);
         for _ in 0..steps {
             writer.step(noise);
@@ -94,6 +111,8 @@ struct Writer<'a> {
     world: &'a World,
     conversations: Vec<Conversation>,
     policies: [Policy; 2],
+    /// Most of what happens is about addresses.
+    chatty: bool,
     sent: Vec<(Way, Packet)>,
     /// Datagrams that were sent in fragments, by sender.
     names: BTreeMap<IpAddr, Vec<(IpAddr, u16, u8)>>,
@@ -103,7 +122,10 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn step(&mut self, noise: &mut Noise<'_>) {
-        match noise.below(32) {
+        if self.chatty && !noise.one_in(3) {
+            return self.say(noise);
+        }
+        match noise.below(40) {
             0..=19 => self.natural(noise),
             20 | 21 => self.fragment(noise),
             22 | 23 => self.error(noise),
@@ -111,8 +133,29 @@ impl Writer<'_> {
             25 | 26 => self.change(noise),
             27..=29 => self.wait(noise),
             30 => self.multicast(noise),
-            _ => self.stray(noise),
+            31 => self.stray(noise),
+            32 | 33 => self.tagged(noise),
+            _ => self
+                .steps
+                .push(Step::Say(sayings::saying(noise, self.world))),
         }
+    }
+
+    /// Both ends of all conversations have sent.
+    fn warm_up(&mut self) {
+        for place in 0..self.conversations.len() {
+            // No headers in between; then who sends.
+            for plainest in [[0, 0], [0, 1], [0, 0]] {
+                let noise = &mut Noise::new(&plainest);
+                let (way, packet) = self.conversations[place].next(noise, self.world);
+                self.send(way, packet);
+            }
+        }
+    }
+
+    fn say(&mut self, noise: &mut Noise<'_>) {
+        let saying = sayings::saying(noise, self.world);
+        self.steps.push(Step::Say(saying));
     }
 
     fn send(&mut self, way: Way, packet: Packet) {
@@ -126,6 +169,30 @@ impl Writer<'_> {
             let (way, packet) = conversation.next(noise, self.world);
             self.send(way, packet);
         }
+    }
+
+    /// A packet of a conversation with other tags than its port's.
+    fn tagged(&mut self, noise: &mut Noise<'_>) {
+        let Some(mut conversation) = Conversation::begin(noise, self.world) else {
+            return;
+        };
+        let (mut way, packet) = conversation.next(noise, self.world);
+        let one = |tag: Tag| [Some(tag), None];
+        way.tags = Some(noise.pick(
+            one((C_TAG, 10)),
+            &[
+                one((C_TAG, 10)),
+                one((C_TAG, 20)),
+                one((C_TAG, 30)),
+                one((C_TAG, 0)),
+                one((S_TAG, 10)),
+                [None, None],
+                [Some((C_TAG, 10)), Some((C_TAG, 20))],
+                [Some((C_TAG, 30)), Some((C_TAG, 10))],
+                [Some((C_TAG, 20)), Some((S_TAG, 10))],
+            ],
+        ));
+        self.send(way, packet);
     }
 
     /// A part of a datagram of a conversation.
@@ -214,10 +281,7 @@ impl Writer<'_> {
             about: Box::new(about),
         };
         let [source, destination] = [from, back].map(|vm| self.world.address(vm, ipv6));
-        let way = Way {
-            from,
-            to: Some(back),
-        };
+        let way = Way::new(from, Some(back));
         self.send(way, Packet::new(source, destination, content));
     }
 
@@ -253,7 +317,7 @@ impl Writer<'_> {
     }
 
     fn multicast(&mut self, noise: &mut Noise<'_>) {
-        let from = 1 + noise.below(VMS.into()) as u8;
+        let from = any_port(noise, self.world);
         let ipv6 = noise.one_in(2);
         let group: IpAddr = if ipv6 {
             [0xff05, 0, 0, 0, 0, 0, 0, 0x99].into()
@@ -270,7 +334,7 @@ impl Writer<'_> {
             None => Content::Icmp(if ipv6 { 144 } else { 13 }, 0),
         };
         let packet = Packet::new(self.world.address(from, ipv6), group, content);
-        self.send(Way { from, to: None }, packet);
+        self.send(Way::new(from, None), packet);
     }
 
     /// A packet that nothing led to.

@@ -1,20 +1,32 @@
 //! The model and the pipeline, packet by packet: what becomes of each must be the same.
 
+use super::census::Census;
 use super::firewall::{Fate, Firewall};
+use super::neighbours::{Owners, Reaction, Saying, on_device};
 use super::packet::Packet;
 use super::script::{Script, Step};
-use super::world::{Fates, Way, World, device_of, host_of};
+use super::switch::{Fates, Way};
+use super::world::{World, device_of, host_of, vlan_of};
 use crate::craft::Tunnel;
 use crate::stand::{Device, Stand, Vtep};
-use crate::{Enters, Host, Outcome, SimRows, SimTables};
+use crate::{Enters, Host, Outcome, SimRows, SimState, SimTables};
 use coax_pipeline::{Stage as Stages, Verdict};
 use coax_tables::DropReason;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::time::Duration;
 
 /// What the pipeline does not promise to the moment: it notes the time of a connection about once a second, and
 /// counts in ticks. So nothing is sent shortly before and behind the moment at which something is forgotten.
 const BEFORE: Duration = Duration::from_millis(2500);
 const BEHIND: Duration = Duration::from_millis(2000);
+/// What the pipeline counts time in. Only whole ticks pass, so that no part of one is lost on either side.
+const TICK: u64 = 1 << 27;
+/// What passes before each packet where places are few: whose attempt is older must be clear to both.
+const PACE: Duration = Duration::from_nanos(12 * TICK);
+
+/// No port has this number.
+const NOBODY: u8 = 0;
 
 /// Makes rows of policies.
 pub trait Compiler {
@@ -38,11 +50,15 @@ pub struct Stage {
     pub world: World,
     /// The models.
     pub models: [Firewall; 2],
+    /// The model's knowledge of addresses that move.
+    pub owners: Owners,
     /// The simulated hosts.
     pub hosts: [Host; 2],
     /// What happened to each of them.
     pub entries: [Vec<Entry>; 2],
-    fates: Vec<(usize, Fates)>,
+    /// What has happened, by name, and how often.
+    pub seen: BTreeMap<&'static str, u64>,
+    before: Vec<(usize, String)>,
     versions: [u32; 2],
     now: Duration,
     played: [Duration; 2],
@@ -58,19 +74,30 @@ impl Stage {
             [0, 1].map(|project| compiler.change(project, &world, [&mut one, &mut other]));
         let entries = [&one, &other].map(|rows| vec![Entry::Rows(Box::new(rows.clone()))]);
         let hosts = [one, other].map(|rows| {
+            let state = world
+                .crowded
+                .map(|places| SimState::new(places as u32, SimState::FRAGMENTS, SimState::DOMAINS));
             let tables = SimTables {
                 rows,
                 underlay: stand.underlay(),
+                state: state.unwrap_or_default(),
                 ..SimTables::default()
             };
             Host::new(tables, stand.sending())
         });
+        let models = [0, 1].map(|_| {
+            world
+                .crowded
+                .map_or_else(Firewall::default, Firewall::with_places)
+        });
         Self {
             world,
-            models: Default::default(),
+            models,
+            owners: Owners::default(),
             hosts,
             entries,
-            fates: Vec::new(),
+            seen: BTreeMap::new(),
+            before: Vec::new(),
             versions,
             now: Duration::ZERO,
             played: [Duration::ZERO; 2],
@@ -96,27 +123,79 @@ impl Stage {
                     }
                 }
                 Step::Send(way, packet) => {
+                    self.pace();
                     let moment = (self.now, self.versions);
                     let expected = self.world.judge(&mut self.models, *way, packet, moment);
                     let found = self.send(*way, packet);
-                    self.fates.push((number, expected));
-                    if expected != found {
-                        let stages = self.last_stages(host_of(way.from));
-                        return Err(format!(
-                            "step {number}, {way:?}: {packet:?}\nmodel:    {expected:?}\n\
-                             pipeline: {found:?} through {stages:?}\nbefore: {:?}",
-                            self.fates
-                        ));
-                    }
+                    self.see_fates(&expected);
+                    self.agree(number, way.from, (&expected, &found), &(way, packet))?;
+                }
+                Step::Say(saying) => {
+                    self.pace();
+                    let expected = self.owners.judge(&self.world, saying);
+                    let found = self.say(saying);
+                    self.see(match &expected {
+                        Reaction::Dropped(reason) => reason.name(),
+                        Reaction::Answered(_) => "answered",
+                        Reaction::Heard(_) => "heard",
+                    });
+                    self.agree(number, saying.port, (&expected, &found), saying)?;
                 }
             }
         }
-        for (host, (model, simulated)) in self.models.iter().zip(&self.hosts).enumerate() {
+        self.compare_counts()
+    }
+
+    fn see(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    fn see_fates(&mut self, fates: &Fates) {
+        for reason in [Some(fates.here), fates.there].into_iter().flatten() {
+            self.see(reason.err().map_or("passed", DropReason::name));
+        }
+        if fates.arrives.iter().any(|port| vlan_of(*port) != 0) {
+            self.see("arrived in a VLAN");
+        }
+    }
+
+    fn agree<T: PartialEq + Debug>(
+        &mut self,
+        number: usize,
+        from: u8,
+        (expected, found): (&T, &T),
+        what: &impl Debug,
+    ) -> Result<(), String> {
+        self.before.push((number, format!("{expected:?}")));
+        if expected == found {
+            return Ok(());
+        }
+        let stages = self.last_stages(host_of(from));
+        Err(format!(
+            "step {number}: {what:?}\nmodel:    {expected:?}\npipeline: {found:?} through {stages:?}\nbefore: {:?}",
+            self.before
+        ))
+    }
+
+    /// What was counted, and what is still remembered.
+    fn compare_counts(&mut self) -> Result<(), String> {
+        for (host, (model, simulated)) in self.models.iter_mut().zip(&mut self.hosts).enumerate() {
             let (expected, found) = (&model.hits, simulated.sink.hits());
             if *expected != found {
                 return Err(format!(
                     "hits on host {host}: model {expected:?}, pipeline {found:?}"
                 ));
+            }
+            simulated.tables.now = self.now.as_nanos() as u64;
+            for project in 0..2 {
+                let expected = model.count(project, self.now);
+                let Census { alive, kept, used } = Census::take(&simulated.tables, project);
+                if expected != alive || kept != used {
+                    return Err(format!(
+                        "connections of project {project} on host {host}: model {expected}, pipeline {alive}; \
+                         {kept} places are taken, and {used} counted"
+                    ));
+                }
             }
             simulated
                 .check_accounting()
@@ -132,9 +211,17 @@ impl Stage {
         }
     }
 
+    fn pace(&mut self) {
+        if self.world.crowded.is_some() {
+            self.wait(PACE);
+        }
+    }
+
     fn wait(&mut self, time: Duration) {
         self.now += time;
         loop {
+            let ticks = (self.now.as_nanos() as u64).div_ceil(TICK);
+            self.now = Duration::from_nanos(ticks * TICK);
             let deadlines = self.models.iter().flat_map(Firewall::deadlines);
             let mut close =
                 deadlines.filter(|then| self.now + BEFORE > *then && self.now < *then + BEHIND);
@@ -148,35 +235,93 @@ impl Stage {
     fn send(&mut self, way: Way, packet: &Packet) -> Fates {
         let here = host_of(way.from);
         let frame = self.world.frame(way, packet);
-        let outcome = self.enter(here, Enters::new(device_of(way.from), frame));
+        let outcome = self.enter(here, Enters::new(way.device(), frame));
+        let mut arrives = self.ports(here, &outcome);
+        // Back through the sender's own port: nobody sends to himself.
+        let returns = outcome.verdict == Verdict::Deliver && arrives.contains(&way.from);
+        let told = outcome.verdict == Verdict::Answer;
+        if told || returns {
+            arrives.clear();
+        }
         let mut fates = Fates {
-            here: fate(&outcome, |verdict| match verdict {
-                Verdict::Answer => true,
-                // Back through the sender's own port: nobody sends to himself.
-                Verdict::Deliver => outcome.device == Some(self.stand.index(device_of(way.from))),
-                _ => false,
-            }),
-            told: outcome.verdict == Verdict::Answer,
+            here: fate(&outcome, |_| told || returns),
+            told,
             there: None,
+            arrives,
         };
+        for arrived in self.pass_on(here, &outcome) {
+            fates.arrives.extend(self.ports(1 - here, &arrived));
+            // Nothing goes out of one tunnel into another but what its sender is told.
+            let is_told = |verdict| verdict == Verdict::Send;
+            fates.there = Some(fate(&arrived, is_told));
+        }
+        fates
+    }
+
+    fn say(&mut self, saying: &Saying) -> Reaction {
+        let here = host_of(saying.port);
+        let bytes = on_device(saying.port, &saying.frame());
+        let outcome = self.enter(here, Enters::new(device_of(saying.port), bytes));
+        let mut heard = self.ports_that_got(saying, here, &outcome);
+        for arrived in self.pass_on(here, &outcome) {
+            heard.extend(self.ports_that_got(saying, 1 - here, &arrived));
+            if let Err(reason) = fate(&arrived, |_| false) {
+                return Reaction::Dropped(reason);
+            }
+        }
+        match (outcome.verdict, outcome.reason) {
+            (Verdict::Answer, _) => Reaction::Answered(outcome.frame.unwrap_or_default()),
+            (_, None | Some(DropReason::NoReceiver)) => Reaction::Heard(heard),
+            (_, Some(reason)) => Reaction::Dropped(reason),
+        }
+    }
+
+    /// What becomes of frames of one host at the other one.
+    fn pass_on(&mut self, here: usize, outcome: &Outcome) -> Vec<Outcome> {
         let uplink = self.stand.index(Device::Up1);
-        for (_, packet) in outcome
-            .sent()
-            .into_iter()
-            .filter(|(device, _)| *device == uplink)
-        {
+        let mut arrived = Vec::new();
+        for (device, packet) in outcome.sent() {
+            if device != uplink {
+                continue;
+            }
             let inner = packet.get(50..).unwrap_or_default();
             let vni = packet.get(46..49).map_or(0, |vni| {
                 vni.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))
             });
             let [from, to] = [Vtep::PEER, Vtep::OWN].map(|vtep| vtep.address(false));
             let bytes = Tunnel::new(from, to, vni).around(inner);
-            let arrived = self.enter(1 - here, Enters::new(Device::Up1, bytes));
-            // Nothing goes out of one tunnel into another but what its sender is told.
-            let is_told = |verdict| verdict == Verdict::Send;
-            fates.there = Some(fate(&arrived, is_told));
+            arrived.push(self.enter(1 - here, Enters::new(Device::Up1, bytes)));
         }
-        fates
+        arrived
+    }
+
+    /// The ports of a host that got a frame.
+    fn ports(&self, host: usize, outcome: &Outcome) -> BTreeSet<u8> {
+        let sent = outcome.sent().into_iter();
+        sent.filter_map(|(device, bytes)| self.port(host, device, bytes))
+            .collect()
+    }
+
+    /// As `ports`, if each got what was said; otherwise nobody's port is among them.
+    fn ports_that_got(&self, saying: &Saying, host: usize, outcome: &Outcome) -> BTreeSet<u8> {
+        let sent = outcome.sent().into_iter();
+        sent.filter_map(|(device, bytes)| {
+            let port = self.port(host, device, bytes)?;
+            let same = on_device(port, &saying.frame()) == bytes;
+            Some(if same { port } else { NOBODY })
+        })
+        .collect()
+    }
+
+    /// The port that a frame is on, by its device and its tag; none if it leaves for the other host.
+    fn port(&self, host: usize, device: u32, bytes: &[u8]) -> Option<u8> {
+        let device = self.stand.device(device)?;
+        let vlan = match bytes.get(12..16) {
+            Some([0x81, 0, high, low]) => u16::from_be_bytes([*high, *low]),
+            _ => 0,
+        };
+        let port = self.world.port_at(host, device, vlan);
+        (!device.is_uplink()).then(|| port.unwrap_or(NOBODY))
     }
 
     fn enter(&mut self, host: usize, enters: Enters) -> Outcome {

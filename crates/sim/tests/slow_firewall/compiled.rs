@@ -12,9 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Connections that a project may have: more than any script makes.
-const QUOTA: u32 = 500;
-
 /// The policies of both projects as they are compiled, change by change.
 #[derive(Default)]
 pub struct Compiled {
@@ -95,7 +92,7 @@ fn policy(written: &written::Policy, scope: u32) -> Policy {
     Policy {
         settings: Settings {
             default,
-            quota: QUOTA,
+            quota: written.quota,
         },
         rules: rules
             .map(|rule| (rule.name.clone(), Arc::new(rule)))

@@ -4,13 +4,38 @@
 mod compiled;
 
 use coax_sim::Stand;
-use coax_sim::reference::Script;
 use coax_sim::reference::stage::Stage;
+use coax_sim::reference::{Firewall, Script};
 use compiled::Compiled;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 const CASES: u32 = 1000;
+
+/// What the scripts must lead to, or nothing of it is compared.
+const HAPPENS: [&str; 19] = [
+    "passed",
+    "denied",
+    "rejected",
+    "no-connection",
+    "fragment",
+    "connection-quota",
+    "connections-full",
+    "replaced",
+    "tagged-frame",
+    "vlan-not-allowed",
+    "arrived in a VLAN",
+    "answered",
+    "heard",
+    "forged-address",
+    "forged-arp",
+    "forged-neighbour",
+    "own-address",
+    "unknown-address",
+    "unknown-unicast",
+];
 
 /// Runs the same cases every time, so that a red run can be repeated; with `COAX_NOISE=random`, new ones.
 fn runner(config: ProptestConfig) -> TestRunner {
@@ -36,12 +61,21 @@ fn the_firewall_judges_as_the_slow_one_does() {
         ..ProptestConfig::default()
     };
     let noise = proptest::collection::vec(any::<u8>(), 0..900);
+    let seen = RefCell::new(BTreeMap::<&str, u64>::new());
     let run = runner(config).run(&noise, |bytes| {
-        play(&Script::new(&bytes))
-            .map(drop)
-            .map_err(TestCaseError::fail)
+        let stage = play(&Script::new(&bytes)).map_err(TestCaseError::fail)?;
+        let replaced: u64 = stage.models.iter().map(Firewall::replaced).sum();
+        for (what, often) in stage.seen.into_iter().chain([("replaced", replaced)]) {
+            *seen.borrow_mut().entry(what).or_default() += often;
+        }
+        Ok(())
     });
     if let Err(TestError::Fail(reason, bytes)) = run {
         panic!("{}\n{reason}", Script::new(&bytes));
+    }
+    let seen = seen.into_inner();
+    for what in HAPPENS {
+        let often = seen.get(what).copied().unwrap_or(0);
+        assert!(often > 0 || cases < CASES, "never {what}: {seen:?}");
     }
 }

@@ -30,9 +30,9 @@ const CAPACITY: Capacity = Capacity {
     replicas: 128,
     sources: 64,
     routes: 64,
-    classes: 256,
-    services: 128,
-    policies: 512,
+    classes: 1024,
+    services: 512,
+    policies: 4096,
     domains: 8,
     connections: 128,
     fragments: 32,
@@ -59,13 +59,21 @@ impl Executor {
     /// Loads the programs, and ties this thread to one processor, because the programs' state is
     /// kept for each.
     pub fn open(label: &str, stand: Stand) -> Self {
+        Self::with_connections(label, stand, CAPACITY.connections)
+    }
+
+    /// As `open`, with room for so many connections.
+    pub fn with_connections(label: &str, stand: Stand, connections: u32) -> Self {
         let pins = PathBuf::from(format!(
             "/sys/fs/bpf/coax-stand-{label}-{}",
             std::process::id()
         ));
         let mut plane = KernelDataPlane::open(&KernelOptions {
             pins: pins.clone(),
-            capacity: CAPACITY,
+            capacity: Capacity {
+                connections,
+                ..CAPACITY
+            },
             take_over_layout: false,
         })
         .unwrap();

@@ -2,7 +2,8 @@
 
 use crate::noise::Noise;
 use crate::reference::packet::{Content, Packet, Segment, flag};
-use crate::reference::world::{VMS, Way, World};
+use crate::reference::switch::Way;
+use crate::reference::world::World;
 use flag::{ACK, FIN, RST, SYN};
 
 /// What they speak.
@@ -42,9 +43,9 @@ const REFUSES: &[(usize, u8)] = &[(0, SYN), (1, RST | ACK)];
 const AT_ONCE: &[(usize, u8)] = &[(0, SYN), (1, SYN), (0, SYN | ACK), (1, SYN | ACK), (0, ACK)];
 
 impl Conversation {
-    /// Two VMs that can reach each other, if there are any.
+    /// Two ports of VMs that can reach each other, if there are any.
     pub fn begin(noise: &mut Noise<'_>, world: &World) -> Option<Self> {
-        let from = 1 + noise.below(VMS.into()) as u8;
+        let from = super::any_port(noise, world);
         let neighbours = world.neighbours(from);
         let to = *neighbours.get(noise.below(neighbours.len().max(1)))?;
         let ipv6 = noise.one_in(2);
@@ -93,10 +94,7 @@ impl Conversation {
         let content = |content: Content, from: usize| {
             let [source, destination] =
                 [from, 1 - from].map(|end| world.address(self.vms[end], self.ipv6));
-            let way = Way {
-                from: self.vms[from],
-                to: Some(self.vms[1 - from]),
-            };
+            let way = Way::new(self.vms[from], Some(self.vms[1 - from]));
             (way, Packet::new(source, destination, content))
         };
         let headers = noise.pick(0, &[0, 0, 0, 0, 0, 1, 2, 8, 9]);
@@ -107,10 +105,7 @@ impl Conversation {
                 let (from, segment) = self.segment(noise);
                 let [source, destination] =
                     [from, 1 - from].map(|end| world.address(self.vms[end], self.ipv6));
-                let way = Way {
-                    from: self.vms[from],
-                    to: Some(self.vms[1 - from]),
-                };
+                let way = Way::new(self.vms[from], Some(self.vms[1 - from]));
                 (way, Packet::new(source, destination, Content::Tcp(segment)))
             }
             Kind::Udp => content(Content::Udp(ports, noise.below(40)), from),

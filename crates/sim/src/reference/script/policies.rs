@@ -2,12 +2,15 @@
 
 use crate::noise::Noise;
 use crate::reference::policy::{Action, End, Policy, Prefix, Rule, Services};
-use crate::reference::world::{VMS, World, project_of};
+use crate::reference::world::{World, project_of};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 const GROUPS: u8 = 3;
 const ADDRESS_GROUPS: u8 = 2;
+
+/// Connections that a project may have: more than any script makes.
+const PLENTY: u32 = 500;
 
 const SERVICES: [Services; 14] = [
     (6, 80, 80),
@@ -34,6 +37,7 @@ pub fn none() -> Policy {
         groups: BTreeMap::new(),
         addresses: BTreeMap::new(),
         otherwise: Action::Deny,
+        quota: PLENTY,
     }
 }
 
@@ -41,6 +45,10 @@ pub fn none() -> Policy {
 pub fn policy(noise: &mut Noise<'_>, world: &World, project: usize) -> Policy {
     let mut policy = none();
     policy.otherwise = noise.pick(Action::Allow, &[Action::Deny, Action::Deny, Action::Reject]);
+    if world.crowded.is_some() {
+        policy.otherwise = noise.pick(policy.otherwise, &[Action::Allow, Action::Allow]);
+        policy.quota = quota(noise);
+    }
     for group in 0..GROUPS {
         let members = members(noise, world, project);
         policy.groups.insert(group, members);
@@ -62,12 +70,19 @@ pub fn policy(noise: &mut Noise<'_>, world: &World, project: usize) -> Policy {
     policy
 }
 
+/// Few, so that it is reached; or more than fit on a host.
+fn quota(noise: &mut Noise<'_>) -> u32 {
+    noise.pick(PLENTY, &[PLENTY, PLENTY, 1, 2, 3, 5, 6])
+}
+
 fn members(noise: &mut Noise<'_>, world: &World, project: usize) -> Vec<IpAddr> {
     let chosen = noise.byte();
-    let own = (1..=VMS).filter(|vm| project_of(world.home(*vm)) == project);
-    let members = own.filter(|vm| chosen >> vm & 1 != 0);
+    let own = world
+        .ports()
+        .filter(|port| project_of(world.home(*port)) == project);
+    let members = own.filter(|port| chosen >> (port % 8) & 1 != 0);
     members
-        .flat_map(|vm| [false, true].map(|ipv6| world.address(vm, ipv6)))
+        .flat_map(|port| [false, true].map(|ipv6| world.address(port, ipv6)))
         .collect()
 }
 
@@ -126,6 +141,7 @@ pub fn changed(noise: &mut Noise<'_>, world: &World, project: usize, before: Pol
     let mut policy = before;
     let next = 100 + u32::from(noise.byte());
     match noise.below(8) {
+        0 if world.crowded.is_some() => policy.quota = quota(noise),
         0 => policy.otherwise = noise.pick(Action::Deny, &[Action::Allow, Action::Reject]),
         1 | 2 => {
             let group = noise.below(GROUPS.into()) as u8;

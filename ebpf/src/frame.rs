@@ -5,6 +5,7 @@
 //! make the receiver's TCP copy what it can otherwise take over. The kernel keeps the outermost VLAN
 //! tag beside the packet, which this file hides.
 
+use crate::anew;
 use crate::bytes::{fill, load, within};
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6,
@@ -22,12 +23,12 @@ use coax_wire::{EtherType, Ethernet, VlanTag};
 use core::ffi::c_void;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-const ADJ_ROOM_MAC: u32 = 1;
+pub(crate) const ADJ_ROOM_MAC: u32 = 1;
 
 /// `adjust_room` wants a whole IP header of the outer family behind the inner Ethernet header,
 /// whatever is there: shorter payloads are filled up for the moment of the change.
-const LEAST_PAYLOAD_IPV4: u32 = 20;
-const LEAST_PAYLOAD_IPV6: u32 = 40;
+pub(crate) const LEAST_PAYLOAD_IPV4: u32 = 20;
+pub(crate) const LEAST_PAYLOAD_IPV6: u32 = 40;
 
 /// More bytes than stand in front of a transport header, nearly always.
 const FORGOTTEN: u32 = 128;
@@ -303,7 +304,9 @@ impl Frame for SkbFrame {
 
     #[inline(always)]
     fn begin_anew(&mut self, length: u32) -> Result<(), Refused> {
-        self.resize(length + 2 * FORGOTTEN)?;
+        if self.resize(length + 2 * FORGOTTEN).is_err() {
+            return anew::begin(self.skb, length);
+        }
         // The kernel drops the order to complete a checksum when bytes are removed and the place
         // where the sum starts has been removed before.
         for _ in 0..2 {

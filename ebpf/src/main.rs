@@ -12,6 +12,7 @@
 #![allow(internal_features)]
 #![feature(asm_experimental_arch)]
 
+mod anew;
 mod atomic;
 mod bytes;
 mod frame;

@@ -6,6 +6,8 @@
 mod lab;
 #[path = "firewall/metrics.rs"]
 mod metrics;
+#[path = "firewall/refusals.rs"]
+mod refusals;
 #[path = "firewall/traces.rs"]
 mod traces;
 
@@ -149,6 +151,7 @@ fn rules_decide_who_opens_connections_in_both_families() {
     follow_flows(&tiers);
     survive(&tiers);
     metrics::are_true(&tiers);
+    refusals::are_told_through_tunnels(&tiers);
 }
 
 /// What is decided is told within a second, by names.

@@ -58,7 +58,7 @@ pub(crate) fn answer<F: Frame, T: Tables, S: Sink>(
         }
         return verdict;
     }
-    // Kernels do not change the length of a frame that another one on the same machine has put into a tunnel.
+    // Not every frame can become an answer. Its sender is not told, but what happened to it is the same.
     meta.drop(DropReason::Rejected)
 }
 

@@ -27,6 +27,17 @@ firewall:
   rules: []
 ";
 
+/// Another project on the same hosts, with the same addresses: nothing of the attacker may get there.
+const OTHER: &str = "
+version: 1
+project: den
+networks:
+  hole: { subnets: [10.66.0.0/24, 'fd00:66::/64'] }
+ports:
+  bait:  { network: hole, host: hv1 }
+  decoy: { network: hole, host: hv4 }
+";
+
 /// Each attack is sent so often.
 const TIMES: u64 = 2;
 
@@ -35,7 +46,7 @@ const FORGED: &str = "(ether src OWN and (arp or ether[12:2] < 1536 or ether[12:
     or ether[0:4] == 0x0180c200 or udp port 68 or udp port 546 or udp port 5353 or icmp or tcp \
     or (icmp6 and (ip6[40] == 134 or ip6[40] == 135 or ip6[40] == 136 or ip6[40] == 137)) or (ip6 and (ip6[6] == 44 or ip6[6] == 60)) \
     or (ip6 and ip6[6] == 0 and (ip6[48] == 134 or ip6[48] == 136)) or (ip and ip[6:2] & 0x1fff != 0) \
-    or src host NEAR4 or src host NEAR6)) or ether src 02:bb:bb:bb:bb:bb or ether src NEAR";
+    or src host NEAR4 or src host NEAR6 or udp src port 4444)) or ether src 02:bb:bb:bb:bb:bb or ether src NEAR";
 
 struct Vm {
     mac: String,
@@ -102,13 +113,14 @@ struct Attack {
     protocols: String,
 }
 
-fn attack(lab: &Lab, vms: [&Vm; 2], file: &Path) -> Vec<Attack> {
+fn attack(lab: &Lab, vms: [&Vm; 2], file: &Path, victim: &[String; 4]) -> Vec<Attack> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/hostile.py");
     let mut words = vec!["lab", "exec", "wolf", "--", "/usr/bin/python3", script];
     for vm in vms {
         words.extend([vm.mac.as_str(), &vm.ipv4, &vm.ipv6]);
     }
     words.push(file.to_str().unwrap());
+    words.extend(victim.iter().map(String::as_str));
     let told = lab.done(&words);
     let attacks = told.lines().map(|line| {
         let [name, reasons, protocols] = line.split('\t').collect::<Vec<_>>()[..] else {
@@ -122,6 +134,66 @@ fn attack(lab: &Lab, vms: [&Vm; 2], file: &Path) -> Vec<Attack> {
         }
     });
     attacks.collect()
+}
+
+/// A value of what a command shows.
+fn text(lab: &Lab, words: &[&str], key: &str) -> String {
+    let shown: Value = serde_json::from_str(&lab.done(&[words, &["-o", "json"]].concat())).unwrap();
+    let value = &shown[key];
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The other project, and the attacker's host, which watches what its own stack gets of the attacker's.
+struct Den {
+    strangers: [Listener; 2],
+    /// The tunnel endpoints of two hosts, the VNI, and the MAC address of a port.
+    tunnel: [String; 4],
+}
+
+impl Den {
+    fn dig(lab: &Lab, folder: &Path) -> Self {
+        let other = folder.join("den.yaml");
+        std::fs::write(&other, OTHER).unwrap();
+        lab.done(&["apply", "-f", other.to_str().unwrap()]);
+        lab.done(&["lab", "status", &lab.name(), "--wait", "30s"]);
+        let bait = Vm::of(lab, "den/bait");
+        let strangers = ["bait", "decoy"].map(|vm| Listener::start(lab, folder, vm));
+        let [vtep, far_vtep] =
+            ["hv1", "hv4"].map(|host| text(lab, &["host", "show", host], "vtep_ipv4"));
+        let vni = text(lab, &["network", "show", "den/hole"], "vni");
+        // What of the attacker's the host's own stack gets to see, by nftables.
+        for rule in [
+            "add table watch",
+            "add chain watch in { type filter hook prerouting priority -300 ; }",
+            &format!(
+                "add rule watch in iifname {} counter",
+                lab.device("zoo/wolf")
+            ),
+            "add rule watch in ip saddr 10.66.0.0/24 counter",
+            // The host's own traffic.
+            "add rule watch in counter",
+        ] {
+            lab.at("hv1", &format!("nft {rule}"));
+        }
+        let tunnel = [vtep, far_vtep, vni, bait.mac];
+        Self { strangers, tunnel }
+    }
+
+    fn is_untouched(&self, lab: &Lab, wolf: &Vm) {
+        let stack = lab.at("hv1", "nft list table watch");
+        assert_eq!(stack.matches("counter packets").count(), 3, "{stack}");
+        assert_eq!(
+            stack.matches("counter packets 0 bytes 0").count(),
+            2,
+            "{stack}"
+        );
+        for stranger in &self.strangers {
+            let escaped = stranger.frames(&format!("ether src {} or host 10.66.0.9", wolf.mac));
+            assert!(escaped.is_empty(), "{}", escaped.join("\n"));
+        }
+    }
 }
 
 /// Drops of a port's frames, by reason.
@@ -169,10 +241,11 @@ fn nothing_that_scapy_forges_arrives_and_each_frame_is_counted_under_its_reason(
     std::fs::write(&stack, STACK).unwrap();
     let lab = Lab::up("sc", stack.to_str().unwrap());
     let [wolf, near] = ["zoo/wolf", "zoo/near"].map(|port| Vm::of(&lab, port));
+    let den = Den::dig(&lab, folder.path());
     let listeners = ["near", "far"].map(|vm| Listener::start(&lab, folder.path(), vm));
 
     let file = folder.path().join("attacks.pcap");
-    let attacks = attack(&lab, [&wolf, &near], &file);
+    let attacks = attack(&lab, [&wolf, &near], &file, &den.tunnel);
     confirm(&attacks, &file);
 
     let expected = expected(&attacks);
@@ -222,6 +295,7 @@ fn nothing_that_scapy_forges_arrives_and_each_frame_is_counted_under_its_reason(
         let arrived = listener.frames(&forged);
         assert!(arrived.is_empty(), "{vm} got:\n{}", arrived.join("\n"));
     }
+    den.is_untouched(&lab, &wolf);
     let first = listeners[0].frames("udp dst port 9");
     assert_eq!(
         first.len(),

@@ -1,6 +1,7 @@
 """A hostile VM: builds attacks with scapy, writes them to a capture file for tshark to read, and sends them.
 
-Arguments: own and the neighbour's MAC, IPv4 and IPv6 address, and the file. Prints one line for each attack: name, the
+Arguments: own and the neighbour's MAC, IPv4 and IPv6 address, the file, the VTEPs of the own host and of another one, and VNI and
+MAC address of a port of another project. Prints one line for each attack: name, the
 reason for which it must be dropped ("-": it must arrive), and the protocols that tshark must see, between tabs.
 """
 
@@ -13,15 +14,16 @@ from scapy.all import (  # noqa: E402
     ARP, BOOTP, DHCP, Dot1AD, Dot1Q, Dot3, Ether, ICMP, IP, LLC, SNAP, STP, TCP, UDP, DNS, DNSRR, Raw,
     ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_Redirect, ICMPv6NDOptDstLLAddr,
     ICMPv6NDOptPrefixInfo, ICMPv6NDOptSrcLLAddr, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop,
-    DHCP6_Advertise, conf, wrpcap,
+    DHCP6_Advertise, GRE, VXLAN, conf, wrpcap,
 )
+from scapy.contrib.geneve import GENEVE  # noqa: E402
 from scapy.utils6 import in6_mactoifaceid  # noqa: E402
 
 TIMES = 2
 STRANGER = "02:bb:bb:bb:bb:bb"
 ALL_NODES = "33:33:00:00:00:01"
 
-own, own4, own6, near, near4, near6, path = sys.argv[1:]
+own, own4, own6, near, near4, near6, path, vtep, far_vtep, vni, bait = sys.argv[1:]
 link = "fe80::" + in6_mactoifaceid(own).lower()
 ether = Ether(src=own, dst=near)
 everybody = Ether(src=own, dst="ff:ff:ff:ff:ff:ff")
@@ -40,6 +42,10 @@ chain = IPv6(src=own6, dst=near6)
 for header in options:
     chain = chain / header
 spanning = Dot3(src=own, dst="01:80:c2:00:00:00") / LLC(dsap=0x42, ssap=0x42, ctrl=3)
+
+inner = Ether(src=own, dst=bait) / IP(src=own4, dst="10.66.0.9") / UDP(dport=9) / Raw(b"out of a tunnel")
+vxlan = VXLAN(vni=int(vni), flags=8) / inner
+to_host = IP(src=own4, dst=vtep)
 
 ATTACKS = [
     ("control", "-", everybody / Raw(b"as it should be"), "eth:ethertype"),
@@ -80,6 +86,13 @@ ATTACKS = [
     ("one without a first", "fragment", ether / IP(src=own4, dst=near4, id=78, frag=5, proto=17) / Raw(bytes(40)), "ip"),
     ("a tiny first one", "fragment", ether / IP(src=own4, dst=near4, flags="MF", id=79, proto=6) / Raw(bytes(TCP(dport=22))[:8]), "ip"),
     ("one of IPv6 without a first", "fragment", ours6 / IPv6ExtHdrFragment(id=80, offset=5, nh=17) / Raw(bytes(40)), "ipv6.fraghdr"),
+    # A VM's own tunnels are its business, and its network's: they lead nowhere else.
+    ("VXLAN to the host", "-", ether / to_host / UDP(sport=4440, dport=4789) / vxlan, "udp:vxlan"),
+    ("VXLAN to the host, for everybody", "-", everybody / to_host / UDP(sport=4440, dport=4789) / vxlan, "udp:vxlan"),
+    ("Geneve to the host", "-", ether / to_host / UDP(sport=4440, dport=6081) / GENEVE(vni=int(vni), proto=0x6558) / inner, "udp:geneve"),
+    ("GRE to the host", "-", ether / to_host / GRE(proto=0x6558, key_present=1, key=int(vni) << 8) / inner, "ip:gre"),
+    ("VXLAN in another host's name", "forged-address", ether / IP(src=far_vtep, dst=vtep) / UDP(sport=4444, dport=4789) / vxlan, "udp:vxlan"),
+    ("VXLAN to nobody's MAC address", "unknown-unicast", Ether(src=own, dst=STRANGER) / to_host / UDP(sport=4444, dport=4789) / vxlan, "udp:vxlan"),
     ("control", "-", everybody / Raw(b"as it should be"), "eth:ethertype"),
     ("spanning tree", "bpdu port-shut", spanning / STP(), "llc:stp"),
     ("rapid spanning tree", "port-shut", spanning / STP(version=2, bpdutype=2) / Raw(b"\x00"), "llc:stp"),

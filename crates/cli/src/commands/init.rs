@@ -218,7 +218,7 @@ fn report(answers: &Answers, places: &Places, output: &Output) -> Result<(), Cli
     )?;
     output.say(&format!(
         "next: {}, then `coax host invite NAME`",
-        start::how_to_start(places, "coax-controller coax-agent", "coax init --run")
+        start::how_to_start(places, "coax-controller coax-agent", &places.run_all())
     ));
     Ok(())
 }

@@ -92,7 +92,7 @@ async fn join(args: &JoinArgs, places: &Places, output: &Output) -> Result<(), C
     ));
     output.say(&format!(
         "next: {}",
-        start::how_to_start(places, "coax-agent", "coax agent")
+        start::how_to_start(places, "coax-agent", &places.run_agent())
     ));
     Ok(())
 }

@@ -23,6 +23,22 @@ pub struct Places {
 }
 
 impl Places {
+    /// What runs here what this machine has a configuration for.
+    pub fn run_all(&self) -> String {
+        match &self.folder {
+            None => "coax init --run".to_owned(),
+            Some(folder) => format!("coax init --run --folder {}", folder.display()),
+        }
+    }
+
+    /// What runs the agent here.
+    pub fn run_agent(&self) -> String {
+        match &self.folder {
+            None => "coax agent".to_owned(),
+            Some(_) => format!("coax agent --config {}", self.agent_config().display()),
+        }
+    }
+
     /// Those of this machine, or all in one folder.
     pub fn new(folder: Option<&Path>) -> Self {
         let absolute = |folder: &Path| std::path::absolute(folder).unwrap_or(folder.to_owned());

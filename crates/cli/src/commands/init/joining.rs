@@ -40,7 +40,7 @@ pub async fn run(
     ));
     output.say(&format!(
         "next: {}; hosts learn of it by themselves",
-        start::how_to_start(places, "coax-controller", "coax init --run")
+        start::how_to_start(places, "coax-controller", &places.run_all())
     ));
     Ok(())
 }

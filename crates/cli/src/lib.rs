@@ -48,6 +48,9 @@ use output::{Output, complain};
 /// Runs the command line and says how it ended.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(exit) = commands::completion::answer(&arguments) {
+        return exit.into();
+    }
     let no_color = arguments.iter().any(|argument| argument == "--no-color");
     let command = args::command(no_color);
     let arguments = match config::expand(arguments, &command) {

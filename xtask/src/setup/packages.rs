@@ -53,6 +53,8 @@ const PACKAGES: &[Package] = &[
     program("procps", "sysctl", Need::Run),
     program("nftables", "nft", Need::Test),
     program("tcpdump", "tcpdump", Need::Run),
+    program("zsh", "zsh", Need::Test),
+    program("fish", "fish", Need::Test),
     program("etcd-server", "etcd", Need::Test),
     program("tshark", "tshark", Need::Test),
     file(

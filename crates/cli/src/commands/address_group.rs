@@ -2,7 +2,7 @@
 
 use coax_api::{AddressGroup, Client, ClientError};
 
-use super::edit::{DeleteArgs, EditListArgs, Kind};
+use super::edit::{DeleteArgs, EditArgs, Kind, Prefixes};
 use super::noun::{ListArgs, ShowArgs, find, names_of, print_list, print_object};
 use crate::commands::Outcome;
 use crate::output::{Listed, Output, Shown};
@@ -20,9 +20,9 @@ pub enum AddressGroupCommand {
     /// Show one group of addresses
     Show(ShowArgs),
     /// Create a group of addresses
-    Create(EditListArgs),
+    Create(EditArgs<Prefixes>),
     /// Change a group of addresses: it gets the prefixes that are given, and no others
-    Set(EditListArgs),
+    Set(EditArgs<Prefixes>),
     /// Delete a group of addresses
     Delete(DeleteArgs),
 }
@@ -30,8 +30,8 @@ pub enum AddressGroupCommand {
 /// Runs it.
 pub async fn run(command: &AddressGroupCommand, output: &Output) -> Outcome {
     match command {
-        AddressGroupCommand::Create(args) => KIND.create_list(args, output).await,
-        AddressGroupCommand::Set(args) => KIND.set_list(args, output).await,
+        AddressGroupCommand::Create(args) => KIND.create(args, output).await,
+        AddressGroupCommand::Set(args) => KIND.set(args, output).await,
         AddressGroupCommand::Delete(args) => KIND.delete(args, output).await,
         AddressGroupCommand::List(args) => {
             let client = args.connection.client()?;

@@ -19,41 +19,7 @@ use crate::stack::{Source, Stack};
 /// How often a file is read and changed where others change the same project at the same time.
 const ATTEMPTS: u32 = 10;
 
-/// Flags of `create` and `set`.
-#[derive(Debug, clap::Args)]
-pub struct EditArgs {
-    /// Its name, alone or as PROJECT/NAME
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// Its keys, as a stack file has them: `network=web`, `subnets=[10.10.1.0/24]`, `labels.role=db`; `KEY=` takes one out
-    #[arg(value_name = "KEY=VALUE")]
-    pub settings: Vec<Setting>,
-    /// The project, if the name does not say it and there are several
-    #[arg(long, value_name = "PROJECT")]
-    pub project: Option<String>,
-    /// How.
-    #[command(flatten)]
-    pub change: ChangeArgs,
-}
-
-/// Flags of `create` and `set` of an address group.
-#[derive(Debug, clap::Args)]
-pub struct EditListArgs {
-    /// Its name, alone or as PROJECT/NAME
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// All its prefixes, like 192.0.2.0/24 or 2001:db8::7
-    #[arg(value_name = "PREFIX", required = true)]
-    pub values: Vec<String>,
-    /// The project, if the name does not say it and there are several
-    #[arg(long, value_name = "PROJECT")]
-    pub project: Option<String>,
-    /// How.
-    #[command(flatten)]
-    pub change: ChangeArgs,
-}
-
-/// Flags of `delete`.
+/// Which object, and how it is changed: all flags of `delete`.
 #[derive(Debug, clap::Args)]
 pub struct DeleteArgs {
     /// Its name, alone or as PROJECT/NAME
@@ -65,6 +31,76 @@ pub struct DeleteArgs {
     /// How.
     #[command(flatten)]
     pub change: ChangeArgs,
+}
+
+/// Flags of `create` and `set`.
+#[derive(Debug, clap::Args)]
+pub struct EditArgs<C: Content = Settings> {
+    /// Which object.
+    #[command(flatten)]
+    pub object: DeleteArgs,
+    /// What it becomes.
+    #[command(flatten)]
+    pub content: C,
+}
+
+/// All flags of what changes a project as a whole.
+#[derive(Debug, clap::Args)]
+pub struct OfProjectArgs {
+    /// The project
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// How.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// Flags of `firewall set`.
+#[derive(Debug, clap::Args)]
+pub struct FirewallArgs {
+    /// Whose firewall.
+    #[command(flatten)]
+    pub project: OfProjectArgs,
+    /// What it becomes.
+    #[command(flatten)]
+    pub content: Settings,
+}
+
+/// What an object becomes.
+pub trait Content: clap::Args + std::fmt::Debug {
+    /// Writes it into the object as it is.
+    fn put(&self, object: &mut Value);
+}
+
+/// Keys of an object; those that are not named stay as they are.
+#[derive(Debug, clap::Args)]
+pub struct Settings {
+    /// Its keys, as a stack file has them: `network=web`, `subnets=[10.10.1.0/24]`, `labels.role=db`; `KEY=` takes one out
+    #[arg(value_name = "KEY=VALUE")]
+    pub settings: Vec<Setting>,
+}
+
+/// All of an object that is a list of prefixes.
+#[derive(Debug, clap::Args)]
+pub struct Prefixes {
+    /// All its prefixes, like 192.0.2.0/24 or 2001:db8::7
+    #[arg(value_name = "PREFIX", required = true)]
+    pub values: Vec<String>,
+}
+
+impl Content for Settings {
+    fn put(&self, object: &mut Value) {
+        self.settings.iter().for_each(|it| it.put(object));
+        if object.is_null() {
+            *object = Map::new().into();
+        }
+    }
+}
+
+impl Content for Prefixes {
+    fn put(&self, object: &mut Value) {
+        *object = self.values.as_slice().into();
+    }
 }
 
 /// A key of an object, or of what is below it, and its value; none: as if it were not written.
@@ -104,78 +140,55 @@ pub struct Kind {
 
 /// What is to become of an object.
 #[derive(Clone, Copy, Debug)]
-enum Edit<'a> {
-    Create(Content<'a>),
-    Set(Content<'a>),
+enum Edit<'a, C> {
+    Create(&'a C),
+    Set(&'a C),
     Delete,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Content<'a> {
-    Keys(&'a [Setting]),
-    List(&'a [String]),
 }
 
 impl Kind {
     /// `create`.
-    pub async fn create(self, args: &EditArgs, output: &Output) -> Outcome {
-        let wanted = Wanted::new(&args.name, args.project.as_deref());
-        let edit = Edit::Create(Content::Keys(&args.settings));
-        self.run(&wanted, edit, &args.change, output).await
+    pub async fn create<C: Content>(self, args: &EditArgs<C>, output: &Output) -> Outcome {
+        self.run(&args.object, Edit::Create(&args.content), output)
+            .await
     }
 
     /// `set`.
-    pub async fn set(self, args: &EditArgs, output: &Output) -> Outcome {
-        let wanted = Wanted::new(&args.name, args.project.as_deref());
-        let edit = Edit::Set(Content::Keys(&args.settings));
-        self.run(&wanted, edit, &args.change, output).await
-    }
-
-    /// `create` of what is a list.
-    pub async fn create_list(self, args: &EditListArgs, output: &Output) -> Outcome {
-        let wanted = Wanted::new(&args.name, args.project.as_deref());
-        let edit = Edit::Create(Content::List(&args.values));
-        self.run(&wanted, edit, &args.change, output).await
-    }
-
-    /// `set` of what is a list.
-    pub async fn set_list(self, args: &EditListArgs, output: &Output) -> Outcome {
-        let wanted = Wanted::new(&args.name, args.project.as_deref());
-        let edit = Edit::Set(Content::List(&args.values));
-        self.run(&wanted, edit, &args.change, output).await
+    pub async fn set<C: Content>(self, args: &EditArgs<C>, output: &Output) -> Outcome {
+        self.run(&args.object, Edit::Set(&args.content), output)
+            .await
     }
 
     /// `delete`.
     pub async fn delete(self, args: &DeleteArgs, output: &Output) -> Outcome {
-        let wanted = Wanted::new(&args.name, args.project.as_deref());
-        self.run(&wanted, Edit::Delete, &args.change, output).await
+        self.run::<Settings>(args, Edit::Delete, output).await
     }
 
-    async fn run(
+    async fn run<C: Content>(
         self,
-        wanted: &Wanted,
-        edit: Edit<'_>,
-        args: &ChangeArgs,
+        args: &DeleteArgs,
+        edit: Edit<'_, C>,
         output: &Output,
     ) -> Outcome {
-        let client = args.connection.client()?;
-        let project = match (&wanted.project, edit) {
+        let wanted = Wanted::new(&args.name, args.project.as_deref());
+        let client = args.change.connection.client()?;
+        let project = match (&wanted.project, &edit) {
             // The first object makes its project.
             (Some(project), Edit::Create(_)) => project.clone(),
             (project, _) => choose(&client, project.as_deref()).await?,
         };
         let creates = matches!(edit, Edit::Create(_));
-        let edit = |file: &mut Value| self.edit(file, &project, &wanted.name, edit);
-        change_file(&client, (&project, creates), edit, args, output).await
+        let edit = |file: &mut Value| self.edit(file, &project, &wanted.name, &edit);
+        change_file(&client, (&project, creates), edit, &args.change, output).await
     }
 
     /// Changes one object in a file.
-    fn edit(
+    fn edit<C: Content>(
         self,
         file: &mut Value,
         project: &str,
         name: &str,
-        edit: Edit<'_>,
+        edit: &Edit<'_, C>,
     ) -> Result<(), CliError> {
         let objects = entry(file, self.key);
         let names = || objects.as_object().into_iter().flat_map(Map::keys);
@@ -193,14 +206,7 @@ impl Kind {
                     .map(|name| format!("{project}/{name}")),
             }),
             Edit::Create(content) | Edit::Set(content) => {
-                let object = entry(objects, name);
-                match content {
-                    Content::Keys(settings) => settings.iter().for_each(|it| it.put(object)),
-                    Content::List(values) => *object = values.into(),
-                }
-                if object.is_null() {
-                    *object = Map::new().into();
-                }
+                content.put(entry(objects, name));
                 Ok(())
             }
             Edit::Delete => {
@@ -212,29 +218,22 @@ impl Kind {
 }
 
 /// Changes a project's firewall, which has no name of its own; without one it gets one.
-pub async fn set_firewall(args: &EditArgs, output: &Output) -> Outcome {
-    edit_firewall(&args.name, &args.change, output, |firewall| {
-        args.settings.iter().for_each(|it| it.put(firewall));
-    })
-    .await
+pub async fn set_firewall(args: &FirewallArgs, output: &Output) -> Outcome {
+    edit_firewall(&args.project, output, |firewall| args.content.put(firewall)).await
 }
 
 /// Takes a project's firewall away.
-pub async fn delete_firewall(args: &DeleteArgs, output: &Output) -> Outcome {
-    edit_firewall(&args.name, &args.change, output, |firewall| {
-        *firewall = Value::Null;
-    })
-    .await
+pub async fn delete_firewall(args: &OfProjectArgs, output: &Output) -> Outcome {
+    edit_firewall(args, output, |firewall| *firewall = Value::Null).await
 }
 
 async fn edit_firewall(
-    project: &str,
-    args: &ChangeArgs,
+    args: &OfProjectArgs,
     output: &Output,
     edit: impl Fn(&mut Value),
 ) -> Outcome {
-    let client = args.connection.client()?;
-    let project = choose(&client, Some(project)).await?;
+    let client = args.change.connection.client()?;
+    let project = choose(&client, Some(&args.name)).await?;
     let edit = |file: &mut Value| {
         let firewall = entry(file, "firewall");
         edit(firewall);
@@ -243,7 +242,7 @@ async fn edit_firewall(
         }
         Ok(())
     };
-    change_file(&client, (&project, false), edit, args, output).await
+    change_file(&client, (&project, false), edit, &args.change, output).await
 }
 
 /// Changes a project's file, which may be made if it may be new; again with a newer one, if others change the project meanwhile.
@@ -254,8 +253,9 @@ async fn change_file(
     args: &ChangeArgs,
     output: &Output,
 ) -> Outcome {
-    let mut attempts = 1..=ATTEMPTS;
+    let mut attempts_left = ATTEMPTS;
     loop {
+        attempts_left -= 1;
         let (mut file, revision) = match client.stack_at(project).await {
             Err(error) if may_be_new && has_code(&error, "no-such-project") => {
                 let file = serde_json::json!({ "version": 1, "project": project });
@@ -269,11 +269,9 @@ async fn change_file(
             if_absent: revision.is_none(),
             ..StackOptions::default()
         };
-        let outcome = change(&[written(project, &file)?], args, condition, output).await;
-        attempts.next();
-        match outcome {
+        match change(&[written(project, &file)?], args, condition, output).await {
             Err(CliError::Api(error))
-                if has_code(&error, "revision-mismatch") && !attempts.is_empty() => {}
+                if has_code(&error, "revision-mismatch") && attempts_left > 0 => {}
             outcome => return outcome,
         }
     }
@@ -371,22 +369,24 @@ mod tests {
         let mut file =
             json!({ "version": 1, "project": "p", "ports": { "web-1": { "network": "web" } } });
         let whole = file.clone();
-        let network = settings(&["network=web"]);
-        let keys = Content::Keys(&network);
-        let exists = PORT.edit(&mut file, "p", "web-1", Edit::Create(keys));
+        let keys = &Settings {
+            settings: settings(&["network=web"]),
+        };
+        let exists = PORT.edit(&mut file, "p", "web-1", &Edit::Create(keys));
         assert!(matches!(exists, Err(CliError::Exists { .. })));
         for edit in [Edit::Set(keys), Edit::Delete] {
-            let error = PORT.edit(&mut file, "p", "web-2", edit).unwrap_err();
+            let error = PORT.edit(&mut file, "p", "web-2", &edit).unwrap_err();
             let CliError::NoSuchObject { similar, .. } = error else {
                 panic!("{error}")
             };
             assert_eq!(similar.as_deref(), Some("p/web-1"));
         }
         assert_eq!(file, whole);
-        PORT.edit(&mut file, "p", "web-2", Edit::Create(keys))
+        PORT.edit(&mut file, "p", "web-2", &Edit::Create(keys))
             .unwrap();
         assert_eq!(file["ports"]["web-2"], json!({ "network": "web" }));
-        PORT.edit(&mut file, "p", "web-2", Edit::Delete).unwrap();
+        let delete: Edit<'_, Settings> = Edit::Delete;
+        PORT.edit(&mut file, "p", "web-2", &delete).unwrap();
         assert_eq!(file, whole);
     }
 }

@@ -9,7 +9,7 @@ use coax_model::nearest;
 use serde::Serialize;
 
 use super::drops::warn_of;
-use super::edit::{self, DeleteArgs, EditArgs};
+use super::edit::{self, FirewallArgs, OfProjectArgs};
 use super::noun::{ListAllArgs, ListArgs, ShowAnyArgs, print_list};
 use crate::commands::Outcome;
 use crate::connection::ConnectionArgs;
@@ -25,9 +25,9 @@ pub enum FirewallCommand {
     /// Show what judges a project's connections: default, mode, and the rules in their order
     Show(ShowAnyArgs),
     /// Change a project's firewall, or give it one: only the keys that are given, as a stack file has them
-    Set(EditArgs),
+    Set(FirewallArgs),
     /// Take a project's firewall away: what the operator's rails let pass passes
-    Delete(DeleteArgs),
+    Delete(OfProjectArgs),
     /// List rules in the order in which they count: the operator's rails, then the projects' own
     Rules(ListArgs),
     /// List what each rule decided on all hosts, and when it last did; exit code 3 if a host did not answer

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use coax_api::{ClientError, Project, Quota};
 
-use super::apply::{self, ChangeArgs};
+use super::apply;
+use super::edit::OfProjectArgs;
 use super::noun::{ListAllArgs, ShowAnyArgs, print_list, print_object};
 use crate::commands::Outcome;
 use crate::connection::ConnectionArgs;
@@ -21,18 +22,7 @@ pub enum ProjectCommand {
     /// Say how much a project may have
     Set(SetArgs),
     /// Delete all that a project has; `coax rollback` brings it back
-    Delete(DeleteProjectArgs),
-}
-
-/// Flags of `coax project delete`.
-#[derive(Debug, clap::Args)]
-pub struct DeleteProjectArgs {
-    /// The project
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// How.
-    #[command(flatten)]
-    pub change: ChangeArgs,
+    Delete(OfProjectArgs),
 }
 
 /// Flags of `coax project set`. What no flag names stays as it is.

@@ -110,11 +110,13 @@ fn describe(command: &Command, parent: &str, level: usize, page: &mut String) {
     if let Some(about) = about {
         page.push_str(&format!("{}.\n", about.to_string().trim_end_matches('.')));
     }
-    let arguments: Vec<&Arg> = command
+    let mut arguments: Vec<&Arg> = command
         .get_arguments()
         .filter(|argument| !argument.is_global_set() && !argument.is_hide_set())
         .filter(|argument| argument.get_id() != "help" && argument.get_id() != "version")
         .collect();
+    // As they are written: names before flags.
+    arguments.sort_by_key(|argument| !argument.is_positional());
     if !arguments.is_empty() {
         page.push_str("\n| argument | what it does | variable |\n| --- | --- | --- |\n");
         page.extend(arguments.into_iter().map(row));

@@ -165,7 +165,7 @@ fn every_shell_gets_its_completions() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let run = run(&["completion", shell], None, directory.path(), "");
         assert_eq!(run.code, 0, "{}", run.stderr);
-        assert!(run.stdout.contains("validate"), "{shell}");
+        assert!(run.stdout.contains("COAX_COMPLETE"), "{shell}");
     }
 }
 

@@ -6,6 +6,7 @@
 //! rails, then the project's rules, the first of which that matches decides. What an audit mode lets
 //! pass may pass. A project's checks are proved by the same judgement.
 
+mod asked;
 mod judge;
 mod proof;
 mod services;
@@ -19,6 +20,7 @@ use crate::undo::only;
 use judge::{Judge, Role};
 use services::{Atoms, Services};
 
+pub use asked::{Asked, NearMiss, Obstacle, Ruling, ruling};
 pub use proof::{Proof, ProofState, prove};
 
 /// The most comparisons that are made: beyond, nobody would read the sentences.

@@ -40,7 +40,9 @@ mod written;
 pub use allocate::gateway;
 pub use blast_radius::{BlastRadius, HostReach};
 pub use check::{Check, CheckSide, Checks, Expect, Probe, ProbeTraffic, Probes};
-pub use connectivity::{Proof, ProofState, connectivity, prove, prove_after};
+pub use connectivity::{
+    Asked, NearMiss, Obstacle, Proof, ProofState, Ruling, connectivity, prove, prove_after, ruling,
+};
 pub use diagnostic::{Diagnostic, FieldPath, Place};
 pub use export::{export, export_rails, to_yaml};
 pub use file::{

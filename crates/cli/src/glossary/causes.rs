@@ -93,6 +93,12 @@ pub(super) const CAUSES: &[Entry] = &[
         "coax port show NAME",
     ),
     cause(
+        "policy-differs",
+        "The host's firewall refuses a connection that the rules allow: its rows are not what they should be. A restarted \
+         agent writes them anew.",
+        "coax host show NAME",
+    ),
+    cause(
         "unknown-endpoint",
         "The packet is sent to a tunnel endpoint that no host has, and no foreign endpoint of the file.",
         "coax host list -o wide",

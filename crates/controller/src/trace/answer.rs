@@ -3,8 +3,8 @@
 use coax_api::question::HostRun;
 use coax_tables::DropReason;
 
-use super::diagnosis::refused;
 use super::facts::Facts;
+use super::rules::refused;
 use super::{Cause, Ending};
 
 /// Offset of an ICMP message behind Ethernet and IPv4 or IPv6 headers, as the vSwitch writes them.

@@ -75,6 +75,8 @@ causes! {
     UnderlayMtu = "underlay-mtu-lost";
     /// The tables would deliver, but what the VM really sends is dropped.
     SenderDrops = "sender-drops";
+    /// A host's firewall refuses what the rules allow.
+    PolicyDiffers = "policy-differs";
     /// The packet goes from host to host without an end.
     Loop = "forwarding-loop";
     /// Model and reality differ.

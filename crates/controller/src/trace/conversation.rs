@@ -16,9 +16,10 @@ use coax_api::question::{DecidingRule, HostAnswer, HostQuestion, by_rule};
 use coax_api::time::rfc3339;
 use coax_api::{TraceLeg, TraceVerdict, Traffic};
 
-use super::diagnosis::smallest_rule;
 use super::facts::Facts;
 use super::frame::{self, Numbers, Talk, flag};
+use super::rules;
+use super::rules::smallest_rule;
 use super::walk::Walk;
 use super::{Cause, Ending, Hosts};
 

@@ -3,13 +3,14 @@
 //! A drop says what is missing where; why it is missing is mostly known to the controller: the host is behind, its table is
 //! full, or another host's row is wrong. Where there is such a cause it comes first in the sentence.
 
-use coax_api::question::{DecidingRule, HostRun, HostVerdict, TunnelPacket, by_rule};
-use coax_api::{Host, TraceLeg, TracePath, Traffic};
+use coax_api::question::{HostRun, HostVerdict, TunnelPacket};
+use coax_api::{Host, TraceLeg, TracePath};
 use coax_tables::DropReason;
 use coax_wire::MacAddress;
 
 use super::answer;
 use super::facts::{End, Facts};
+use super::rules::refused;
 use super::walk::{Journey, host_of, instead};
 use super::{Cause, Ending};
 
@@ -189,52 +190,6 @@ fn no_way(facts: &Facts, host: &str, path: &TracePath, reason: DropReason) -> (S
             "its uplink {device} takes packets of {mtu} bytes, this one has {length} in its tunnel"
         ),
         format!("`ip link set {device} mtu {length}` on {host}, and the same in the fabric"),
-    )
-}
-
-/// A packet that the firewall does not let pass, and the smallest rule with which it would.
-pub(super) fn refused(
-    facts: &Facts,
-    host: &str,
-    reason: DropReason,
-    rule: &DecidingRule,
-) -> Ending {
-    let summary = format!(
-        "{} on {host}{}",
-        match reason.name() {
-            "rejected" => "rejected",
-            _ => "dropped",
-        },
-        by_rule(&rule.name)
-    );
-    let (from, to) = (&facts.source, &facts.destination);
-    let service = match (facts.traffic, from.address.is_ipv6()) {
-        (Traffic::Icmp, true) => "icmpv6/128".to_owned(),
-        (Traffic::Icmp, false) => "icmp/8".to_owned(),
-        (traffic, _) => traffic.to_string(),
-    };
-    let allow = smallest_rule(from, to, &service);
-    let hint = if rule.rail {
-        "the operator's rules come first: only the operator can change this".to_owned()
-    } else {
-        "put the rule below in front of the one that decides, if the packet is to pass".to_owned()
-    };
-    Ending {
-        allow: (!rule.rail).then_some(allow),
-        ..Ending::lost(Cause::Dropped(reason), summary, hint)
-    }
-}
-
-/// The smallest rule that lets one end use a service of the other.
-pub(super) fn smallest_rule(from: &End, to: &End, service: &str) -> String {
-    let short = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
-    let name = match to.port {
-        Some(_) => format!("{}-to-{}", short(&from.name), short(&to.name)),
-        None => format!("{}-out", short(&from.name)),
-    };
-    format!(
-        "{{ name: {name}, from: {}, to: {}, allow: [{service}] }}",
-        from.address, to.address
     )
 }
 

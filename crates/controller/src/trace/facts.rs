@@ -5,7 +5,10 @@ use std::net::IpAddr;
 
 use coax_api as api;
 use coax_api::{Problem, TraceRequest, Traffic};
-use coax_model::{Intent, Network, NetworkName, ObjectName, PortName, nearest};
+use coax_model::{
+    Asked, IcmpKind, Intent, Network, NetworkName, ObjectName, PortName, PortRange, Ruling,
+    Service, nearest, ruling,
+};
 use coax_wire::MacAddress;
 
 use super::frame;
@@ -63,6 +66,8 @@ pub struct Facts {
     pub hosts: BTreeMap<String, api::Host>,
     /// Foreign tunnel endpoints by address: full name.
     pub foreign: BTreeMap<IpAddr, String>,
+    /// What the rules say of the connection that the packet would begin; none where no firewall judges.
+    pub ruling: Option<Ruling>,
 }
 
 impl Facts {
@@ -112,9 +117,12 @@ impl Facts {
         let Some((source, destination)) = pair else {
             return Err(no_common_family(&from, &request.to, wants_ipv6));
         };
+        let source = end(core, Some(&from), source, destination);
+        let destination = end(core, to.port(), destination, source.address);
         Ok(Self {
-            source: end(core, Some(&from), source, destination),
-            destination: end(core, to.port(), destination, source),
+            ruling: ruling_of(intent, &source, &destination, traffic),
+            source,
+            destination,
             traffic,
             from_port: request.from_port,
             flags: flags(request, traffic)?,
@@ -294,6 +302,24 @@ fn router_knows(intent: &Intent, network: &NetworkName, address: IpAddr) -> bool
             .routes
             .iter()
             .any(|route| route.to.contains(&address))
+}
+
+/// What the rules say of a new connection.
+fn ruling_of(intent: &Intent, from: &End, to: &End, traffic: Traffic) -> Option<Ruling> {
+    let network = &from.port.as_ref()?.network;
+    let other = to.port.as_ref().map_or(network, |port| &port.network);
+    let port = |port| PortRange::new(port, port);
+    let asked = Asked {
+        from: (network, from.address),
+        to: (other, to.address),
+        service: match (traffic, from.address.is_ipv6()) {
+            (Traffic::Tcp(number), _) => Service::Tcp(port(number)?),
+            (Traffic::Udp(number), _) => Service::Udp(port(number)?),
+            (Traffic::Icmp, false) => Service::Icmp(IcmpKind::Code(8, 0)),
+            (Traffic::Icmp, true) => Service::Icmpv6(IcmpKind::Code(128, 0)),
+        },
+    };
+    ruling(intent, asked)
 }
 
 /// The flags that are asked for; ports and flags are of protocols that have them.

@@ -19,6 +19,7 @@
 //! | `known` | what is wrong before any packet |
 //! | `conversation` | the connection that the packet belongs to |
 //! | `frame` | the frames |
+//! | `rules` | what the stored rules say of it |
 //! | `walk` | from host to host |
 //! | `underlay` | packets on the real path between two hosts |
 //! | `injection` | the packet for real, and what counters say |
@@ -33,6 +34,7 @@ pub mod facts;
 mod frame;
 mod injection;
 mod known;
+mod rules;
 mod underlay;
 mod walk;
 
@@ -126,11 +128,14 @@ pub async fn trace(facts: &Facts, hosts: &impl Hosts) -> Trace {
         ..Trace::default()
     };
     end(facts, &walk, &subject, ending, &mut trace);
+    let reached = walk.reached;
     let packet = walk.packet;
     trace.notes = walk.notes;
     trace.hops = walk.hops;
     match subject {
         Subject::New { .. } if facts.from_port.is_none() => {
+            let passes = reached.then(|| rules::disobeyed_by_all(facts));
+            trace.notes.extend(passes.flatten());
             let notes = conversation::others(facts, hosts, &survey, MOST_KINDS).await;
             trace.notes.extend(notes);
         }

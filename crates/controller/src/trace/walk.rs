@@ -11,7 +11,7 @@ use coax_wire::MacAddress;
 
 use super::facts::{End, EndPort, Facts};
 use super::frame::{self, Party, Talk};
-use super::{Cause, Ending, Hosts, diagnosis, underlay};
+use super::{Cause, Ending, Hosts, diagnosis, rules, underlay};
 
 /// More vSwitches than a packet may pass: a straggler passes three.
 const MOST_HOPS: usize = 6;
@@ -186,7 +186,7 @@ impl<'a, H: Hosts> Walk<'a, H> {
             if let (Some(rule), true) = (&run.rule, run.verdict != HostVerdict::Drop) {
                 // What leaves is not the packet but word to its sender.
                 let reason = DropReason::Rejected;
-                return Err(diagnosis::refused(self.facts, &host, reason, rule));
+                return Err(rules::refused(self.facts, &host, reason, rule));
             }
             let packet = match run.verdict {
                 HostVerdict::Deliver | HostVerdict::Flood if run.ports.contains(&to.name) => {

@@ -1,7 +1,7 @@
 //! What traces say of connections that hosts do not know, do not tell, or know as over: nothing that is not so.
 
 use coax_api::{TraceRequest, TraceVerdict};
-use coax_tables::FlowRecord;
+use coax_tables::{DomainRow, FlowRecord, PolicyRow};
 use coax_vswitch::{Connection, ConnectionMemory, DataPlane};
 use coax_wire::ip::mapped;
 
@@ -299,4 +299,19 @@ fn a_connection_is_as_old_as_the_host_says_that_saw_it_first() {
     let trace = traced(&site, THERE, from(40_000, false));
     let since = "established since 1970-01-01T00:00:20Z";
     holds(&trace, TraceVerdict::Delivered, "", &[since]);
+}
+
+#[test]
+fn hosts_that_let_pass_what_the_rules_refuse_are_told() {
+    let site = Site::new();
+    zones::seed(&site);
+    for host in [1, 2] {
+        site.host(host, |host| {
+            let open = |row: &mut DomainRow| row.default_action = PolicyRow::ALLOW;
+            host.corrupt(move |rows| rows.domains.values_mut().for_each(open));
+        });
+    }
+    let ends = ("web-1", "db-1", "tcp/3306");
+    let parts = ["no rule allows it, but no host refuses it"];
+    notes(&site, ends, TraceRequest::default(), &parts);
 }

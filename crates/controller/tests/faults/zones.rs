@@ -1,6 +1,8 @@
 //! Faults of firewalls and routers: a rule, a group, a rail or a route that is not what somebody thinks it is.
 
-use coax_tables::{ClassKey, DropReason, RouteKey};
+use std::net::Ipv6Addr;
+
+use coax_tables::{AddressKey, ClassKey, DropReason, NetworkId, RouteKey};
 use coax_wire::ip;
 
 use crate::site::Site;
@@ -49,10 +51,17 @@ const RULE: &str = "{ name: front-to-back, from: group/front, to: group/back, al
 const THERE: (&str, &str, &str) = ("web-1", "db-1", "tcp/5432");
 const THERE6: (&str, &str, &str) = ("fd00:1::11", "fd00:3::11", "tcp/5432");
 
-/// A host has lost the class of an address.
-pub fn lose_class(site: &Site, host: u8, address: [u8; 4]) {
+/// A host has lost the classes of a port's addresses, which end alike in both families.
+pub fn lose_class(site: &Site, host: u8, [.., network, port]: [u8; 4]) {
     site.host(host, move |host| {
-        host.corrupt(move |rows| rows.classes.retain(|key, _| !is_class_of(key, address)));
+        let is_of = move |key: &ClassKey| {
+            let address = key.address;
+            let plain = address == ip::mapped([10, 10, network, port]);
+            plain
+                || address[..4] == [0xfd, 0, 0, network]
+                    && address[15] == u8::from_str_radix(&port.to_string(), 16).unwrap()
+        };
+        host.corrupt(move |rows| rows.classes.retain(|key, _| !is_of(key)));
     });
 }
 
@@ -78,42 +87,60 @@ pub const FAULTS: &[Fault] = &[
         |site| intact(site),
         ("web-1", "db-1", "tcp/3306"),
         "denied",
-        &["dropped on hv1", "no rule"],
+        &[
+            "dropped on hv1, because no rule allows it",
+            "rule `shop/front-to-back` allows only tcp/5432",
+        ],
     ),
     fault(
         "the rule is for the other direction",
         |site| intact(site),
         ("db-1", "web-1", "tcp/5432"),
         "denied",
-        &["dropped on hv2", "no rule"],
+        &[
+            "dropped on hv2, because no rule allows it",
+            "rule `shop/front-to-back` allows it in the other direction only",
+        ],
     ),
     fault(
         "the rule has the wrong port",
         |site| zones(site, "tcp/5432", "tcp/5433"),
         THERE,
         "denied",
-        &["dropped on hv1", "no rule"],
+        &[
+            "dropped on hv1, because no rule allows it",
+            "rule `shop/front-to-back` allows only tcp/5433",
+        ],
     ),
     fault(
         "the rule has the wrong protocol",
         |site| zones(site, "tcp/5432", "udp/5432"),
         THERE,
         "denied",
-        &["dropped on hv1", "no rule"],
+        &[
+            "dropped on hv1, because no rule allows it",
+            "rule `shop/front-to-back` allows only udp/5432",
+        ],
     ),
     fault(
         "the rule names the wrong group",
         |site| zones(site, "to: group/back", "to: group/front"),
         THERE,
         "denied",
-        &["dropped on hv1", "no rule"],
+        &[
+            "dropped on hv1, because no rule allows it",
+            "rule `shop/front-to-back` would, but shop/db-1 is not in group/front",
+        ],
     ),
     fault(
         "the pattern of the group does not match the VM",
         |site| zones(site, "'web-*'", "'www-*'"),
         THERE,
         "denied",
-        &["dropped on hv1", "no rule"],
+        &[
+            "dropped on hv1, because no rule allows it",
+            "rule `shop/front-to-back` would, but shop/web-1 is not in group/front",
+        ],
     ),
     fault(
         "the group wants a label that the port lacks",
@@ -126,14 +153,20 @@ pub const FAULTS: &[Fault] = &[
         },
         THERE,
         "denied",
-        &["dropped on hv1", "no rule"],
+        &[
+            "dropped on hv1, because no rule allows it",
+            "rule `shop/front-to-back` would, but shop/web-1 is not in group/front",
+        ],
     ),
     fault(
         "the group of the servers has lost its member",
         |site| zones(site, "back: { ports: [db-1] }", "back: { ports: [web-3] }"),
         THERE,
         "denied",
-        &["dropped on hv1", "no rule"],
+        &[
+            "dropped on hv1, because no rule allows it",
+            "rule `shop/front-to-back` would, but shop/db-1 is not in group/back",
+        ],
     ),
     fault(
         "the address group has the wrong prefix",
@@ -146,7 +179,11 @@ pub const FAULTS: &[Fault] = &[
         },
         ("web-1", "web-2", "tcp/443"),
         "denied",
-        &["dropped on hv1", "no rule"],
+        &[
+            "dropped on hv1, because no rule allows it",
+            "would, but",
+            "is not in address-group/",
+        ],
     ),
     fault(
         "the address group forgets IPv6",
@@ -159,7 +196,11 @@ pub const FAULTS: &[Fault] = &[
         },
         ("fd00:1::11", "fd00:1::12", "tcp/443"),
         "denied",
-        &["dropped on hv1", "no rule"],
+        &[
+            "dropped on hv1, because no rule allows it",
+            "would, but",
+            "is not in address-group/",
+        ],
     ),
     fault(
         "a rule that denies stands before the one that allows",
@@ -183,7 +224,10 @@ pub const FAULTS: &[Fault] = &[
         |site| zones(site, "[icmp/8, icmpv6/128]", "[icmp/8]"),
         ("fd00:1::11", "fd00:3::11", "icmp"),
         "denied",
-        &["dropped on hv1", "no rule"],
+        &[
+            "dropped on hv1, because no rule allows it",
+            "allows only icmp/8 between them",
+        ],
     ),
     fault(
         "a rail closes what the project allows",
@@ -228,8 +272,8 @@ pub const FAULTS: &[Fault] = &[
             lose_class(site, 1, [10, 10, 3, 11]);
         },
         THERE,
-        "denied",
-        &["dropped on hv1", "no rule"],
+        "policy-differs",
+        &["dropped on hv1, although rule `shop/front-to-back` allows it"],
     ),
     fault(
         "the receiver's host has lost the class of the client",
@@ -238,8 +282,26 @@ pub const FAULTS: &[Fault] = &[
             lose_class(site, 2, [10, 10, 1, 11]);
         },
         THERE,
-        "denied",
-        &["dropped on hv2", "no rule"],
+        "policy-differs",
+        &["dropped on hv2, although rule `shop/front-to-back` allows it"],
+    ),
+    fault(
+        "the sender's host lacks the receiver's IPv6 address",
+        |site| {
+            intact(site);
+            site.host(1, |host| {
+                let last = AddressKey {
+                    address: "fd00:1::12".parse::<Ipv6Addr>().unwrap().octets(),
+                    network: NetworkId(100),
+                };
+                host.corrupt(move |rows| {
+                    rows.addresses.remove(&last);
+                });
+            });
+        },
+        ("fd00:1::11", "fd00:1::12", "tcp/443"),
+        "unknown-address",
+        &["hv1", "fd00:1::12", "shop/web-2", "missing"],
     ),
     fault(
         "the sender's host has no policy",
@@ -248,8 +310,8 @@ pub const FAULTS: &[Fault] = &[
             site.host(1, |host| host.corrupt(|rows| rows.domains.clear()));
         },
         THERE,
-        "denied",
-        &["dropped on hv1"],
+        "policy-differs",
+        &["dropped on hv1, although rule `shop/front-to-back` allows it"],
     ),
     fault(
         "the receiver's project has no router to the sender",
@@ -323,10 +385,6 @@ pub const FAULTS: &[Fault] = &[
         &["shop/web-1", "12 frames", "forged-address"],
     ),
 ];
-
-fn is_class_of(key: &ClassKey, address: [u8; 4]) -> bool {
-    key.address == ip::mapped(address)
-}
 
 fn is_route_to(key: &RouteKey, network: [u8; 4]) -> bool {
     key.address == ip::mapped(network)

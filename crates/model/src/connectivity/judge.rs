@@ -41,7 +41,7 @@ pub(super) struct Decider<'a> {
 }
 
 impl Decider<'_> {
-    fn admits(&self) -> bool {
+    pub(super) fn admits(&self) -> bool {
         self.action == RuleAction::Allow || self.mode == Mode::Audit
     }
 }
@@ -189,6 +189,35 @@ impl<'a> Judge<'a> {
             }
         }
         role
+    }
+
+    /// An address of a network, whoever has it.
+    pub(super) fn place(&self, network: &ObjectName, address: IpAddr) -> Place {
+        let scope = self.intent.scope_of(network);
+        Place {
+            network: network.name.clone(),
+            isolated: false,
+            ipv6: Some(address.is_ipv6()),
+            sides: self.sides(&scope, address),
+            scope,
+        }
+    }
+
+    /// Whether the two sides of a rule, by its number, name two places.
+    pub(super) fn names(&self, rule: usize, from: &Place, to: &Place) -> (bool, bool) {
+        let rule = self.rules.get(rule);
+        rule.map_or((false, false), |rule| {
+            (
+                !rule.from.is_disjoint(&from.sides),
+                !rule.to.is_disjoint(&to.sides),
+            )
+        })
+    }
+
+    /// Whether a rule, by its number, is about one of the services.
+    pub(super) fn serves(&self, rule: usize, wanted: &Atoms) -> bool {
+        let rule = self.rules.get(rule);
+        rule.is_some_and(|rule| !rule.services.both(wanted).is_empty())
     }
 
     /// What a port may open to another.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::file::File;
+use crate::name::{NetworkName, RuleName};
 use crate::plan::{plan_delete, plan_file};
 
 const SHOP: &str = "\
@@ -142,4 +143,50 @@ fn a_member_that_joins_gains_what_the_group_has() {
             .any(|it| it.starts_with("web-3 may now reach db-* on icmp, tcp/5432")),
         "{difference:?}"
     );
+}
+
+#[test]
+fn a_refusal_names_the_rule_that_was_meant() {
+    let mut intent = Intent::default();
+    apply(SHOP, &mut intent);
+    let networks = ["shop/web", "shop/db"].map(|it| it.parse::<NetworkName>().unwrap());
+    let [web, db] = &networks;
+    let ruled = |from: (&NetworkName, &str), to: (&NetworkName, &str), service: &str| {
+        let end = |(network, address): (_, &str)| (network, address.parse().unwrap());
+        let asked = Asked {
+            from: end(from),
+            to: end(to),
+            service: service.parse().unwrap(),
+        };
+        let ruling = ruling(&intent, asked).unwrap();
+        let named = |rule: RuleName| rule.name.to_string();
+        let near = ruling.near.map(|it| (named(it.rule), it.but));
+        (ruling.rule.map(named), ruling.admits, near)
+    };
+    let near = |but| (None, false, Some(("sql".to_owned(), but)));
+    for (web_1, web_2, db_1) in [
+        ("10.1.0.2", "10.1.0.3", "10.2.0.2"),
+        ("fd00:1::2", "fd00:1::3", "fd00:2::2"),
+    ] {
+        let sql = ruled((web, web_1), (db, db_1), "tcp/5432");
+        assert_eq!(sql, (Some("sql".to_owned()), true, None));
+        let other = ruled((web, web_1), (db, db_1), "tcp/3306");
+        assert_eq!(other, near(Obstacle::Service("tcp/5432".to_owned())));
+        let back = ruled((db, db_1), (web, web_1), "tcp/5432");
+        assert_eq!(back, near(Obstacle::Direction));
+        let aside = ruled((web, web_1), (web, web_2), "tcp/5432");
+        assert_eq!(aside, near(Obstacle::To("group/db".to_owned())));
+        let nobody = ruled((web, "10.1.0.99"), (db, db_1), "tcp/5432");
+        if web_1.contains('.') {
+            assert_eq!(nobody, near(Obstacle::From("group/web".to_owned())));
+        }
+        assert_eq!(
+            ruled((web, web_1), (db, db_1), "udp/9"),
+            near(Obstacle::Service("tcp/5432".to_owned()))
+        );
+        assert_eq!(
+            ruled((web, web_1), (web, web_2), "udp/9"),
+            (None, false, None)
+        );
+    }
 }

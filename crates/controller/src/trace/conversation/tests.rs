@@ -98,6 +98,7 @@ fn facts(reversed: bool) -> Facts {
         inject: false,
         hosts: BTreeMap::new(),
         foreign: BTreeMap::new(),
+        ruling: None,
     }
 }
 

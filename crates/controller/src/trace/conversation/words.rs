@@ -83,15 +83,21 @@ impl Subject {
         if cause.is_some_and(|cause| cause.is_dropped_as("no-connection")) {
             return self.fits_nothing(facts, walk, summary);
         }
-        let Self::Standing(standing) = self else {
-            return summary.to_owned();
-        };
-        let history = standing.history();
         let refused = ["denied", "rejected"];
         let is_refused = |cause: Cause| refused.iter().any(|name| cause.is_dropped_as(name));
-        match (ending, cause.is_some_and(is_refused)) {
+        let is_refused = cause.is_some_and(is_refused);
+        let host = walk.hops.last().map_or("", |hop| hop.host.as_str());
+        let Self::Standing(standing) = self else {
+            return match (self, ending) {
+                (Self::New { .. }, Some(ending)) if is_refused && !walk.reached => {
+                    rules::beside_the_rules(facts, host, summary, ending)
+                }
+                _ => summary.to_owned(),
+            };
+        };
+        let history = standing.history();
+        match (ending, is_refused) {
             (Some(ending), true) => {
-                let host = walk.hops.last().map_or("", |hop| hop.host.as_str());
                 let meaning = standing.refused(facts, host, ending);
                 format!("{summary}; {meaning}")
             }

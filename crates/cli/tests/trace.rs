@@ -2,6 +2,8 @@
 //! be seeded in one process is in the controller's tests (`faults`). Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "trace/agreement.rs"]
+mod agreement;
 #[path = "trace/doctor.rs"]
 mod doctor;
 #[path = "support/lab.rs"]
@@ -49,6 +51,8 @@ fn faults_of_the_real_world_are_named_in_the_first_line() {
     let trace = lab.trace(&["web-1", "web-3", "icmp", "--inject"]);
     assert_eq!(trace["injected"]["agrees"], true, "{trace:#}");
 
+    agreement::agree(&lab);
+    agreement::capture(&lab);
     devices_and_programs(&lab);
     checks(&lab.0);
     doctor::doctor(&lab.0);

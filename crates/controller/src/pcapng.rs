@@ -111,7 +111,7 @@ mod tests {
         }
     }
 
-    /// tshark reads what is written, as it is meant. Without tshark the test says so and ends: it is a judge, not a need.
+    /// tshark reads what is written, as it is meant.
     #[test]
     fn tshark_reads_frames_directions_and_comments() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -133,11 +133,8 @@ mod tests {
                 "frame.interface_name",
             ])
             .args(["-e", "frame.packet_flags_direction", "-e", "frame.comment"])
-            .output();
-        let Ok(tshark) = tshark else {
-            eprintln!("tshark is not installed: nobody judges this");
-            return;
-        };
+            .output()
+            .unwrap();
         let errors = String::from_utf8_lossy(&tshark.stderr).into_owned();
         assert!(tshark.status.success(), "{errors}");
         let text = String::from_utf8(tshark.stdout).unwrap();

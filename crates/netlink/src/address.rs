@@ -1,7 +1,7 @@
 //! Addresses of links.
 
-use futures::TryStreamExt;
 use ipnet::IpNet;
+use rtnetlink::Handle;
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
 };
@@ -42,12 +42,14 @@ impl Netlink {
 
     /// All addresses of the namespace with the index of their link, or those of one link.
     pub async fn addresses(&self, index: Option<u32>) -> Result<Vec<(u32, IpNet)>, Error> {
-        let mut request = self.handle.address().get();
-        if let Some(index) = index {
-            request = request.set_link_index_filter(index);
-        }
-        let messages: Result<Vec<AddressMessage>, _> = request.execute().try_collect().await;
-        let messages = messages.map_err(|error| Error::request("list", "addresses", error))?;
+        let request = |handle: &Handle| {
+            let request = handle.address().get();
+            match index {
+                Some(index) => request.set_link_index_filter(index).execute(),
+                None => request.execute(),
+            }
+        };
+        let messages = self.list("addresses", request).await?;
         Ok(messages.iter().filter_map(address_of).collect())
     }
 }

@@ -122,6 +122,12 @@ impl Error {
             })
     }
 
+    /// True if the kernel is just at something else for the same connection.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.errno()
+            .is_some_and(|number| number == nix::errno::Errno::EBUSY as i32)
+    }
+
     /// True if no route leads to the destination, or one that says so.
     pub fn is_unreachable(&self) -> bool {
         use nix::errno::Errno;

@@ -123,9 +123,12 @@ fn kind_of(infos: Vec<LinkInfo>) -> Option<String> {
 impl Netlink {
     /// All links of the namespace.
     pub async fn links(&self) -> Result<Vec<Link>, Error> {
-        let messages = self.handle.link().get().execute();
-        let links = messages.map_ok(Link::from_message).try_collect().await;
-        links.map_err(|error| Error::request("list", "links", error))
+        let messages = self.list("links", |handle| handle.link().get().execute());
+        Ok(messages
+            .await?
+            .into_iter()
+            .map(Link::from_message)
+            .collect())
     }
 
     /// The link of that name.

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use futures::TryStreamExt;
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
@@ -47,10 +46,8 @@ impl Netlink {
 
     /// All neighbours of the namespace.
     pub async fn neighbours(&self) -> Result<Vec<Neighbour>, Error> {
-        let messages: Result<Vec<NeighbourMessage>, _> =
-            self.handle.neighbours().get().execute().try_collect().await;
-        let messages = messages.map_err(|error| Error::request("list", "neighbours", error))?;
-        Ok(messages.iter().filter_map(neighbour_of).collect())
+        let messages = self.list("neighbours", |handle| handle.neighbours().get().execute());
+        Ok(messages.await?.iter().filter_map(neighbour_of).collect())
     }
 
     /// Appends a forwarding entry to a vxlan device: frames to `mac` go to the endpoint `remote`. The zero MAC address stands

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use futures::TryStreamExt;
 use ipnet::IpNet;
 use nix::errno::Errno;
+use rtnetlink::Handle;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteNextHop, RouteType,
@@ -213,16 +214,10 @@ impl Netlink {
             RouteMessageBuilder::<Ipv4Addr>::new().build(),
             RouteMessageBuilder::<Ipv6Addr>::new().build(),
         ] {
-            let dumped: Result<Vec<RouteMessage>, _> = self
-                .handle
-                .route()
-                .get(message)
-                .execute()
-                .try_collect()
-                .await;
-            let dumped = dumped.map_err(|error| Error::request("list", "routes", error))?;
+            let request = |handle: &Handle| handle.route().get(message.clone()).execute();
+            let listed = self.list("routes", request).await?;
             routes.extend(
-                dumped
+                listed
                     .iter()
                     .filter(|message| in_main_table(message))
                     .filter_map(Route::from_message),

@@ -45,7 +45,7 @@ impl LinkWatch {
         let (connection, handle, messages) =
             rtnetlink::new_multicast_connection(&[MulticastGroup::Link]).map_err(Error::Connect)?;
         tokio::spawn(connection);
-        let netlink = Netlink { handle };
+        let netlink = Netlink::of(handle);
         let (told, ready) = (BTreeMap::new(), VecDeque::new());
         Ok(Self {
             netlink,

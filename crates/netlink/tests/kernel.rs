@@ -336,3 +336,36 @@ async fn the_kernels_vxlan_device_takes_several_endpoints_for_unknown_frames() {
         "the loopback device has no forwarding entries"
     );
 }
+
+/// The kernel makes one list at a time for a socket; whoever asks meanwhile waits for his turn.
+#[tokio::test]
+async fn lists_are_given_to_many_at_once() {
+    let namespace = scratch();
+    let netlink = namespace.netlink().unwrap();
+    for number in 0..40 {
+        let end = |side: &str| format!("{side}{number}");
+        let (near, far) = (end("near"), end("far"));
+        let (near, far) = (VethEnd::new(&near), VethEnd::new(&far));
+        netlink.create_veth(&near, &far).await.unwrap();
+    }
+    let asking = (0..64).map(|number| {
+        let netlink = netlink.clone();
+        tokio::spawn(async move {
+            match number % 4 {
+                // Somebody who does not wait for the end.
+                0 => {
+                    let soon = Duration::from_micros(100);
+                    let _ = tokio::time::timeout(soon, netlink.links()).await;
+                    81
+                }
+                1 => netlink.addresses(None).await.map(|_| 81).unwrap(),
+                2 => netlink.routes().await.map(|_| 81).unwrap(),
+                _ => netlink.links().await.unwrap().len(),
+            }
+        })
+    });
+    for asked in asking.collect::<Vec<_>>() {
+        // The loopback device and both ends of each pair.
+        assert_eq!(asked.await.unwrap(), 81);
+    }
+}

@@ -82,10 +82,6 @@ fn matching(file: &std::path::Path, filter: &str) -> Vec<usize> {
 
 #[test]
 fn wireshark_finds_nothing_wrong() {
-    if Command::new("tshark").arg("--version").output().is_err() {
-        eprintln!("tshark is not installed: nobody judges the frames");
-        return;
-    }
     let frames = everything();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&pcap(&frames)).unwrap();

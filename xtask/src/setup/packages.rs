@@ -53,6 +53,7 @@ const PACKAGES: &[Package] = &[
     program("procps", "sysctl", Need::Run),
     program("nftables", "nft", Need::Test),
     program("tcpdump", "tcpdump", Need::Run),
+    program("systemd", "systemd-analyze", Need::Test),
     program("zsh", "zsh", Need::Test),
     program("fish", "fish", Need::Test),
     program("etcd-server", "etcd", Need::Test),

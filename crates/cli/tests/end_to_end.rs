@@ -333,4 +333,20 @@ fn changes_have_a_history_and_a_way_back() {
     for word in [&format!("rollback to {first}"), "too early", "shop", "+1"] {
         assert!(newest.contains(word), "{word}: {newest}");
     }
+    goes_back_by_itself(&mut controller, &less, &then);
+}
+
+/// A change that nobody confirms in time is taken back by the controller, although it was restarted meanwhile.
+fn goes_back_by_itself(controller: &mut Controller, less: &str, before: &str) {
+    let apply = ["apply", "-f", "-", "--confirm", "2s"];
+    expect(&controller.coax_with(&apply, less), 0);
+    let stored = std::time::Instant::now();
+    assert_ne!(controller.coax(&["export", "shop"]).stdout, before);
+    controller.restart();
+    while controller.coax(&["export", "shop"]).stdout != before {
+        assert!(stored.elapsed() < std::time::Duration::from_secs(20));
+    }
+    assert!(stored.elapsed() > std::time::Duration::from_secs(1));
+    let newest = controller.coax(&["history", "-n", "1"]).stdout;
+    assert!(newest.contains("confirm"), "{newest}");
 }

@@ -160,6 +160,7 @@ pub async fn run_until(
         identities: identities.clone(),
         owners: [0, nix::unistd::geteuid().as_raw()].into(),
         for_hosts: sockets.for_hosts.into(),
+        shares: Arc::default(),
     };
     let renewal = keep_certificate(identities.clone(), sockets.present, sockets.names);
     let renewal = tokio::spawn(renewal);

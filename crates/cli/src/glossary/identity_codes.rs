@@ -11,6 +11,11 @@ pub(super) const CODES: &[Entry] = &[
          else.",
     ),
     code(
+        "too-many-requests",
+        "The users of one project have 64 requests answered at once, streams of events and flows included. More would \
+         take from other projects what the controller has for all.",
+    ),
+    code(
         "body-incomplete",
         "A request ended before the length that it announced, or took longer than a minute to come.",
     ),

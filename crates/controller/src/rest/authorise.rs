@@ -25,6 +25,7 @@ use super::rights::{
     Scope::{Deployment, Network, Own, Project, Public},
     TABLE,
 };
+use super::shares::{self, Share};
 use crate::identity::Caller;
 use crate::metrics::OutcomeLabels;
 
@@ -91,10 +92,14 @@ pub async fn authorise(State(app): State<App>, request: Request, next: Next) -> 
     // A body cannot be looked at by two at once, so it waits beside.
     let (mut parts, body) = request.into_parts();
     match admit(&app, found, path.as_str(), &mut parts).await {
-        Ok(caller) => {
+        Ok((caller, share)) => {
             parts.extensions.insert(caller.clone());
             let request = Request::from_parts(parts, body);
-            audit::recorded(app, &caller, found, request, next).await
+            let answer = audit::recorded(app, &caller, found, request, next).await;
+            match share {
+                Some(share) => share.held_by(answer),
+                None => answer,
+            }
         }
         Err(Refusal {
             failure,
@@ -155,7 +160,13 @@ fn rule_of(method: &Method, path: &str) -> Result<&'static Rule, Method> {
         .ok_or_else(|| method.clone())
 }
 
-async fn admit(app: &App, rule: &Rule, path: &str, parts: &mut Parts) -> Result<Caller, Refusal> {
+/// Who asks for what he may have, and the part that his project's requests have.
+async fn admit(
+    app: &App,
+    rule: &Rule,
+    path: &str,
+    parts: &mut Parts,
+) -> Result<(Caller, Option<Share>), Refusal> {
     let caller = identify(app, parts).await?;
     let project = project_in(path, parts.uri.path());
     if !caller.is_allowed(rule, project.as_ref()) {
@@ -169,7 +180,16 @@ async fn admit(app: &App, rule: &Rule, path: &str, parts: &mut Parts) -> Result<
             None => return Err(Refusal::of(caller, rule)),
         }
     }
-    Ok(caller)
+    let Some(project) = &caller.project else {
+        return Ok((caller, None));
+    };
+    match app.shares.take(project) {
+        Some(share) => Ok((caller, Some(share))),
+        None => Err(Refusal::of_nobody(
+            shares::exhausted(project),
+            "too-many-requests",
+        )),
+    }
 }
 
 /// Who asks: the bearer of a token, or the owner of the local socket.

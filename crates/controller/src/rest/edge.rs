@@ -7,6 +7,7 @@
 //! | the head of a request | `LARGEST_HEAD` bytes, `MOST_HEADERS` headers | gets 431 |
 //! | time for a body | `BODY_TIME` | gets 408 |
 //! | a body | see `payload` | gets 413 |
+//! | requests of one project | see `shares` | gets 429 |
 //!
 //! Each of them is counted in `coax_api_refused_total{outcome}`. Handshakes are bounded where TLS is put on.
 

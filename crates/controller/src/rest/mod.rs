@@ -63,6 +63,7 @@ mod reports;
 mod revisions;
 pub mod rights;
 mod service;
+mod shares;
 mod sse;
 mod stacks;
 mod submission;
@@ -80,6 +81,7 @@ use tokio::sync::watch;
 
 use self::failure::Failure;
 use self::listen::{Listener, TlsListener};
+pub use self::shares::Shares;
 use crate::identity::Identities;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::tasks::Handle;
@@ -102,6 +104,8 @@ pub struct App {
     pub owners: Arc<[u32]>,
     /// Where hosts reach this controller, as far as it knows.
     pub for_hosts: Arc<[String]>,
+    /// What projects have answered at once.
+    pub shares: Arc<Shares>,
 }
 
 /// Serves until `stop` says so: the local socket, and users of other machines if they are listened for.

@@ -133,6 +133,7 @@ mod tests {
             identities,
             owners: [].into(),
             for_hosts: [].into(),
+            shares: Arc::default(),
         }
     }
 

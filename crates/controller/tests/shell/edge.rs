@@ -71,10 +71,14 @@ impl Edge {
     }
 
     async fn token(&self, name: &str, expires_in: &str) -> String {
+        self.token_of(None, name, expires_in).await
+    }
+
+    async fn token_of(&self, project: Option<&str>, name: &str, expires_in: &str) -> String {
         let request = TokenRequest {
             name: name.into(),
             role: Role::Viewer,
-            project: None,
+            project: project.map(str::to_owned),
             expires_in: Some(expires_in.into()),
         };
         self.controller
@@ -148,6 +152,7 @@ async fn hostile_users_are_refused_and_counted_while_others_are_served() {
 
     large_heads_and_bodies(&edge, &token).await;
     tokens(&edge).await;
+    streams_of_one_project(&edge).await;
 
     // Ten seconds for a head, five for a handshake.
     edge.counted("slow-head", 4).await;
@@ -240,6 +245,36 @@ async fn tokens(edge: &Edge) {
     edge.counted("expired-token", 1).await;
     assert_eq!(ask(edge, "coax-token-forged").await, 401);
     edge.counted("bad-token", 1).await;
+}
+
+/// A project whose users read more streams than it may leaves what it has to none but itself.
+async fn streams_of_one_project(edge: &Edge) {
+    let greedy = edge.token_of(Some("greedy"), "greedy", "1h").await;
+    let other = edge.token_of(Some("other"), "other", "1h").await;
+    let events = format!(
+        "GET /v1/events?follow=true HTTP/1.1\r\nhost: coax\r\nauthorization: Bearer {greedy}\r\n\r\n"
+    );
+    let mut streams = Vec::new();
+    let refused = loop {
+        let mut stream = edge.open(6).await.unwrap();
+        stream.write_all(events.as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.unwrap();
+        match &head {
+            b"HTTP/1.1 200" => streams.push(stream),
+            b"HTTP/1.1 429" => break stream,
+            head => panic!("{}", String::from_utf8_lossy(head)),
+        }
+    };
+    assert_eq!(streams.len(), 64);
+    assert_eq!(ask(edge, &greedy).await, 429);
+    edge.counted("too-many-requests", 2).await;
+    assert_eq!(ask(edge, &other).await, 200);
+    drop((refused, streams));
+    let end = Instant::now() + PATIENCE;
+    while ask(edge, &greedy).await != 200 {
+        assert!(Instant::now() < end);
+    }
 }
 
 async fn delete(client: &Client, name: &str) {

@@ -1,7 +1,7 @@
 //! Who gets in: joining, speaking for a host, renewing, being removed.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use coax_agent::JoinError;
 use coax_api::InvitationRequest;
@@ -15,6 +15,7 @@ use coax_identity::{
 use tonic::Code;
 use tonic::transport::Endpoint;
 
+use super::PATIENCE;
 use super::agent::{Agent, connect};
 use super::controller::Controller;
 
@@ -192,6 +193,17 @@ async fn certificates_of_others_and_those_that_ran_out_do_not_get_in() {
         // TLS 1.3 tells a client about its certificate only with the first answer.
         let attached = Agent::attach_with(&controller, credentials, "hv1", 1, &[]).await;
         assert!(attached.is_err());
+    }
+    // The client knows first.
+    let series = "coax_agents_refused_total{outcome=\"handshake\"} ";
+    let handshakes = async || {
+        let metrics = controller.client.metrics().await.unwrap();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series));
+        line.map_or(0, |count| count.parse::<u64>().unwrap())
+    };
+    let end = Instant::now() + PATIENCE;
+    while handshakes().await < 2 {
+        assert!(Instant::now() < end, "{}", handshakes().await);
     }
     // The right authority, but never joined.
     let unknown = issue(&authority, now);

@@ -6,6 +6,8 @@
 mod agreement;
 #[path = "trace/doctor.rs"]
 mod doctor;
+#[path = "trace/documents.rs"]
+mod documents;
 #[path = "support/lab.rs"]
 mod lab;
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::Traces;
+use super::{Traces, documents};
 
 const VMS: [&str; 5] = ["red-1", "red-2", "blue-1", "blue-2", "alone-1"];
 const SERVICES: [&str; 4] = ["tcp/7001", "tcp/7002", "udp/7001", "icmp"];
@@ -30,6 +30,9 @@ groups:
   red: { match: { vm: 'red-*' } }
   first: { match: { vm: '*-1' } }
   last: { ports: [blue-2] }
+address_groups: { near: [10.60.1.0/24, 'fd00:60:1::/64'] }
+vteps: { leaf: { address: 192.0.2.200, networks: [alone] } }
+checks: [ { from: port/alone-1, to: group/last, port: any, expect: deny } ]
 firewall:
   default: DEFAULT
   rules:
@@ -104,7 +107,7 @@ fn random_policy(dice: &mut Dice) -> String {
         "group/first",
         "group/last",
         "network/blue",
-        "[10.60.1.0/24, 'fd00:60:1::/64']",
+        "address-group/near",
         "network/alone",
     ];
     let mut text = MAZE.replace("DEFAULT", dice.one_of(&["deny", "deny", "allow"]));
@@ -194,7 +197,7 @@ impl Maze<'_> {
 }
 
 /// What becomes of each, all at once: most of the time is spent waiting.
-fn side_by_side<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+pub fn side_by_side<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     std::thread::scope(|scope| {
         let work = &work;
         let threads = items
@@ -250,6 +253,8 @@ pub fn agree(lab: &Traces) {
         assert!(wrong.is_empty(), "policy {policy}:\n{}", wrong.join("\n"));
         maze.apply(&random_policy(&mut dice));
     }
+    let file = maze.folder.path().join("maze.yaml");
+    documents::are_described(lab, file.to_str().unwrap());
     lab.0.done(&["project", "delete", "maze"]);
 }
 

@@ -1,8 +1,10 @@
 //! Outgrowing one machine, with real processes: three members of an etcd and three controllers, each in a network namespace of its
-//! own, clients at all of them, and members and controllers that are killed and cut off. What the clients saw is checked for
+//! own, with TLS between all of them, clients at the controllers, and members and controllers that are killed and cut off. What the clients saw is checked for
 //! linearizability. Needs root and Debian's etcd.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../store/tests/server/certificates.rs"]
+mod certificates;
 #[path = "cluster_faults/clients.rs"]
 mod clients;
 #[path = "../../controller/tests/linearizability/mod.rs"]

@@ -2,6 +2,11 @@
 //! and at the end of each the books: no frame vanishes. Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../store/tests/server/certificates.rs"]
+mod certificates;
+#[path = "lab/moving.rs"]
+mod moving;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -246,6 +251,8 @@ fn traffic_survives_dead_daemons_and_cut_cables() {
         world.settle().unwrap();
         assert!(flow.wait_for(100, LIMIT));
     }
+    let _moved = moving::into_etcd(&lab);
+    assert!(flow.wait_for(100, LIMIT));
     let report = flow.finish().unwrap();
     assert_eq!((report.lost, report.duplicated), (0, 0), "{report:?}");
     assert_balanced(&world, true);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use coax_api::Endpoint;
 use coax_store::StoreError;
 
+use crate::etcd_access::EtcdFlagsError;
 use crate::identity::{DeploymentError, JoiningError};
 use crate::records::RecordError;
 
@@ -21,6 +22,9 @@ pub enum Error {
     /// Certificates cannot be made.
     #[error(transparent)]
     Identity(#[from] coax_identity::Error),
+    /// How to get into the etcd is not said.
+    #[error(transparent)]
+    EtcdFlags(#[from] EtcdFlagsError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),

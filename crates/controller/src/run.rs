@@ -12,7 +12,7 @@ use coax_api::Endpoint;
 use coax_identity::authority::HOST_LIFETIME;
 use coax_identity::tls::{self, PresentCertificate};
 use coax_model::DEFAULT_UNDERLAY_MTU;
-use coax_store::{Embedded, Etcd, Revision, Store};
+use coax_store::{Embedded, Etcd, EtcdAccess, Revision, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use crate::core::Core;
 use crate::core::submission::Clock;
+use crate::etcd_access::EtcdFlags;
 use crate::etcd_addresses::EtcdAddresses;
 use crate::follow::KEPT_REVISIONS;
 use crate::history::Limits;
@@ -40,9 +41,12 @@ pub struct Options {
     /// Folder for the store
     #[arg(long, value_name = "DIR", default_value = "/var/lib/coax/controller")]
     pub state: PathBuf,
-    /// The etcd to store in, instead of a file in the folder: etcd://HOST:PORT, several with commas
+    /// The etcd to store in, instead of a file in the folder: https://HOST:PORT, several with commas
     #[arg(long, value_name = "ADDRESS")]
     pub store: Option<EtcdAddresses>,
+    /// How to get in.
+    #[command(flatten)]
+    pub etcd: EtcdFlags,
     /// Where users reach the API: unix:PATH or a loopback address and port
     #[arg(
         long,
@@ -87,11 +91,14 @@ impl Options {
         }
     }
 
-    fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
-        if let Some(EtcdAddresses(addresses)) = &self.store {
-            return Ok(Arc::new(Etcd::open(addresses)?));
-        }
-        Ok(Arc::new(Embedded::open(&self.state.join(STORE))?))
+    /// The store, and where it is if that is an etcd.
+    fn open_store(&self) -> Result<(Arc<dyn Store>, Option<EtcdAccess>), Error> {
+        let etcd = self.etcd.access(self.store.as_ref())?;
+        let store: Arc<dyn Store> = match &etcd {
+            Some(access) => Arc::new(Etcd::open(access)?),
+            None => Arc::new(Embedded::open(&self.state.join(STORE))?),
+        };
+        Ok((store, etcd))
     }
 
     fn history(&self) -> Limits {
@@ -141,12 +148,12 @@ pub async fn run_until(
     ready: impl FnOnce(&Addresses),
 ) -> Result<(), Error> {
     let authority = Deployment::open(&options.state)?.into_authority();
-    let store = options.open_store()?;
+    let (store, etcd) = options.open_store()?;
     let (core, read_at) = start_core(&*store, &options)?;
     let metrics = Arc::new(Metrics::new());
     let lifetime = options.certificates.get();
     let identities = Identities::new(store.clone(), authority, lifetime);
-    let identities = Arc::new(identities.sharing(Common::of(&options)));
+    let identities = Arc::new(identities.sharing(Common::of(&options, etcd)));
     let sockets = Sockets::bind(&options, &identities, &metrics).await?;
 
     let shared = shared(&options, read_at, &sockets.for_hosts);

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::Revision;
+use crate::{AccessError, Revision};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +39,16 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// What is to become another store has revisions of its own.
+    #[error(
+        "etcd was written to before: it is at revision {revision} of its own, and takes what another store held only while it is new"
+    )]
+    Used {
+        /// Its revision.
+        revision: Revision,
+    },
     /// An address of etcd that is none.
-    #[error("`{address}` is no address of etcd; write it like etcd://192.0.2.1:2379")]
+    #[error("`{address}` is no address of etcd; write it like 192.0.2.1:2379")]
     Address {
         /// What was given.
         address: String,
@@ -51,6 +59,9 @@ pub enum StoreError {
         /// What the last attempt met.
         reason: String,
     },
+    /// etcd and this client do not come together: certificates, passwords, rights.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// etcd refuses.
     #[error("etcd refuses: {reason}")]
     Refused {

@@ -2,9 +2,14 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `link` | connections to the members, and calls that are repeated until one answers |
+//! | `access` | where the members are, what is proved to them, and why one is refused |
+//! | `tls` | connections with certificates at both ends |
+//! | `login` | a user's password, and the token that it gives |
+//! | `member` | the channel to one of them |
+//! | `link` | all of them, and calls that are repeated until one answers |
 //! | `transact` | transactions that happen once, whatever becomes of the answer |
 //! | `stream` | watches that survive the loss of a member |
+//! | `restore` | what another store held, with its revisions |
 //!
 //! Revisions are etcd's, less one: an etcd without data is at 1, a [`Store`] at 0. The etcd is ours
 //! alone; what others write there takes revisions, too, and is seen by ranges and watches of its
@@ -12,9 +17,16 @@
 //!
 //! Calls block their thread, as those of the other stores do; the work is done on a runtime of its own.
 
+mod access;
 mod link;
+mod login;
+mod member;
+mod restore;
 mod stream;
+mod tls;
 mod transact;
+
+pub use access::{AccessError, EtcdAccess, EtcdCredentials, EtcdLogin};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,8 +44,9 @@ mod wire {
     tonic::include_proto!("etcdserverpb");
 }
 
-/// Keys that this module keeps for itself. They begin with a byte that no other key begins with.
-const OWN: &[u8] = b"\0coax/";
+/// Keys that this module keeps for itself; no other key begins like this. They are among those of Coax, so that one right is
+/// enough for all.
+const OWN: &[u8] = b"/coax/client/";
 /// How many keys a range asks for at a time.
 const PAGE: i64 = 2000;
 
@@ -49,9 +62,9 @@ struct Shared {
 }
 
 impl Etcd {
-    /// Reaches an etcd at one of these addresses, `HOST:PORT` each, and waits until it answers.
-    pub fn open(addresses: &[String]) -> Result<Self, StoreError> {
-        let link = Link::new(addresses)?;
+    /// Reaches an etcd at one of its members, and waits until it answers.
+    pub fn open(access: &EtcdAccess) -> Result<Self, StoreError> {
+        let link = Link::new(access)?;
         let etcd = Self {
             shared: Arc::new(Shared {
                 marker: Mutex::new(Marker::new()),

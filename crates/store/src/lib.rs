@@ -26,7 +26,7 @@ mod watch;
 
 pub use embedded::Embedded;
 pub use error::StoreError;
-pub use etcd::Etcd;
+pub use etcd::{AccessError, Etcd, EtcdAccess, EtcdCredentials, EtcdLogin};
 pub use memory::Memory;
 pub use transaction::{Compare, Operation, Outcome, Transaction};
 pub use watch::{Event, Watch};

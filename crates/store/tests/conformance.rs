@@ -15,13 +15,15 @@ use coax_store::{
 };
 use proptest::prelude::*;
 use server::Server;
+use server::certificates::Certificates;
 
 /// Long enough for a machine under load; nothing waits that long unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn each_store(test: impl Fn(Arc<dyn Store>)) {
     each_local_store(&test);
-    let server = Server::start();
+    let certificates = Certificates::new();
+    let server = Server::start_secured(&certificates);
     test(Arc::new(server.open()));
 }
 

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use coax_store::{Compare, Etcd, Event, Outcome, Revision, Store, StoreError, Transaction};
+use coax_store::{
+    Compare, Etcd, EtcdAccess, Event, Memory, Outcome, Revision, Store, StoreError, Transaction,
+};
 use server::Server;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -146,7 +148,11 @@ fn a_server_that_is_not_there_is_said_to_be_in_time() {
         store.transact(&Transaction::new().put("a", "1")).unwrap(),
         Outcome::Done(1)
     );
-    assert!(Etcd::open(&["no address".to_owned()]).is_err());
+    let nowhere = EtcdAccess::plain(vec!["no address".to_owned()]);
+    assert!(matches!(
+        Etcd::open(&nowhere),
+        Err(StoreError::Address { .. })
+    ));
 }
 
 #[test]
@@ -182,4 +188,36 @@ fn a_transaction_that_is_too_large_says_which_limit_to_raise() {
         assert!(refused.to_string().contains("--max-txn-ops"), "{refused}");
     }
     assert_eq!(store.revision().unwrap(), 0);
+}
+
+#[test]
+fn another_stores_content_comes_with_its_revisions() {
+    let memory = Memory::new();
+    let put = |key: &str, n: u64| memory.transact(&Transaction::new().put(key, n.to_string()));
+    for n in 0..150 {
+        put("often", n).unwrap();
+    }
+    put("once", 0).unwrap();
+    memory
+        .transact(&Transaction::new().put("often", "").put("beside", ""))
+        .unwrap();
+    put("gone", 0).unwrap();
+    memory.transact(&Transaction::new().delete("gone")).unwrap();
+    let content = memory.range(b"").unwrap();
+    assert_eq!(content.revision, 154);
+
+    let server = Server::start();
+    let store = Etcd::restore(&server.access(), &content).unwrap();
+    assert_eq!(store.range(b"").unwrap(), content);
+    assert!(matches!(
+        store.watch(b"", 100).map(drop),
+        Err(StoreError::Compacted { .. })
+    ));
+    let next = Transaction::new().put("next", "");
+    assert_eq!(store.transact(&next).unwrap(), Outcome::Done(155));
+    let again = Etcd::restore(&server.access(), &content).map(drop);
+    assert!(
+        matches!(again, Err(StoreError::Used { revision: 155 })),
+        "{again:?}"
+    );
 }

@@ -57,6 +57,8 @@ const PACKAGES: &[Package] = &[
     program("zsh", "zsh", Need::Test),
     program("fish", "fish", Need::Test),
     program("etcd-server", "etcd", Need::Test),
+    program("etcd-client", "etcdctl", Need::Test),
+    program("openssl", "openssl", Need::Test),
     program("tshark", "tshark", Need::Test),
     file(
         "python3-scapy",

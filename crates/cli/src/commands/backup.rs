@@ -1,5 +1,6 @@
 //! `coax backup create|verify|restore`: the whole deployment in one encrypted file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -7,10 +8,13 @@ use std::time::SystemTime;
 
 use coax_api::BackupRequest;
 use coax_controller::backup::{Backup, BackupError, Contents, restore};
+use coax_controller::{EtcdAddresses, EtcdFlags};
 use coax_identity::file::{self, Readers};
+use coax_store::EtcdAccess;
 use serde::Serialize;
 
 use crate::commands::Outcome;
+use crate::commands::init::add_credentials;
 use crate::commands::start::Places;
 use crate::connection::ConnectionArgs;
 use crate::error::CliError;
@@ -73,6 +77,12 @@ pub struct RestoreArgs {
     /// The controller's state folder, which must be empty or missing [default: /var/lib/coax/controller]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// Put the store into this etcd, to which nothing was ever written, instead of a file: https://HOST:PORT, several with commas
+    #[arg(long, value_name = "ADDRESS")]
+    pub store: Option<EtcdAddresses>,
+    /// How to get in; files are copied.
+    #[command(flatten)]
+    pub etcd: EtcdFlags,
     /// What it is encrypted with.
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
@@ -152,6 +162,8 @@ fn verify(args: &VerifyArgs, output: &Output) -> Outcome {
 fn restore_here(args: &RestoreArgs, output: &Output) -> Outcome {
     let content = read(&args.file)?;
     Backup::look_at(&content).map_err(|error| bad(&args.file, error))?;
+    let etcd = args.etcd.access(args.store.as_ref());
+    let etcd = etcd.map_err(coax_controller::Error::from)?;
     let passphrase = args.passphrase.read(Asked::Once)?;
     let (backup, contents) =
         Backup::read(&content, passphrase.as_bytes()).map_err(|error| bad(&args.file, error))?;
@@ -159,7 +171,7 @@ fn restore_here(args: &RestoreArgs, output: &Output) -> Outcome {
         Some(folder) => folder.clone(),
         None => Places::new(None).controller_state(),
     };
-    let restored = restore(backup, &contents, &folder, SystemTime::now())
+    let restored = restore(backup, &contents, &folder, etcd.as_ref(), SystemTime::now())
         .map_err(|error| bad(&args.file, error))?;
     output.say(&format!(
         "{} is the deployment of {} again: revision {}, {}, generation {}",
@@ -175,11 +187,25 @@ fn restore_here(args: &RestoreArgs, output: &Output) -> Outcome {
             restored.invitations
         ));
     }
+    if let Some(etcd) = &restored.etcd {
+        output.say("its store is in etcd; put these lines into the file of the controller:");
+        output.data(&settings(etcd))?;
+    }
     output.say(
         "next: never start the old controller again; start this one at an address that the agents know, \
          then look at `coax host list` and `coax audit list`",
     );
     Ok(Exit::Done)
+}
+
+/// The lines of the controller's file that say where the store is.
+fn settings(etcd: &EtcdAccess) -> String {
+    let mut settings = BTreeMap::new();
+    if let Some(credentials) = &etcd.credentials {
+        add_credentials(credentials, &mut settings);
+    }
+    settings.insert("store".to_owned(), EtcdAddresses::from(etcd).to_string());
+    serde_saphyr::to_string(&settings).unwrap_or_default()
 }
 
 fn counted(contents: &Contents) -> String {

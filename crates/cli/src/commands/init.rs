@@ -12,10 +12,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use coax_controller::{Deployment, DeploymentError, EtcdAddresses};
+use coax_controller::{Deployment, DeploymentError, EtcdAddresses, EtcdFlags};
 use coax_identity::file::{self, Readers};
 use coax_identity::{Authority, credentials};
 use coax_model::HostName;
+use coax_store::{EtcdAccess, EtcdCredentials};
 use serde::Serialize;
 
 use self::answers::{Answers, decide};
@@ -47,10 +48,13 @@ pub struct InitArgs {
     /// The largest IP packet that every path between hosts carries [default: the smallest MTU of the uplinks]
     #[arg(long, value_name = "BYTES")]
     pub underlay_mtu: Option<u32>,
-    /// Keep the store in this etcd, which other controllers may share, instead of a file: etcd://HOST:PORT, several with commas.
+    /// Keep the store in this etcd, which other controllers may share, instead of a file: https://HOST:PORT, several with commas.
     /// With `--join`: where this machine reaches it [default: where the others do]
     #[arg(long, value_name = "ADDRESS")]
     pub store: Option<EtcdAddresses>,
+    /// How to get in; files are copied. With `--join`: what is not handed over by the others.
+    #[command(flatten)]
+    pub etcd: EtcdFlags,
     /// Make this machine another controller, with a token of `controller invite`; `-` reads it from the standard input
     #[arg(
         long,
@@ -142,7 +146,7 @@ async fn make(args: &InitArgs, places: &Places, output: &Output) -> Result<(), C
     let mtu = answers.underlay_mtu;
     let settings = mtu.map(|mtu| ("underlay-mtu".to_owned(), mtu.to_string()));
     let settings = settings.into_iter().collect();
-    write_controller_config(places, address, etcd.as_ref(), settings)?;
+    write_controller_config(places, address, deployment.etcd(), settings)?;
     if let Some(host) = &answers.host {
         let host: HostName = host.parse().map_err(|error| CliError::BadAnswer {
             question: "host",
@@ -161,9 +165,12 @@ async fn make(args: &InitArgs, places: &Places, output: &Output) -> Result<(), C
 fn write_controller_config(
     places: &Places,
     address: &str,
-    etcd: Option<&EtcdAddresses>,
-    settings: BTreeMap<String, String>,
+    etcd: Option<&EtcdAccess>,
+    mut settings: BTreeMap<String, String>,
 ) -> Result<(), CliError> {
+    if let Some(credentials) = etcd.and_then(|etcd| etcd.credentials.as_ref()) {
+        add_credentials(credentials, &mut settings);
+    }
     let port = address.rsplit(':').next().unwrap_or_default();
     let any = match address.starts_with('[') {
         true => format!("[{}]", Ipv6Addr::UNSPECIFIED),
@@ -175,12 +182,27 @@ fn write_controller_config(
         api: format!("unix:{}", places.socket().display()),
         agents: format!("{any}:{port}"),
         address: [address],
-        store: etcd.map(EtcdAddresses::to_string),
+        store: etcd.map(|etcd| EtcdAddresses::from(etcd).to_string()),
         settings: settings
             .map(|(name, value)| (name, Setting::from(value)))
             .collect(),
     };
     start::write_config(&places.controller_config(), "controller", &config)
+}
+
+/// The settings that say how to get into an etcd.
+pub(super) fn add_credentials(
+    credentials: &EtcdCredentials,
+    settings: &mut BTreeMap<String, String>,
+) {
+    let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);
+    set("store-cacert", credentials.cacert.display().to_string());
+    set("store-cert", credentials.cert.display().to_string());
+    set("store-key", credentials.key.display().to_string());
+    if let Some(login) = &credentials.login {
+        set("store-user", login.user.clone());
+        set("store-password-file", login.password.display().to_string());
+    }
 }
 
 /// Whoever made the authority's key needs no token.

@@ -2,11 +2,14 @@
 
 use coax_api::ClientError;
 
-use super::CliError;
+use super::{CliError, etcd};
 
 impl CliError {
     /// The stable name of this kind of error.
     pub fn code(&self) -> &str {
+        if let Some(error) = etcd::access(self) {
+            return etcd::code(error);
+        }
         match self {
             Self::NoController { .. } => "no-controller",
             Self::SeveralLabs { .. } => "several-labs",
@@ -68,6 +71,7 @@ fn controller_code(error: &coax_controller::Error) -> &'static str {
         Error::Deployment(error) => deployment_code(error),
         Error::Joining(error) => joining_code(error),
         Error::Identity(_) => "identity",
+        Error::EtcdFlags(_) => "etcd-flags",
         Error::Store(_) => "store-failed",
         Error::Records(_) => "store-damaged",
         Error::Api { .. }
@@ -95,6 +99,7 @@ fn backup_code(error: &coax_controller::backup::BackupError) -> &'static str {
         BackupError::NotEmpty { .. } => "deployment-exists",
         BackupError::Folder { .. } => "state-folder",
         BackupError::Identity(_) | BackupError::Audit(_) => "identity",
+        BackupError::Store(coax_store::StoreError::Used { .. }) => "etcd-used",
         BackupError::Store(_) => "store-failed",
         BackupError::Records(_) => "store-damaged",
     }

@@ -4,6 +4,7 @@
 //! reaches a user. The code in brackets is stable and known to `coax explain`.
 
 mod code;
+mod etcd;
 mod next;
 mod render;
 

@@ -5,7 +5,7 @@ use std::io;
 use coax_api::ClientError;
 use coax_identity::TokenError;
 
-use super::CliError;
+use super::{CliError, etcd};
 
 impl CliError {
     /// The cause, where the message alone does not say it.
@@ -30,6 +30,9 @@ impl CliError {
 
     /// What to do next, best as a command.
     pub fn next(&self) -> Option<String> {
+        if let Some(error) = etcd::access(self) {
+            return Some(etcd::next(error));
+        }
         Some(match self {
             Self::NoController { .. } => "`coax lab up examples/leaf-spine.yaml` starts a lab, \
                 `coax controller --help` tells how to start a controller; `--api` names one elsewhere"
@@ -60,6 +63,9 @@ impl CliError {
             Self::Token(TokenError::ForHost) => "`coax join TOKEN` takes it".into(),
             Self::Token(_) => "copy the whole line that `coax host invite` or `coax controller invite` printed".into(),
             Self::Controller(coax_controller::Error::Joining(error)) => next_after_joining(error),
+            Self::Controller(coax_controller::Error::EtcdFlags(_)) => {
+                "`--store-cacert`, `--store-cert` and `--store-key` name the files; `coax explain etcd-flags` says more".into()
+            }
             Self::Controller(coax_controller::Error::Deployment(
                 coax_controller::DeploymentError::StoreTaken { .. },
             )) => INVITE_CONTROLLER.into(),
@@ -99,7 +105,7 @@ fn next_after_joining(error: &coax_controller::JoiningError) -> String {
     use coax_controller::JoiningError;
     match error {
         JoiningError::NoStore { .. } | JoiningError::OtherStore { .. } => {
-            "the token is not used up: say with `--store etcd://ADDRESS:PORT` where this machine reaches the store".into()
+            "the token is not used up: say with `--store https://ADDRESS:PORT` where this machine reaches the store".into()
         }
         JoiningError::Unreachable(_) | JoiningError::Refused(_) | JoiningError::OtherDeployment => {
             INVITE_CONTROLLER.into()
@@ -125,6 +131,9 @@ fn next_after_backup(error: &coax_controller::backup::BackupError) -> Option<Str
             "a backup is restored into an empty folder: move what is there away, or name another with \
              `--state`"
                 .into()
+        }
+        BackupError::Store(coax_store::StoreError::Used { .. }) => {
+            "stop etcd, empty its data directory on every member, and start it again; then the same command".into()
         }
         BackupError::Format { .. } => "restore it with the version of Coax that made it".into(),
         _ => return None,

@@ -79,8 +79,8 @@ pub(super) const CODES: &[Entry] = &[
     code_with(
         "embedded-store",
         "Controllers of one deployment share one etcd. This controller has its store in a file, which no other can \
-         share; what is in the file does not move to an etcd by itself.",
-        "coax init --store etcd://ADDRESS:PORT",
+         share; a backup moves what is in the file into an etcd.",
+        "coax backup restore FILE --store https://ADDRESS:PORT",
     ),
     code(
         "store-unreachable",

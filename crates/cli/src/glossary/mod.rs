@@ -6,6 +6,7 @@
 
 mod causes;
 mod codes;
+mod etcd_codes;
 mod finding_codes;
 mod history_codes;
 mod identity_codes;
@@ -79,6 +80,7 @@ pub fn entries() -> impl Iterator<Item = Entry> {
         .chain(watch_codes::CODES.iter().copied())
         .chain(zone_codes::CODES.iter().copied())
         .chain(identity_codes::CODES.iter().copied())
+        .chain(etcd_codes::CODES.iter().copied())
         .chain(finding_codes::CODES.iter().copied())
 }
 

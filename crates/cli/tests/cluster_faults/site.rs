@@ -3,12 +3,15 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use coax_netlink::{Namespace, ScopedNamespace};
 use tempfile::TempDir;
+
+use super::certificates::Certificates;
 
 /// How long anything may take to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,6 +38,8 @@ pub struct Site {
     pub controllers: Vec<Machine>,
     bridge: ScopedNamespace,
     folder: TempDir,
+    /// Of the etcd's own authority.
+    certificates: Certificates,
 }
 
 fn run(namespace: &Namespace, program: &str, arguments: &[&str], input: &str) {
@@ -149,6 +154,7 @@ impl Site {
             controllers,
             bridge,
             folder,
+            certificates: Certificates::new(),
         };
         (0..COUNT).for_each(|number| site.start_member(number));
         site.make_deployment();
@@ -163,14 +169,25 @@ impl Site {
     /// Starts a member of the etcd, and does not wait.
     pub fn start_member(&mut self, number: usize) {
         let peers = self.members.iter().enumerate();
-        let peers = peers.map(|(number, it)| format!("e{number}=http://{}:2380", it.address));
+        let peers = peers.map(|(number, it)| format!("e{number}=https://{}:2380", it.address));
         let peers = peers.collect::<Vec<_>>().join(",");
         let member = &mut self.members[number];
-        let url = |port| format!("http://{}:{port}", member.address);
-        let (client, peer) = (url(2379), url(2380));
         let mut command = Command::new("etcd");
+        let url = |port| format!("https://{}:{port}", member.address);
+        let (client, peer) = (url(2379), url(2380));
+        let name = format!("e{number}");
+        let [cert, key] = self.certificates.member(&name, &[&member.address]);
+        let authority = self.certificates.authority();
+        for kind in ["", "peer-"] {
+            let file = |flag: &str, path: &Path| format!("--{kind}{flag}={}", path.display());
+            command
+                .arg(file("cert-file", &cert))
+                .arg(file("key-file", &key))
+                .arg(file("trusted-ca-file", &authority))
+                .arg(format!("--{kind}client-cert-auth"));
+        }
         command
-            .args(["--name", &format!("e{number}"), "--data-dir"])
+            .args(["--name", &name, "--data-dir"])
             .arg(member.folder.join("data"))
             .args([
                 "--listen-client-urls",
@@ -185,6 +202,10 @@ impl Site {
                 &peer,
             ])
             .args(["--initial-cluster", &peers])
+            .args([
+                "--listen-metrics-urls",
+                &format!("http://{}:2381", member.address),
+            ])
             .args(["--heartbeat-interval", "50", "--election-timeout", "500"])
             .args(["--logger", "zap", "--log-level", "error"]);
         member.start(&mut command);
@@ -192,35 +213,56 @@ impl Site {
 
     /// Runs `coax` with these words on the machine of a controller, whose folder comes last, and returns what it prints.
     fn coax(&self, number: usize, words: &[&str]) -> String {
+        let output = self.run(number, words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn run(&self, number: usize, words: &[&str]) -> Output {
         let controller = &self.controllers[number];
         let mut command = Command::new(env!("CARGO_BIN_EXE_coax"));
         command.args(words).arg(&controller.folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(Stdio::piped());
         let child = controller.namespace.spawn(&mut command).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{words:?}");
-        String::from_utf8(output.stdout).unwrap()
+        child.wait_with_output().unwrap()
+    }
+
+    /// The same words where they are refused: what is said.
+    fn refused(&self, number: usize, words: &[&str]) -> String {
+        let output = self.run(number, words);
+        assert!(!output.status.success(), "{words:?}");
+        String::from_utf8(output.stderr).unwrap()
     }
 
     /// The first controller makes the deployment.
     fn make_deployment(&self) {
         let members = self.members.iter();
         let members = members.map(|it| format!("{}:2379", it.address));
-        let store = format!("etcd://{}", members.collect::<Vec<_>>().join(","));
+        let members = members.collect::<Vec<_>>().join(",");
         let address = self.controllers[0].address.as_str();
-        self.coax(
-            0,
-            &[
-                "init",
-                "--yes",
-                "--no-host",
-                "--address",
-                address,
-                "--store",
-                &store,
-                "--folder",
-            ],
-        );
+        let init = ["init", "--yes", "--no-host", "--address", address];
+        let plain = format!("etcd://{members}");
+        let refused = self.refused(0, &[&init[..], &["--store", &plain, "--folder"]].concat());
+        assert!(refused.starts_with("error[etcd-plain]"), "{refused}");
+
+        let store = format!("https://{members}");
+        let client = self.certificates.client("controllers");
+        let [cacert, cert, key] =
+            [client.cacert, client.cert, client.key].map(|it| it.display().to_string());
+        let secured = [
+            "--store",
+            &store,
+            "--store-cacert",
+            &cacert,
+            "--store-cert",
+            &cert,
+            "--store-key",
+            &key,
+            "--folder",
+        ];
+        self.coax(0, &[&init[..], &secured].concat());
     }
 
     /// The others join it, each with a token of its own.
@@ -251,6 +293,19 @@ impl Site {
         self.coax(number, &join);
         // The same command again changes nothing, and needs no token that counts.
         self.coax(number, &join);
+        self.has_what_gets_into_etcd(number);
+    }
+
+    /// What came with the token is in files that only their owner reads.
+    fn has_what_gets_into_etcd(&self, number: usize) {
+        let [own, given] =
+            [0, number].map(|it| self.controllers[it].folder.join("controller/etcd"));
+        for name in ["cacert.pem", "cert.pem", "key.pem"] {
+            let mode = fs::metadata(given.join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+            let [own, given] = [&own, &given].map(|it| fs::read(it.join(name)).unwrap());
+            assert_eq!(own, given, "{name}");
+        }
     }
 
     /// Starts a controller with what `init` wrote, and does not wait.
@@ -290,7 +345,7 @@ impl Site {
     }
 
     fn is_leader(&self, number: usize) -> bool {
-        let address: SocketAddr = format!("{}:2379", self.members[number].address)
+        let address: SocketAddr = format!("{}:2381", self.members[number].address)
             .parse()
             .unwrap();
         let metrics = self.bridge.run(|| {

@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use coax_api::AuditEntry;
 use coax_identity::Authority;
 use coax_identity::authority::HOST_LIFETIME;
-use coax_store::{Embedded, Store, Transaction};
+use coax_store::{Embedded, Etcd, EtcdAccess, Store, Transaction};
 
 use super::{Backup, BackupError, Contents};
-use crate::identity::{INVITATIONS, Identities, STORE, controllers, seconds};
+use crate::identity::{INVITATIONS, Identities, STORE, controllers, keep_access, seconds};
 use crate::records;
 
 /// What a backup became.
@@ -22,15 +22,19 @@ pub struct Restored {
     pub generation: u64,
     /// Join tokens that were left out.
     pub invitations: usize,
+    /// The etcd that it went into, and how its controller gets in; none: the store is a file in the folder.
+    pub etcd: Option<EtcdAccess>,
 }
 
-/// Makes a state folder from a backup. `folder` may exist, and must be empty.
+/// Makes a state folder from a backup. `folder` may exist, and must be empty. The store goes into a file there, or into an etcd
+/// to which nothing was ever written.
 ///
 /// The key is written last: a folder without it is no deployment, so a restore that was interrupted starts nothing.
 pub fn restore(
     backup: Backup,
     contents: &Contents,
     folder: &Path,
+    etcd: Option<&EtcdAccess>,
     now: SystemTime,
 ) -> Result<Restored, BackupError> {
     let failed = |source| BackupError::Folder {
@@ -53,8 +57,15 @@ pub fn restore(
         .map_err(failed)?;
     // It may have been there.
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
-    let store = Arc::new(Embedded::restore(&folder.join(STORE), &backup.store)?);
-    let restored = start_anew(&*store, contents, now)?;
+    let store: Arc<dyn Store> = match etcd {
+        Some(access) => Arc::new(Etcd::restore(access, &backup.store)?),
+        None => Arc::new(Embedded::restore(&folder.join(STORE), &backup.store)?),
+    };
+    let kept = etcd.map(|access| keep_access(access, folder)).transpose()?;
+    let restored = Restored {
+        etcd: kept,
+        ..start_anew(&*store, contents, now)?
+    };
     // It must be one that a controller starts with.
     records::load(&*store, coax_model::DEFAULT_UNDERLAY_MTU)?;
     let identities = Identities::new(store, authority, HOST_LIFETIME);
@@ -93,5 +104,6 @@ fn start_anew(
     Ok(Restored {
         generation,
         invitations: invited,
+        etcd: None,
     })
 }

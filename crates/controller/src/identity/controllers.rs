@@ -8,12 +8,13 @@
 use std::time::SystemTime;
 
 use coax_identity::{ControllerToken, Secret};
-use coax_store::{Outcome, Transaction};
+use coax_store::{EtcdAccess, Outcome, Transaction};
 
 use super::record::{self, Invitation, NotJoined};
 use super::{ATTEMPTS, Identities, IdentityError, JoinError, invitation_name, read};
 use crate::audit::{Recording, put, unchanged};
-use crate::etcd_addresses::{EtcdAddresses, is_complete};
+use crate::etcd_access::EtcdSecrets;
+use crate::etcd_addresses::is_complete;
 use crate::run::Options;
 
 /// Invitations of controllers, by the SHA-256 of their secrets.
@@ -24,8 +25,8 @@ const LONGEST_ADDRESS: usize = 255;
 /// What all controllers of a deployment are told alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Common {
-    /// The store that they share.
-    pub etcd: EtcdAddresses,
+    /// The store that they share, and how this one gets in.
+    pub etcd: EtcdAccess,
     /// Settings, by the names of their flags.
     pub settings: Vec<(&'static str, String)>,
 }
@@ -35,7 +36,7 @@ impl Common {
     pub const SETTINGS: [&str; 4] = ["underlay-mtu", "certificates", "history", "history-size"];
 
     /// What a controller that was started like this shares with others; nothing if it keeps its store in a file.
-    pub fn of(options: &Options) -> Option<Self> {
+    pub fn of(options: &Options, etcd: Option<EtcdAccess>) -> Option<Self> {
         let values = [
             options.underlay_mtu.to_string(),
             options.certificates.to_string(),
@@ -43,8 +44,27 @@ impl Common {
             options.history_size.to_string(),
         ];
         Some(Self {
-            etcd: options.store.clone()?,
+            etcd: etcd?,
             settings: Self::SETTINGS.into_iter().zip(values).collect(),
+        })
+    }
+}
+
+/// An etcd, for a machine that is to reach it as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundEtcd {
+    /// Its members.
+    pub members: Vec<String>,
+    /// With what it gets in; none: there is no TLS.
+    pub secrets: Option<EtcdSecrets>,
+}
+
+impl FoundEtcd {
+    fn read(access: &EtcdAccess) -> Result<Self, coax_identity::Error> {
+        let credentials = access.credentials.as_ref();
+        Ok(Self {
+            members: access.members.clone(),
+            secrets: credentials.map(EtcdSecrets::read).transpose()?,
         })
     }
 }
@@ -87,13 +107,35 @@ impl Identities {
         })
     }
 
-    /// Where the store is, for a machine with a token that counts. Nothing is used up.
-    pub fn find_store(&self, secret: &Secret, now: SystemTime) -> Result<EtcdAddresses, JoinError> {
+    /// Where the store is, and how to get in, for a machine with a token that counts. The token is not used up. Who is
+    /// given credentials is in the log.
+    pub fn find_store(
+        &self,
+        secret: &Secret,
+        from: &str,
+        now: SystemTime,
+    ) -> Result<FoundEtcd, JoinError> {
         let common = self.common().ok_or(NotJoined::Unknown)?;
-        let invited = self.get(&invitation_key(secret))?;
-        let invitation = invited.as_ref().map(read::<Invitation>).transpose()?;
-        record::usable(invitation.as_ref(), now)?;
-        Ok(common.etcd.clone())
+        let key = invitation_key(secret);
+        let recording = Recording::of_join(&invitation_name(secret), from, "etcd", now);
+        for _ in 0..ATTEMPTS {
+            let invited = self.get(&key)?;
+            let invitation = invited.as_ref().map(read::<Invitation>).transpose()?;
+            record::usable(invitation.as_ref(), now)?;
+            let found = FoundEtcd::read(&common.etcd).map_err(IdentityError::from)?;
+            if found.secrets.is_none() {
+                return Ok(found);
+            }
+            let transaction = Transaction {
+                compares: vec![unchanged(&key, invited.as_ref())],
+                operations: Vec::new(),
+            };
+            let sentence = "is given what controllers get into etcd with".to_owned();
+            if let Outcome::Done(_) = self.change(&transaction, sentence, &recording)? {
+                return Ok(found);
+            }
+        }
+        Err(IdentityError::Contended.into())
     }
 
     /// Uses a token up. Whoever brought it is to be given the authority's key, and becomes the controller at `address`.
@@ -161,7 +203,7 @@ mod tests {
         let authority = Authority::create(at(0)).unwrap();
         let store = Arc::new(Memory::new());
         let common = etcd.map(|etcd| Common {
-            etcd: etcd.parse().unwrap(),
+            etcd: EtcdAccess::plain(vec![etcd.to_owned()]),
             settings: Vec::new(),
         });
         Identities::new(store, authority, MINUTE).sharing(common)
@@ -184,12 +226,14 @@ mod tests {
 
     #[test]
     fn a_token_makes_one_controller_in_time() {
-        let identities = identities(Some("etcd://192.0.2.9:2379"));
+        let identities = identities(Some("127.0.0.1:2379"));
         let secret = invite(&identities);
         let ask = |secret: &Secret, address: &str, minutes| {
             outcome(identities.become_controller(secret, address, "10.0.0.1:1", at(minutes)))
         };
-        let find = |secret: &Secret, minutes| outcome(identities.find_store(secret, at(minutes)));
+        let find = |secret: &Secret, minutes| {
+            outcome(identities.find_store(secret, "10.0.0.1:1", at(minutes)))
+        };
         assert_eq!(find(&Secret::from_bytes([1; 16]), 1), "unknown");
         assert_eq!(find(&secret, 29), "joined");
         assert_eq!(find(&secret, 30), "expired");
@@ -209,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_token_of_a_host_is_none_of_a_controller_and_the_reverse() {
-        let identities = identities(Some("etcd://192.0.2.9:2379"));
+        let identities = identities(Some("127.0.0.1:2379"));
         let recording = Recording::new(AuditEntry::default());
         let host = identities.invite(None, Vec::new(), at(30), at(0), &recording);
         let taken = identities.become_controller(&host.unwrap().secret, ADDRESS, "", at(1));
@@ -222,11 +266,47 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_given_what_gets_into_etcd_is_in_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets = EtcdSecrets {
+            cacert: b"a".to_vec(),
+            cert: b"b".to_vec(),
+            key: b"PRIVATE".to_vec(),
+            login: Some(("coax".to_owned(), b"SECRET".to_vec())),
+        };
+        let common = Common {
+            etcd: EtcdAccess {
+                members: vec!["192.0.2.9:2379".to_owned()],
+                credentials: Some(secrets.keep(folder.path()).unwrap()),
+            },
+            settings: Vec::new(),
+        };
+        let identities = identities(None).sharing(Some(common));
+        let secret = invite(&identities);
+        let unknown = identities.find_store(&Secret::from_bytes([1; 16]), "10.0.0.1:1", at(1));
+        assert_eq!(outcome(unknown), "unknown");
+        let found = identities.find_store(&secret, "10.0.0.2:1", at(1)).unwrap();
+        assert_eq!(found.secrets, Some(secrets));
+        let log = identities.entries(10).unwrap();
+        let last = log.last().unwrap();
+        assert_eq!(
+            (log.len(), &*last.method, &*last.from),
+            (2, "JOIN", "10.0.0.2:1")
+        );
+        let shown = format!("{log:?}");
+        assert!(
+            !shown.contains("PRIVATE") && !shown.contains("SECRET"),
+            "{shown}"
+        );
+        assert!(log[0].changes[0].ends_with(&last.who), "{shown}");
+    }
+
+    #[test]
     fn nobody_joins_a_store_in_a_file() {
-        let shared = identities(Some("etcd://192.0.2.9:2379"));
+        let shared = identities(Some("127.0.0.1:2379"));
         let secret = invite(&shared);
         let alone = shared.sharing(None);
-        assert_eq!(outcome(alone.find_store(&secret, at(1))), "unknown");
+        assert_eq!(outcome(alone.find_store(&secret, "", at(1))), "unknown");
         let taken = alone.become_controller(&secret, ADDRESS, "", at(1));
         assert_eq!(outcome(taken), "unknown");
     }

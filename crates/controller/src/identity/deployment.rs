@@ -8,9 +8,10 @@ use std::time::SystemTime;
 use coax_identity::authority::HOST_LIFETIME;
 use coax_identity::{Authority, Credentials, Enrolment};
 use coax_model::HostName;
-use coax_store::{Embedded, Etcd, Store, StoreError, Transaction};
+use coax_store::{Embedded, Etcd, EtcdAccess, Store, StoreError, Transaction};
 
 use super::{EVERYTHING, HostRecord, host_key, put, seconds};
+use crate::etcd_access::EtcdSecrets;
 use crate::etcd_addresses::EtcdAddresses;
 use crate::records::{self, RecordError};
 
@@ -62,7 +63,7 @@ pub struct Deployment {
     folder: PathBuf,
     authority: Authority,
     /// Where its store is, if that is not a file in the folder.
-    etcd: Option<EtcdAddresses>,
+    etcd: Option<EtcdAccess>,
 }
 
 impl Deployment {
@@ -72,28 +73,36 @@ impl Deployment {
         Self::keep(folder, Authority::create(now)?)
     }
 
-    /// The same of a controller whose store is in an etcd. No deployment may be there.
+    /// The same of a controller whose store is in an etcd. No deployment may be there. The files that get in are copied into the folder.
     ///
     /// Hosts may come from a deployment that had its store in a file, at a higher revision: a generation that is newer than
     /// any of that one tells them to compare nothing.
     pub fn create_with(
         folder: &Path,
-        etcd: Option<&EtcdAddresses>,
+        etcd: Option<&EtcdAccess>,
         now: SystemTime,
     ) -> Result<Self, DeploymentError> {
         let Some(etcd) = etcd else {
             return Self::create(folder, now);
         };
-        let store = Etcd::open(&etcd.0)?;
+        let store = Etcd::open(etcd)?;
         if !store.range(EVERYTHING.as_bytes())?.items.is_empty() {
-            return Err(DeploymentError::StoreTaken { etcd: etcd.clone() });
+            let etcd = EtcdAddresses::from(etcd);
+            return Err(DeploymentError::StoreTaken { etcd });
         }
-        let deployment = Self::create(folder, now)?;
+        prepare(folder)?;
+        let etcd = keep_access(etcd, folder)?;
+        let deployment = Self::keep(folder, Authority::create(now)?)?;
         records::begin_generation(&store, seconds(now))?;
         Ok(Self {
-            etcd: Some(etcd.clone()),
+            etcd: Some(etcd),
             ..deployment
         })
+    }
+
+    /// Where its store is, and how its controller gets in, if it was made with an etcd.
+    pub fn etcd(&self) -> Option<&EtcdAccess> {
+        self.etcd.as_ref()
     }
 
     /// Makes a folder that [`prepare`] looked at the state folder of a controller with this authority.
@@ -137,7 +146,7 @@ impl Deployment {
         now: SystemTime,
     ) -> Result<Vec<Credentials>, DeploymentError> {
         let store: Box<dyn Store> = match &self.etcd {
-            Some(EtcdAddresses(addresses)) => Box::new(Etcd::open(addresses)?),
+            Some(access) => Box::new(Etcd::open(access)?),
             None => Box::new(Embedded::open(&self.folder.join(STORE))?),
         };
         let mut transaction = Transaction::new();
@@ -157,6 +166,19 @@ impl Deployment {
         store.transact(&transaction)?;
         Ok(enrolled)
     }
+}
+
+/// The same access with the copies of its files in a state folder.
+pub(crate) fn keep_access(
+    access: &EtcdAccess,
+    folder: &Path,
+) -> Result<EtcdAccess, coax_identity::Error> {
+    let credentials = access.credentials.as_ref();
+    let kept = credentials.map(|it| EtcdSecrets::read(it)?.keep(folder));
+    Ok(EtcdAccess {
+        members: access.members.clone(),
+        credentials: kept.transpose()?,
+    })
 }
 
 /// Makes a state folder that nobody else reads, unless there is a deployment in it.

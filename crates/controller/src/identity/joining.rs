@@ -9,16 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coax_api::membership::identity_client::IdentityClient;
-use coax_api::membership::{BecomeControllerRequest, FindStoreRequest};
+use coax_api::membership::{BecomeControllerRequest, FindStoreRequest, FoundStore};
 use coax_api::stream::{self, with_causes};
 use coax_identity::{Authority, ControllerToken, Secret, tls};
-use coax_store::{Etcd, Store, StoreError};
+use coax_store::{Etcd, EtcdAccess, Store, StoreError};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::controllers::invitation_key;
-use super::deployment::{Deployment, prepare};
+use super::deployment::{Deployment, keep_access, prepare};
 use crate::Error;
+use crate::etcd_access::{EtcdFlags, EtcdSecrets};
 use crate::etcd_addresses::EtcdAddresses;
 
 /// How long a controller may take to answer: it waits for its etcd itself.
@@ -42,7 +43,7 @@ pub enum JoiningError {
         /// Where it was looked for.
         etcd: EtcdAddresses,
         /// What came of it.
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// Something else answers there.
     #[error("the store at {etcd}, as this machine reaches it, is not the deployment's")]
@@ -55,30 +56,97 @@ pub enum JoiningError {
 /// What a machine that became a controller is to run with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joined {
-    /// The store, as this machine reaches it.
-    pub etcd: EtcdAddresses,
+    /// The store, as this machine reaches it, with files in its state folder.
+    pub etcd: EtcdAccess,
     /// What all controllers of the deployment are told alike, by the names of their flags.
     pub settings: BTreeMap<String, String>,
 }
 
-/// Makes `state` the state folder of another controller, which hosts reach at `address`. `etcd` is where this machine reaches
-/// the store, if that is not where the others do.
+/// How a machine that joins reaches the store, if that is not how the others do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnWay {
+    /// Where it is.
+    pub etcd: Option<EtcdAddresses>,
+    /// With what it gets in.
+    pub flags: EtcdFlags,
+}
+
+/// Makes `state` the state folder of another controller, which hosts reach at `address`.
 pub async fn join(
     token: &ControllerToken,
     address: &str,
-    etcd: Option<EtcdAddresses>,
+    own: &OwnWay,
     state: &Path,
 ) -> Result<Joined, Error> {
     prepare(state)?;
     let mut client = IdentityClient::new(reach(token).await?);
-    let secret = || token.secret.as_bytes().to_vec().into();
-    let asked = FindStoreRequest { secret: secret() };
+    let asked = FindStoreRequest {
+        secret: secret(token),
+    };
     let found = client.find_store(asked).await.map_err(refused)?;
-    let etcd = etcd.unwrap_or(EtcdAddresses(found.into_inner().etcd));
-    look_at(&etcd, &token.secret).await?;
+    let Way { etcd, is_handed } = way(found.into_inner(), own, state)?;
+    let become_one = async {
+        look_at(&etcd, &token.secret).await?;
+        become_controller(&mut client, token, address, state).await
+    };
+    let settings = become_one.await.inspect_err(|_| {
+        // What gets into etcd stays on no machine that did not become a controller.
+        if is_handed {
+            EtcdSecrets::forget(state);
+        }
+    })?;
+    Ok(Joined { etcd, settings })
+}
 
+/// How the machine that joins gets to the store.
+struct Way {
+    etcd: EtcdAccess,
+    /// Whether that is with what it was handed.
+    is_handed: bool,
+}
+
+/// The store, with what gets in copied into the state folder.
+fn way(found: FoundStore, own: &OwnWay, state: &Path) -> Result<Way, Error> {
+    let handed = found.credentials;
+    let addresses = own.etcd.clone().unwrap_or_else(|| EtcdAddresses {
+        members: found.etcd,
+        secured: handed.is_some(),
+    });
+    match handed {
+        Some(handed) if addresses.secured && own.flags.first().is_none() => {
+            let login = Some((handed.user, handed.password.to_vec()));
+            let secrets = EtcdSecrets {
+                cacert: handed.cacert.to_vec(),
+                cert: handed.cert.to_vec(),
+                key: handed.key.to_vec(),
+                login: login.filter(|(user, _)| !user.is_empty()),
+            };
+            let etcd = EtcdAccess {
+                members: addresses.members,
+                credentials: Some(secrets.keep(state)?),
+            };
+            let is_handed = true;
+            Ok(Way { etcd, is_handed })
+        }
+        _ => {
+            let access = own.flags.access(Some(&addresses))?;
+            let access = access.unwrap_or_else(|| EtcdAccess::plain(addresses.members));
+            let etcd = keep_access(&access, state)?;
+            let is_handed = false;
+            Ok(Way { etcd, is_handed })
+        }
+    }
+}
+
+/// Uses the token up. The authority comes into the state folder; what is returned are settings.
+async fn become_controller(
+    client: &mut IdentityClient<Channel>,
+    token: &ControllerToken,
+    address: &str,
+    state: &Path,
+) -> Result<BTreeMap<String, String>, Error> {
     let asked = BecomeControllerRequest {
-        secret: secret(),
+        secret: secret(token),
         address: address.to_owned(),
     };
     let given = client.become_controller(asked).await.map_err(refused)?;
@@ -92,10 +160,11 @@ pub async fn join(
         return Err(JoiningError::OtherDeployment.into());
     }
     Deployment::keep(state, authority)?;
-    Ok(Joined {
-        etcd,
-        settings: given.settings.into_iter().collect(),
-    })
+    Ok(given.settings.into_iter().collect())
+}
+
+fn secret(token: &ControllerToken) -> tonic::codegen::Bytes {
+    token.secret.as_bytes().to_vec().into()
 }
 
 fn refused(status: Status) -> JoiningError {
@@ -128,14 +197,17 @@ async fn reach(token: &ControllerToken) -> Result<Channel, Error> {
 }
 
 /// Whether the deployment's store is there.
-async fn look_at(etcd: &EtcdAddresses, secret: &Secret) -> Result<(), Error> {
-    let (EtcdAddresses(addresses), key) = (etcd.clone(), invitation_key(secret));
+async fn look_at(etcd: &EtcdAccess, secret: &Secret) -> Result<(), Error> {
+    let (access, key) = (etcd.clone(), invitation_key(secret));
     let looked =
-        tokio::task::spawn_blocking(move || Etcd::open(&addresses)?.get(key.as_bytes())).await;
-    let etcd = etcd.clone();
+        tokio::task::spawn_blocking(move || Etcd::open(&access)?.get(key.as_bytes())).await;
+    let etcd = EtcdAddresses::from(etcd);
     match looked.map_err(|_| Error::CoreStopped)? {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(JoiningError::OtherStore { etcd }.into()),
-        Err(source) => Err(JoiningError::NoStore { etcd, source }.into()),
+        Err(source) => {
+            let source = Box::new(source);
+            Err(JoiningError::NoStore { etcd, source }.into())
+        }
     }
 }

@@ -37,9 +37,9 @@ use coax_store::{KeyValue, Outcome, Range, Store, StoreError, Transaction};
 use serde::de::DeserializeOwned;
 
 pub use self::controllers::Common;
-pub(crate) use self::deployment::STORE;
 pub use self::deployment::{Deployment, DeploymentError};
-pub use self::joining::{Joined, JoiningError, join};
+pub(crate) use self::deployment::{STORE, keep_access};
+pub use self::joining::{Joined, JoiningError, OwnWay, join};
 pub(crate) use self::record::seconds;
 pub use self::record::{HostRecord, Invitation, NotAdmitted, NotJoined};
 pub(crate) use self::service::{Membership, joined};

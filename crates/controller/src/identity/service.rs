@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use coax_api::membership::identity_server::Identity;
 use coax_api::membership::{
-    BecomeControllerRequest, Controllership, FindStoreRequest, FoundStore, JoinRequest,
-    Membership as Answer, RenewRequest,
+    BecomeControllerRequest, Controllership, EtcdCredentials, FindStoreRequest, FoundStore,
+    JoinRequest, Membership as Answer, RenewRequest,
 };
 use coax_api::stream::Peer;
 use coax_identity::{Certificate, HostIdentity, Secret};
@@ -170,14 +170,28 @@ impl Identity for Membership {
         let address = address(&request);
         let asked = request.into_inner();
         let identities = self.identities.clone();
+        let from = address.clone();
         let found = spawn_blocking(move || {
             let secret = secret(&asked.secret)?;
-            identities.find_store(&secret, SystemTime::now())
+            identities.find_store(&secret, &from, SystemTime::now())
         });
         let found = found.await.map_err(|_| unavailable())?;
         let counted = &self.metrics.controller_joins;
         let found = found.map_err(|error| not_joined(counted, "a controller", &address, error))?;
-        Ok(Response::new(FoundStore { etcd: found.0 }))
+        let credentials = found.secrets.map(|secrets| {
+            let (user, password) = secrets.login.unwrap_or_default();
+            EtcdCredentials {
+                cacert: secrets.cacert.into(),
+                cert: secrets.cert.into(),
+                key: secrets.key.into(),
+                user,
+                password: password.into(),
+            }
+        });
+        Ok(Response::new(FoundStore {
+            etcd: found.members,
+            credentials,
+        }))
     }
 
     async fn become_controller(

@@ -123,7 +123,7 @@ fn embedded_store() -> Failure {
         "embedded-store",
         "This controller does not share its store",
         "several controllers share one etcd, and this one keeps its store in a file of its own machine",
-        "begin with etcd: `coax init --store etcd://ADDRESS:PORT` makes a deployment that controllers can join",
+        "begin with etcd: `coax init --store https://ADDRESS:PORT` makes a deployment that controllers can join",
     )
     .into()
 }

@@ -74,10 +74,10 @@ async fn a_restored_deployment_is_what_it_was_in_a_new_generation() {
 
     let (content, _) = Backup::read(&file, PASSPHRASE.as_bytes()).unwrap();
     let state = controller.state();
-    let refused = restore(content.clone(), &contents, &state, SystemTime::now()).unwrap_err();
+    let refused = restore(content.clone(), &contents, &state, None, SystemTime::now()).unwrap_err();
     assert!(matches!(refused, BackupError::NotEmpty { .. }), "{refused}");
     fs::remove_dir_all(&state).unwrap();
-    restore(content, &contents, &state, SystemTime::now()).unwrap();
+    restore(content, &contents, &state, None, SystemTime::now()).unwrap();
     controller.launch().await;
 
     let client = controller.client.clone();

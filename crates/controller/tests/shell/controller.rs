@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use coax_api::{Client, ControllerInvitationRequest, Endpoint, InvitationRequest, Status};
-use coax_controller::{Addresses, Deployment, Lifetime, Options};
+use coax_controller::{Addresses, Deployment, EtcdAddresses, EtcdFlags, Lifetime, Options, OwnWay};
 use coax_identity::{ControllerToken, Credentials, JoinToken};
+use coax_store::EtcdAccess;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -26,6 +27,7 @@ impl Controller {
         Options {
             state: folder.join("state"),
             store: None,
+            etcd: EtcdFlags::default(),
             api: Endpoint::Unix(folder.join("api.sock")),
             agents: "127.0.0.1:0".parse().unwrap(),
             users: "127.0.0.1:0".parse().ok(),
@@ -56,10 +58,11 @@ impl Controller {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Self::options(folder.path());
         let token = self.invite_controller("30m").await;
-        let joined = coax_controller::join(&token, BESIDE, None, &options.state);
+        let own = OwnWay::default();
+        let joined = coax_controller::join(&token, BESIDE, &own, &options.state);
         let joined = joined.await.unwrap();
         assert_eq!(joined.settings["certificates"], "1h");
-        options.store = Some(joined.etcd);
+        store_in(&mut options, &joined.etcd);
         Self::start_in(folder, options).await
     }
 
@@ -143,6 +146,24 @@ impl Controller {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Says where the store is, and how to get in.
+pub fn store_in(options: &mut Options, access: &EtcdAccess) {
+    options.store = Some(EtcdAddresses::from(access));
+    options.etcd = flags(access);
+}
+
+/// The flags that say how to get in.
+pub fn flags(access: &EtcdAccess) -> EtcdFlags {
+    let credentials = access.credentials.clone();
+    credentials.map_or_else(EtcdFlags::default, |it| EtcdFlags {
+        store_cacert: Some(it.cacert),
+        store_cert: Some(it.cert),
+        store_key: Some(it.key),
+        store_user: it.login.clone().map(|login| login.user),
+        store_password_file: it.login.map(|login| login.password),
+    })
 }
 
 type Launched = (

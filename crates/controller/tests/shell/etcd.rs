@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use coax_api::{ControllerInvitationRequest, HistoryOptions, StackOptions};
-use coax_controller::{Deployment, DeploymentError, Error, EtcdAddresses, JoiningError};
+use coax_controller::{Deployment, DeploymentError, Error, EtcdAddresses, JoiningError, OwnWay};
 use coax_identity::{Authority, ControllerToken, Credentials, Pin, Secret};
-use coax_store::{Etcd, Store};
+use coax_store::{Etcd, EtcdAccess, Store};
 
 use super::agent::Agent;
-use super::controller::{BESIDE, Controller};
+use super::controller::{BESIDE, Controller, store_in};
 use super::server::Server;
+use super::server::certificates::Certificates;
 use super::{shop, with_wait};
 
 /// What a machine is told that says no address of its own.
@@ -21,11 +22,8 @@ const BAD_ADDRESS: &str =
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_dies_and_comes_back_and_everything_is_there() {
     let mut server = Server::start();
-    let address = server.address();
-    let mut controller = Controller::start_with(|options| {
-        options.store = Some(EtcdAddresses(vec![address]));
-    })
-    .await;
+    let mut controller =
+        Controller::start_with(|options| store_in(options, &server.access())).await;
     let client = controller.client.clone();
     let options = StackOptions::default();
     let plan = client.put_stack("shop", &shop(), &options).await.unwrap();
@@ -52,12 +50,12 @@ async fn etcd_dies_and_comes_back_and_everything_is_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_controllers_over_one_etcd_are_one_to_everybody() {
-    let mut server = Server::start();
-    let address = server.address();
-    let one = Controller::start_with(|options| {
-        options.store = Some(EtcdAddresses(vec![address]));
-    })
-    .await;
+    let certificates = Certificates::new();
+    let mut server = Server::start_secured(&certificates);
+    server.open();
+    server.ask_for_users("password", "/coax/");
+    let coax = server.access_with(certificates.login("coax", "coax", "password"));
+    let one = Controller::start_with(|options| store_in(options, &coax)).await;
     let two = one.start_beside().await;
     let credentials = one.join("hv1").await;
     let ports = &["shop/web-1"];
@@ -118,16 +116,19 @@ async fn two_controllers_over_one_etcd_are_one_to_everybody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_makes_one_controller_and_says_why_not_another() {
     let server = Server::start();
-    let address = EtcdAddresses(vec![server.address()]);
-    let one = Controller::start_with(|options| options.store = Some(address.clone())).await;
+    let access = server.access();
+    let one = Controller::start_with(|options| store_in(options, &access)).await;
     let folder = tempfile::tempdir().unwrap();
     let state = |name: &str| folder.path().join(name);
     let token = one.invite_controller("30m").await;
 
     // Nothing that is amiss on the new machine uses the token up.
     let other = Server::start();
-    let elsewhere = EtcdAddresses(vec![other.address()]);
-    let joined = coax_controller::join(&token, BESIDE, Some(elsewhere.clone()), &state("a")).await;
+    let elsewhere = OwnWay {
+        etcd: Some(EtcdAddresses::from(&other.access())),
+        ..OwnWay::default()
+    };
+    let joined = coax_controller::join(&token, BESIDE, &elsewhere, &state("a")).await;
     assert!(
         matches!(joined, Err(Error::Joining(JoiningError::OtherStore { .. }))),
         "{joined:?}"
@@ -144,10 +145,9 @@ async fn a_token_makes_one_controller_and_says_why_not_another() {
     );
 
     // It works once. What comes is the authority, in files that nobody else reads.
-    let joined = coax_controller::join(&token, BESIDE, None, &state("two"))
-        .await
-        .unwrap();
-    assert_eq!(joined.etcd, address);
+    let own = OwnWay::default();
+    let joined = coax_controller::join(&token, BESIDE, &own, &state("two")).await;
+    assert_eq!(joined.unwrap().etcd, access);
     for (file, mode) in [
         ("", 0o700),
         ("authority.key", 0o600),
@@ -172,16 +172,15 @@ async fn a_token_makes_one_controller_and_says_why_not_another() {
     let brief = one.invite_controller("1s").await;
     let expired = tokio::time::timeout(super::PATIENCE, async {
         // Looking for a store that is not there uses nothing up either.
-        let nowhere = Some(elsewhere.clone());
         while !matches!(
-            coax_controller::join(&brief, BESIDE, nowhere.clone(), &state("f")).await,
+            coax_controller::join(&brief, BESIDE, &elsewhere, &state("f")).await,
             Err(Error::Joining(JoiningError::Refused(reason))) if reason.contains("expired")
         ) {}
     });
     expired.await.unwrap();
     assert!(!Authority::is_in(&state("f")));
     it_is_counted_and_in_the_log(&one).await;
-    a_store_has_one_deployment(&address, &elsewhere, &state("g"));
+    a_store_has_one_deployment(&access, &other.access(), &state("g"));
 }
 
 /// Machines that became controllers, and those that did not.
@@ -201,7 +200,7 @@ async fn it_is_counted_and_in_the_log(one: &Controller) {
 }
 
 /// An etcd with a deployment takes no other; one without takes its hosts, too.
-fn a_store_has_one_deployment(taken: &EtcdAddresses, free: &EtcdAddresses, state: &Path) {
+fn a_store_has_one_deployment(taken: &EtcdAccess, free: &EtcdAccess, state: &Path) {
     let now = SystemTime::now();
     let refused = Deployment::create_with(state, Some(taken), now).map(drop);
     assert!(
@@ -210,7 +209,7 @@ fn a_store_has_one_deployment(taken: &EtcdAddresses, free: &EtcdAddresses, state
     );
     let made = Deployment::create_with(state, Some(free), now).unwrap();
     made.enrol(&["hv1".parse().unwrap()], now).unwrap();
-    let store = Etcd::open(&free.0).unwrap();
+    let store = Etcd::open(free).unwrap();
     assert_eq!(store.range(b"/coax/").unwrap().items.len(), 2);
     // Hosts of another deployment that join this one compare nothing with what they were told there.
     let generation = coax_controller::records::generation(&store).unwrap();
@@ -219,7 +218,7 @@ fn a_store_has_one_deployment(taken: &EtcdAddresses, free: &EtcdAddresses, state
 
 /// What a machine is told that does not become a controller.
 async fn refused(token: &ControllerToken, address: &str, state: &Path) -> String {
-    let joined = coax_controller::join(token, address, None, state).await;
+    let joined = coax_controller::join(token, address, &OwnWay::default(), state).await;
     joined.unwrap_err().to_string()
 }
 
@@ -282,5 +281,5 @@ async fn both_take_changes_at_once(one: &Controller, two: &Controller) {
 
     // The audit log is one chain, whoever appended to it.
     let verdict = two.client.verify_audit_log().await.unwrap();
-    assert_eq!((verdict.broken_at, verdict.entries), (None, 35));
+    assert_eq!((verdict.broken_at, verdict.entries), (None, 36));
 }

@@ -2,27 +2,28 @@
 //! does not answer, to the next, until one does or the time is over.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
+use super::access::{AccessError, EtcdAccess, EtcdCredentials};
+use super::login::{Login, Token, is_stale};
+use super::member::{ANSWER, Door, Member};
 use super::wire;
-use super::wire::kv_client::KvClient;
-use super::wire::lease_client::LeaseClient;
-use super::wire::watch_client::WatchClient;
 use crate::StoreError;
 
-/// How long one member may take to answer.
-const ANSWER: Duration = Duration::from_secs(2);
 /// How many milliseconds all of them may take together: an election takes some two seconds.
 const PATIENCE: u64 = 8000;
 /// The pause after all members failed.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
-/// Silence on a connection after which it is probed, and how long the answer may take.
-const KEEPALIVE: Duration = Duration::from_secs(2);
+
+/// What etcd says to those who may not do what they ask for.
+const DENIED: &str = "permission denied";
+/// What it says to those of whom it does not know who they are.
+const NO_USER: &str = "user name is empty";
 
 /// Why a call did not succeed.
 pub(super) enum Failure {
@@ -30,6 +31,14 @@ pub(super) enum Failure {
     Unknown(Status),
     /// It did not happen, and will not.
     Refused(Status),
+    /// It did not happen: this member and we do not trust each other. Another may.
+    Shut(AccessError),
+    /// It did not happen, and will not: of no member.
+    Denied(AccessError),
+    /// The same, but somebody may be mending it.
+    Locked(AccessError),
+    /// It did not happen: it came with a token that counts no more.
+    Stale(Status),
 }
 
 impl Failure {
@@ -47,13 +56,22 @@ impl Failure {
             _ => Self::Unknown(status),
         }
     }
+
+    /// It, if a connection was not opened for this reason.
+    fn with(self, complaint: Option<AccessError>) -> Self {
+        match (self, complaint) {
+            (Self::Unknown(_), Some(complaint)) => Self::Shut(complaint),
+            (failure, _) => failure,
+        }
+    }
 }
 
 /// The members of a cluster.
 pub(super) struct Link {
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
-    members: Vec<Channel>,
+    members: Vec<Member>,
+    login: Option<Arc<Login>>,
     current: AtomicUsize,
     /// Milliseconds that all of them may take together.
     patience: AtomicU64,
@@ -61,7 +79,7 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects when it is first used.
-    pub(super) fn new(addresses: &[String]) -> Result<Self, StoreError> {
+    pub(super) fn new(access: &EtcdAccess) -> Result<Self, StoreError> {
         let failed = |source: std::io::Error| StoreError::Unreachable {
             reason: format!("no thread for its connections: {source}"),
         };
@@ -71,32 +89,34 @@ impl Link {
             .enable_all()
             .build()
             .map_err(failed)?;
-        let inside = runtime.enter();
-        let member = |address: &String| {
-            let wrong = |_| StoreError::Address {
-                address: address.clone(),
-            };
-            let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(wrong)?;
-            let endpoint = endpoint
-                .connect_timeout(ANSWER)
-                .tcp_nodelay(true)
-                .http2_keep_alive_interval(KEEPALIVE)
-                .keep_alive_timeout(KEEPALIVE);
-            Ok(endpoint.connect_lazy())
+        let credentials = access.credentials.clone().map(Arc::new);
+        let login = credentials.as_ref().and_then(|it| it.login.clone());
+        // From here on it is dropped as a link is, also where an address is none.
+        let mut link = Self {
+            runtime: Some(runtime),
+            members: Vec::new(),
+            login: login.map(Login::new),
+            current: AtomicUsize::new(0),
+            patience: AtomicU64::new(PATIENCE),
         };
-        let members: Result<Vec<Channel>, StoreError> = addresses.iter().map(member).collect();
-        let members = members?;
-        drop(inside);
-        if members.is_empty() {
+        link.members = link.connect(&access.members, credentials.as_ref())?;
+        Ok(link)
+    }
+
+    fn connect(
+        &self,
+        addresses: &[String],
+        credentials: Option<&Arc<EtcdCredentials>>,
+    ) -> Result<Vec<Member>, StoreError> {
+        let _inside = self.runtime.as_ref().map(Runtime::enter);
+        if addresses.is_empty() {
             let address = String::new();
             return Err(StoreError::Address { address });
         }
-        Ok(Self {
-            runtime: Some(runtime),
-            members,
-            current: AtomicUsize::new(0),
-            patience: AtomicU64::new(PATIENCE),
-        })
+        addresses
+            .iter()
+            .map(|address| Member::new(address, credentials.cloned()))
+            .collect()
     }
 
     /// Goes on trying for so long where nobody answers.
@@ -108,11 +128,14 @@ impl Link {
     /// What is left of patience for one call.
     pub(super) fn patience(&self) -> Patience {
         let time = Duration::from_millis(self.patience.load(Ordering::Relaxed));
-        Patience(Instant::now() + time)
+        Patience {
+            end: Instant::now() + time,
+            doors: self.members.len(),
+        }
     }
 
     /// The member that calls go to now.
-    fn member(&self) -> (usize, Channel) {
+    fn member(&self) -> (usize, Member) {
         let at = self.current.load(Ordering::Relaxed) % self.members.len();
         // In bounds by the line before.
         (at, self.members[at].clone())
@@ -152,44 +175,102 @@ impl Link {
         }
     }
 
+    /// The way into the member that calls go to now, and which one that is.
+    pub(super) fn enter(&self) -> (usize, impl Future<Output = Result<Door, Failure>> + use<>) {
+        let (at, Member { channel, complaint }) = self.member();
+        let login = self.login.clone();
+        let entering = async move {
+            let token = match login {
+                Some(login) => Some(login.token(channel.clone()).await.map_err(|failure| {
+                    // It may not even have been reached.
+                    failure.with(complaint.take())
+                })?),
+                None => None,
+            };
+            Ok(Door { channel, token })
+        };
+        (at, entering)
+    }
+
+    /// What it means that a member answered a call like this.
+    pub(super) fn judge(&self, at: usize, token: Option<&Token>, status: Status) -> Failure {
+        if let Some(login) = &self.login
+            && let Some(token) = token
+            && is_stale(&status)
+        {
+            login.forget(token);
+            return Failure::Stale(status);
+        }
+        if status.message().contains(DENIED) {
+            let who = self.login.as_ref().map_or_else(
+                || "the user that the certificate names".to_owned(),
+                |login| format!("the user `{}`", login.user()),
+            );
+            return Failure::Denied(AccessError::Forbidden { who });
+        }
+        if status.message().contains(NO_USER) {
+            return Failure::Denied(AccessError::NoUser);
+        }
+        // In bounds: it was made by `enter`.
+        Failure::of(status).with(self.members[at].complaint.take())
+    }
+
+    /// Gets another token with the next call. Says whether there is a user for it.
+    pub(super) fn log_in_again(&self, token: Option<&Token>) -> bool {
+        match (&self.login, token) {
+            (Some(login), Some(token)) => {
+                login.forget(token);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// One attempt, at the current member.
     pub(super) fn attempt<T, F>(
         &self,
-        call: impl FnOnce(Channel) -> F,
+        call: impl FnOnce(Door) -> F,
     ) -> Result<Result<T, Failure>, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<tonic::Response<T>, Status>> + Send + 'static,
     {
-        let (at, channel) = self.member();
-        let call = call(channel);
-        let answer = self.wait(async move {
-            match tokio::time::timeout(ANSWER, call).await {
-                Ok(answer) => answer.map(tonic::Response::into_inner),
-                Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+        let (at, entering) = self.enter();
+        let answer = match self.wait(entering)? {
+            Ok(door) => {
+                let token = door.token.clone();
+                let call = call(door);
+                let answer = self.wait(async move {
+                    match tokio::time::timeout(ANSWER, call).await {
+                        Ok(answer) => answer.map(tonic::Response::into_inner),
+                        Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+                    }
+                })?;
+                answer.map_err(|status| self.judge(at, token.as_ref(), status))
             }
-        })?;
-        Ok(answer.map_err(|status| {
-            let failure = Failure::of(status);
-            if matches!(failure, Failure::Unknown(_)) {
-                self.turn_away(at);
-            }
-            failure
-        }))
+            Err(failure) => Err(failure),
+        };
+        if let Err(Failure::Unknown(_) | Failure::Shut(_)) = &answer {
+            self.turn_away(at);
+        }
+        Ok(answer)
     }
 
     /// Repeats a call that may be repeated until somebody answers.
-    fn insist<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, StoreError>
+    fn insist<T, F>(&self, call: impl Fn(Door) -> F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<tonic::Response<T>, Status>> + Send + 'static,
     {
-        let patience = self.patience();
+        let mut patience = self.patience();
         loop {
             match self.attempt(&call)? {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Refused(status)) => return Err(refused(&status)),
-                Err(Failure::Unknown(status)) => patience.wait(&status)?,
+                Err(Failure::Denied(error)) => return Err(error.into()),
+                Err(Failure::Locked(error)) => patience.wait_for(error)?,
+                Err(Failure::Shut(error)) => patience.next_door(error)?,
+                Err(Failure::Unknown(status) | Failure::Stale(status)) => patience.wait(&status)?,
             }
         }
     }
@@ -198,42 +279,28 @@ impl Link {
         &self,
         request: wire::RangeRequest,
     ) -> Result<wire::RangeResponse, StoreError> {
-        self.insist(move |channel| {
-            let request = request.clone();
-            async move { keys(channel).range(request).await }
+        self.insist(move |door| {
+            let request = door.request(request.clone());
+            async move { door.keys().range(request).await }
         })
     }
 
     pub(super) fn compact(&self, revision: i64) -> Result<(), StoreError> {
-        let answer = self.insist(move |channel| async move {
-            let request = wire::CompactionRequest { revision };
-            keys(channel).compact(request).await
+        let answer = self.insist(move |door| async move {
+            let request = door.request(wire::CompactionRequest { revision });
+            door.keys().compact(request).await
         });
         answer.map(drop)
     }
 
     /// The number of a lease that ends after so many seconds. If an answer gets lost, one ends without having been used.
     pub(super) fn grant(&self, seconds: i64) -> Result<i64, StoreError> {
-        let answer = self.insist(move |channel| async move {
-            let request = wire::LeaseGrantRequest { ttl: seconds };
-            LeaseClient::new(channel).lease_grant(request).await
+        let answer = self.insist(move |door| async move {
+            let request = door.request(wire::LeaseGrantRequest { ttl: seconds });
+            door.leases().lease_grant(request).await
         });
         answer.map(|answer| answer.id)
     }
-
-    /// The member that a watch goes to now.
-    pub(super) fn watcher(&self) -> (usize, WatchClient<Channel>) {
-        let (at, channel) = self.member();
-        let client = WatchClient::new(channel).max_decoding_message_size(usize::MAX);
-        (at, client)
-    }
-}
-
-/// Asks for keys and values, however large.
-pub(super) fn keys(channel: Channel) -> KvClient<Channel> {
-    KvClient::new(channel)
-        .max_decoding_message_size(usize::MAX)
-        .max_encoding_message_size(usize::MAX)
 }
 
 impl Drop for Link {
@@ -246,17 +313,39 @@ impl Drop for Link {
 }
 
 /// How long somebody goes on trying.
-pub(super) struct Patience(Instant);
+pub(super) struct Patience {
+    end: Instant,
+    /// Members that may still let us in.
+    doors: usize,
+}
 
 impl Patience {
     /// Waits before the next attempt, or says that it is enough.
     pub(super) fn wait(&self, status: &Status) -> Result<(), StoreError> {
-        if Instant::now() >= self.0 {
-            let reason = status.message().to_owned();
-            return Err(StoreError::Unreachable { reason });
+        let reason = status.message().to_owned();
+        self.pause(|| StoreError::Unreachable { reason })
+    }
+
+    /// The same, where something is amiss that somebody may mend.
+    pub(super) fn wait_for(&self, error: AccessError) -> Result<(), StoreError> {
+        self.pause(|| error.into())
+    }
+
+    fn pause(&self, enough: impl FnOnce() -> StoreError) -> Result<(), StoreError> {
+        if Instant::now() >= self.end {
+            return Err(enough());
         }
         std::thread::sleep(PAUSE);
         Ok(())
+    }
+
+    /// Goes to the next member, unless all were tried: waiting mends no certificate.
+    pub(super) fn next_door(&mut self, error: AccessError) -> Result<(), StoreError> {
+        self.doors = self.doors.saturating_sub(1);
+        match self.doors {
+            0 => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use tonic::Status;
 
-use super::link::PAUSE;
+use super::access::AccessError;
+use super::link::{Failure, PAUSE};
+use super::member::Door;
 use super::wire::event::EventType;
 use super::wire::watch_request::RequestUnion;
 use super::{OWN, Shared, bounds, item, ours, theirs, wire};
@@ -67,6 +69,7 @@ impl Stream {
             shared: Arc::downgrade(&self.shared),
             prefix: self.prefix.clone(),
             next: self.next,
+            denied: false,
             batches,
         };
         self.shared.link.spawn(follower.run());
@@ -107,34 +110,56 @@ struct Follower {
     shared: std::sync::Weak<Shared>,
     prefix: Vec<u8>,
     next: Revision,
+    /// Whether etcd has denied the watch since it last let us watch.
+    denied: bool,
     batches: SyncSender<Batch>,
 }
 
 impl Follower {
     async fn run(mut self) {
-        loop {
+        while let Some(shared) = self.shared.upgrade() {
+            let (at, entering) = shared.link.enter();
+            drop(shared);
+            let (token, ended) = match entering.await {
+                Ok(door) => (door.token().cloned(), self.follow(&door).await),
+                Err(failure) => (None, Err(failure)),
+            };
             let Some(shared) = self.shared.upgrade() else {
                 return;
             };
-            let (at, client) = shared.link.watcher();
-            drop(shared);
-            match self.follow(client).await {
+            let failure = match ended {
                 Ok(()) => return,
-                Err(_broken) => {
-                    if let Some(shared) = self.shared.upgrade() {
-                        shared.link.turn_away(at);
-                    }
-                    tokio::time::sleep(PAUSE).await;
+                Err(Failure::Unknown(status)) => shared.link.judge(at, token.as_ref(), status),
+                Err(failure) => failure,
+            };
+            match failure {
+                // etcd says the same of a token that counts no more: what it says of a new one is about rights.
+                Failure::Denied(AccessError::Forbidden { .. })
+                    if !self.denied && shared.link.log_in_again(token.as_ref()) =>
+                {
+                    self.denied = true;
+                }
+                Failure::Denied(error) => {
+                    drop(shared);
+                    self.deliver(Err(error.into())).await;
+                    return;
+                }
+                Failure::Stale(_) | Failure::Locked(_) => {}
+                Failure::Unknown(_) | Failure::Refused(_) | Failure::Shut(_) => {
+                    shared.link.turn_away(at);
                 }
             }
+            drop(shared);
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// Follows one stream until it breaks. `Ok`: nobody reads any more, or there is nothing to read.
-    async fn follow(
-        &mut self,
-        mut client: wire::watch_client::WatchClient<tonic::transport::Channel>,
-    ) -> Result<(), Status> {
+    async fn follow(&mut self, door: &Door) -> Result<(), Failure> {
+        self.read(door).await.map_err(Failure::Unknown)
+    }
+
+    async fn read(&mut self, door: &Door) -> Result<(), Status> {
         let (key, range_end) = bounds(&self.prefix);
         let create = wire::WatchCreateRequest {
             key,
@@ -149,7 +174,8 @@ impl Follower {
         let requested = requests.send(request).await;
         requested.map_err(|_| Status::cancelled("the stream ended"))?;
         let outbox = tokio_stream::wrappers::ReceiverStream::new(outbox);
-        let opened = tokio::time::timeout(OPEN, client.watch(outbox)).await;
+        let mut client = door.watcher();
+        let opened = tokio::time::timeout(OPEN, client.watch(door.request(outbox))).await;
         let opened = opened.map_err(|_| Status::deadline_exceeded("no answer in time"))?;
         let mut answers = opened?.into_inner();
         while let Some(answer) = answers.message().await? {
@@ -164,6 +190,7 @@ impl Follower {
             if answer.canceled {
                 return Err(Status::cancelled(answer.cancel_reason));
             }
+            self.denied = false;
             let next = self.next;
             let events = answer.events.into_iter().filter_map(event);
             let events: Vec<Event> = events.filter(|it| it.revision() >= next).collect();

@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::link::{Failure, Link, keys, refused};
+use super::link::{Failure, Link, refused};
 use super::wire::compare::{CompareResult, CompareTarget, TargetUnion};
 use super::wire::request_op::Request;
 use super::wire::response_op::Response;
@@ -114,13 +114,15 @@ fn repeat(
     let marked = puts.clone().any(|it| matches!(it, Operation::Put { .. }));
     marker.count += 1;
     let value = marker.count.to_be_bytes().to_vec();
-    let patience = link.patience();
+    let mut patience = link.patience();
     loop {
         let lease = if marked { marker.lease(link)? } else { 0 };
         let mark = marked.then_some((&*marker, value.as_slice(), lease));
         let request = request(transaction, mark);
-        let answer =
-            link.attempt(move |channel| async move { keys(channel).txn(request).await })?;
+        let answer = link.attempt(move |door| async move {
+            let request = door.request(request);
+            door.keys().txn(request).await
+        })?;
         match answer {
             Ok(answer) => match read(answer, marker, marked.then_some(&value), transaction) {
                 Attempt::Over(outcome) => return Ok(outcome),
@@ -143,6 +145,10 @@ fn repeat(
                     refused(&status)
                 });
             }
+            Err(Failure::Denied(error)) => return Err(error.into()),
+            Err(Failure::Locked(error)) => patience.wait_for(error)?,
+            Err(Failure::Shut(error)) => patience.next_door(error)?,
+            Err(Failure::Stale(status)) => patience.wait(&status)?,
             Err(Failure::Unknown(status)) => {
                 *open = true;
                 patience.wait(&status)?;

@@ -2,9 +2,10 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use coax_controller::EtcdAddresses;
+use coax_controller::{EtcdAddresses, EtcdFlags};
+use coax_store::EtcdAccess;
 use serde::{Deserialize, Serialize};
 
 use super::InitArgs;
@@ -36,11 +37,26 @@ pub struct Answers {
     /// The etcd to store in; none: a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// The certificates that sign etcd's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_cacert: Option<PathBuf>,
+    /// What is shown to etcd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_cert: Option<PathBuf>,
+    /// Its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_key: Option<PathBuf>,
+    /// As whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_user: Option<String>,
+    /// With the password in this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_password_file: Option<PathBuf>,
 }
 
 impl Answers {
     /// The etcd to store in; none: a file.
-    pub fn etcd(&self) -> Result<Option<EtcdAddresses>, CliError> {
+    pub fn etcd(&self) -> Result<Option<EtcdAccess>, CliError> {
         let store = self.store.as_ref();
         let read = |text: &String| {
             text.parse().map_err(|error| CliError::BadAnswer {
@@ -49,7 +65,16 @@ impl Answers {
                 reason: format!("{error}"),
             })
         };
-        store.map(read).transpose()
+        let addresses: Option<EtcdAddresses> = store.map(read).transpose()?;
+        let flags = EtcdFlags {
+            store_cacert: self.store_cacert.clone(),
+            store_cert: self.store_cert.clone(),
+            store_key: self.store_key.clone(),
+            store_user: self.store_user.clone(),
+            store_password_file: self.store_password_file.clone(),
+        };
+        let access = flags.access(addresses.as_ref());
+        access.map_err(|error| coax_controller::Error::from(error).into())
     }
 }
 
@@ -125,10 +150,16 @@ pub fn decide(args: &InitArgs, machine: &Machine) -> Result<Answers, CliError> {
     let found = vteps.first().copied().or(machine.address());
     let address = address(args.address.clone().or(said.address), found, ask)?;
     let store = args.store.as_ref().map(EtcdAddresses::to_string);
+    let flags = args.etcd.clone();
     let mtu = args.underlay_mtu.or(said.underlay_mtu);
     Ok(Answers {
         address: Some(address),
         store: store.or(said.store),
+        store_cacert: flags.store_cacert.or(said.store_cacert),
+        store_cert: flags.store_cert.or(said.store_cert),
+        store_key: flags.store_key.or(said.store_key),
+        store_user: flags.store_user.or(said.store_user),
+        store_password_file: flags.store_password_file.or(said.store_password_file),
         host,
         underlay_mtu: mtu.or(machine.mtu(&uplinks)),
         uplinks,
@@ -257,7 +288,8 @@ mod tests {
         let path = folder.path().join("answers.yaml");
         for line in [
             "--host a --uplink x,y",
-            "--no-host --store etcd://[fd00::1]:2379",
+            "--no-host --store etcd://[::1]:2379",
+            "--store https://[fd00::1]:2379 --store-cacert a --store-cert b --store-key c",
         ] {
             let answers = decided(line).unwrap();
             std::fs::write(&path, serde_saphyr::to_string(&answers).unwrap()).unwrap();

@@ -1,6 +1,6 @@
 //! `coax init --join TOKEN`: makes this machine another controller of a deployment, over the same etcd.
 
-use coax_controller::{Common, Deployment, DeploymentError};
+use coax_controller::{Common, Deployment, DeploymentError, EtcdAddresses, OwnWay};
 use coax_identity::{Authority, ControllerToken};
 
 use super::answers;
@@ -27,14 +27,18 @@ pub async fn run(
     let ask = answers::may_ask(args);
     let address = answers::address(args.address.clone(), machine.address(), ask)?;
     places.create()?;
-    let joined = coax_controller::join(&token, &address, args.store.clone(), &state).await?;
+    let own = OwnWay {
+        etcd: args.store.clone(),
+        flags: args.etcd.clone(),
+    };
+    let joined = coax_controller::join(&token, &address, &own, &state).await?;
     // Of what the other controller says only this counts: it names no files and no sockets of this machine.
     let settings = joined.settings.into_iter();
     let settings = settings.filter(|(name, _)| Common::SETTINGS.contains(&name.as_str()));
     write_controller_config(places, &address, Some(&joined.etcd), settings.collect())?;
     output.say(&format!(
         "this machine is a controller of the deployment now, over {}: the deployment's key is in {}, its configuration is {}",
-        joined.etcd,
+        EtcdAddresses::from(&joined.etcd),
         state.display(),
         places.controller_config().display(),
     ));

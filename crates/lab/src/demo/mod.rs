@@ -7,6 +7,8 @@ mod changes;
 mod cuts;
 mod flood;
 mod foreign;
+mod forgeries;
+mod hostile;
 mod moves;
 mod plug;
 mod reach;

@@ -2,6 +2,10 @@
 //! changed rule counts, also for connections that are there. Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "firewall/changes.rs"]
+mod changes;
+#[path = "firewall/floods.rs"]
+mod floods;
 #[path = "support/lab.rs"]
 mod lab;
 #[path = "firewall/metrics.rs"]
@@ -16,6 +20,8 @@ use std::time::{Duration, Instant};
 
 use lab::{Lab, example, until};
 use serde_json::Value;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 struct Tiers {
     lab: Lab,
@@ -149,6 +155,8 @@ fn rules_decide_who_opens_connections_in_both_families() {
     assert_eq!(of("ping-the-web"), 0, "{hits:#}");
 
     follow_flows(&tiers);
+    changes::act_at_once(&tiers);
+    changes::are_tried(&tiers);
     survive(&tiers);
     metrics::are_true(&tiers);
     refusals::are_told_through_tunnels(&tiers);
@@ -172,7 +180,7 @@ fn follow_flows(tiers: &Tiers) {
         let allowed = until("the allowed flow", || {
             find(&told, "app-2", "db-1", "allow").and_then(|flow| of(flow, &address))
         });
-        assert!(opened.elapsed() < Duration::from_secs(1));
+        assert!(opened.elapsed() < SECOND);
         assert_eq!(allowed["rule"], "tiers/app-to-db");
         assert_eq!(
             (&allowed["port"], &allowed["protocol"]),
@@ -190,55 +198,7 @@ fn follow_flows(tiers: &Tiers) {
     }
     drop(follower);
     reports(tiers);
-    outlast_flood(tiers);
-}
-
-/// A flood of new flows is counted where it cannot be noted; what guards drop is noted, too.
-fn outlast_flood(tiers: &Tiers) {
-    let flood = "import socket,time\n\
-         s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); end=time.time()+1.5; n=0\n\
-         while time.time()<end:\n \
-          n+=1\n \
-          s.sendto(b'x',('10.20.2.%d'%(n%250+2),n%65535+1))\n";
-    let path = tiers.folder.path().join("flood.py");
-    std::fs::write(&path, flood).unwrap();
-    tiers
-        .lab
-        .at("client-2", &format!("python3 {}", path.display()));
-    let last = tiers
-        .lab
-        .run(&["flows", "--host", "hv4", "--last", "5", "-o", "json"]);
-    let said = String::from_utf8_lossy(&last.stderr).into_owned();
-    assert!(said.contains("decisions were not noted"), "{said}");
-    let flows: Value = serde_json::from_slice(&last.stdout).unwrap();
-    assert_eq!(flows.as_array().unwrap().len(), 5, "{said}");
-    assert_eq!(flows[4]["from"]["port"], "tiers/client-2");
-    // The agent still does what it is asked.
-    let connections = ["conntrack", "list", "--host", "hv4"];
-    assert!(tiers.lab.run(&connections).status.success());
-    // What guards drop is a flow, too, of the port that sent it.
-    let forged = "ping -c 1 -W 1 -I 10.20.0.77 10.20.1.5";
-    tiers
-        .lab
-        .at("client-2", "ip address add 10.20.0.77/32 dev lo");
-    let words = format!("lab exec client-2 -- {forged}");
-    tiers.lab.run(&words.split(' ').collect::<Vec<_>>());
-    let guarded = [
-        "flows",
-        "--from",
-        "client-2",
-        "--reason",
-        "forged-address",
-        "-o",
-        "json",
-    ];
-    until("the forged sender", || {
-        let flows: Value = serde_json::from_str(&tiers.lab.done(&guarded)).unwrap();
-        let found = flows.as_array().unwrap().last().cloned();
-        found
-            .filter(|flow| flow["verdict"] == "drop")
-            .ok_or_else(|| flows.to_string())
-    });
+    floods::are_outlasted(tiers);
 }
 
 /// What the default refuses can be suggested, what a rule refuses is not; rules that did nothing are known.

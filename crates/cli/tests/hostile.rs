@@ -4,6 +4,10 @@
 
 #[path = "support/lab.rs"]
 mod lab;
+#[path = "hostile/loops.rs"]
+mod loops;
+#[path = "hostile/ports.rs"]
+mod ports;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,7 +48,7 @@ const TIMES: u64 = 2;
 /// What must not arrive, in tcpdump's words: `OWN` is the attacker's MAC address, the neighbour's own frames are not seen.
 const FORGED: &str = "(ether src OWN and (arp or ether[12:2] < 1536 or ether[12:2] == 0x8100 or ether[12:2] == 0x88a8 \
     or ether[0:4] == 0x0180c200 or udp port 68 or udp port 546 or udp port 5353 or icmp or tcp \
-    or (icmp6 and (ip6[40] == 134 or ip6[40] == 135 or ip6[40] == 136 or ip6[40] == 137)) or (ip6 and (ip6[6] == 44 or ip6[6] == 60)) \
+    or (icmp6 and (ip6[40] == 134 or ip6[40] == 135 or ip6[40] == 136 or ip6[40] == 137)) or (ip6 and (ip6[6] == 60 or (ip6[6] == 44 and not (ip6[40] == 17 and ip6[42:2] == 1)))) or (udp and (src host :: or src host ff02::1:2)) \
     or (ip6 and ip6[6] == 0 and (ip6[48] == 134 or ip6[48] == 136)) or (ip and ip[6:2] & 0x1fff != 0) \
     or src host NEAR4 or src host NEAR6 or udp src port 4444)) or ether src 02:bb:bb:bb:bb:bb or ether src NEAR";
 
@@ -302,4 +306,6 @@ fn nothing_that_scapy_forges_arrives_and_each_frame_is_counted_under_its_reason(
         TIMES as usize,
         "the first fragments: {first:?}"
     );
+    ports::keep_to_their_rights(&lab, folder.path());
+    loops::are_found(&lab, folder.path());
 }

@@ -33,11 +33,11 @@ const OTHER: &str = "
 version: 1
 project: other
 networks:
-  web: { subnets: [10.20.1.0/24] }
-  db:  { subnets: [10.20.3.0/24] }
+  web: { subnets: [10.20.1.0/24, 'fd00:20:1::/64'] }
+  db:  { subnets: [10.20.3.0/24, 'fd00:20:3::/64'] }
 ports:
   web-1: { network: web, host: hv1 }
-  db-9:  { network: db, host: hv4, addresses: [10.20.3.9] }
+  db-9:  { network: db, host: hv4, addresses: [10.20.3.9, 'fd00:20:3::9'] }
 routers:
   gw: { networks: [web, db] }
 ";
@@ -93,14 +93,11 @@ fn networks_of_a_router_reach_each_other_in_one_hop() {
     }
 
     // Another project's router knows the same addresses as other VMs.
-    assert!(
-        until("the other project", || ping(
-            &lab,
-            "other/web-1",
-            "10.20.3.9"
-        )) == "63"
-    );
-    assert!(ping(&lab, "tiers/web-1", "10.20.3.9").is_err());
+    for to in ["10.20.3.9", "fd00:20:3::9"] {
+        let hops = until("the other project", || ping(&lab, "other/web-1", to));
+        assert_eq!(hops, "63");
+        assert!(ping(&lab, "tiers/web-1", to).is_err(), "{to}");
+    }
 
     let trace = lab.done(&["trace", "tiers/web-1", "tiers/db-2", "icmp"]);
     let first = trace.lines().next().unwrap();

@@ -41,6 +41,11 @@ options = [IPv6ExtHdrDestOpt() for _ in range(9)]
 chain = IPv6(src=own6, dst=near6)
 for header in options:
     chain = chain / header
+hidden = IPv6(src=own6, dst="ff02::1:2")
+for header in options:
+    hidden = hidden / header
+noise = Ether(src=own, dst="33:33:00:01:00:02")
+mdns = Ether(src=own, dst="33:33:00:00:00:fb")
 spanning = Dot3(src=own, dst="01:80:c2:00:00:00") / LLC(dsap=0x42, ssap=0x42, ctrl=3)
 
 inner = Ether(src=own, dst=bait) / IP(src=own4, dst="10.66.0.9") / UDP(dport=9) / Raw(b"out of a tunnel")
@@ -86,6 +91,15 @@ ATTACKS = [
     ("one without a first", "fragment", ether / IP(src=own4, dst=near4, id=78, frag=5, proto=17) / Raw(bytes(40)), "ip"),
     ("a tiny first one", "fragment", ether / IP(src=own4, dst=near4, flags="MF", id=79, proto=6) / Raw(bytes(TCP(dport=22))[:8]), "ip"),
     ("one of IPv6 without a first", "fragment", ours6 / IPv6ExtHdrFragment(id=80, offset=5, nh=17) / Raw(bytes(40)), "ipv6.fraghdr"),
+    ("a first fragment of IPv6", "-", ours6 / IPv6ExtHdrFragment(id=81, m=1, nh=17) / UDP(dport=9, len=80) / Raw(bytes(32)), "ipv6.fraghdr"),
+    ("one of IPv6 that overlaps it", "fragment", ours6 / IPv6ExtHdrFragment(id=81, offset=3, nh=17) / Raw(bytes(40)), "ipv6.fraghdr"),
+    ("one of IPv6 in its place", "fragment", ours6 / IPv6ExtHdrFragment(id=81, offset=1, m=1, nh=17) / Raw(bytes(8)), "ipv6.fraghdr"),
+    ("a tiny first one of IPv6", "fragment", ours6 / IPv6ExtHdrFragment(id=82, m=1, nh=6) / Raw(bytes(TCP(dport=22))[:8]), "ipv6.fraghdr"),
+    ("a multicast DNS answer over IPv6", "rogue-server", mdns / IPv6(src=own6, dst="ff02::fb") / UDP(sport=5353, dport=5353) / answer, "udp:mdns"),
+    ("noise to a group in a neighbour's name", "forged-address", noise / IPv6(src=near6, dst="ff02::1:2") / UDP(dport=9), "ipv6:udp"),
+    ("noise to a group in nobody's name", "forged-address", noise / IPv6(src="::", dst="ff02::1:2") / UDP(dport=9), "ipv6:udp"),
+    ("noise to a group in a group's name", "forged-address", noise / IPv6(src="ff02::1:2", dst="ff02::1:2") / UDP(dport=9), "ipv6:udp"),
+    ("noise to a group behind too many headers", "header-chain", noise / hidden / UDP(dport=9), "ipv6.dstopts:udp"),
     # A VM's own tunnels are its business, and its network's: they lead nowhere else.
     ("VXLAN to the host", "-", ether / to_host / UDP(sport=4440, dport=4789) / vxlan, "udp:vxlan"),
     ("VXLAN to the host, for everybody", "-", everybody / to_host / UDP(sport=4440, dport=4789) / vxlan, "udp:vxlan"),
@@ -94,7 +108,8 @@ ATTACKS = [
     ("VXLAN in another host's name", "forged-address", ether / IP(src=far_vtep, dst=vtep) / UDP(sport=4444, dport=4789) / vxlan, "udp:vxlan"),
     ("VXLAN to nobody's MAC address", "unknown-unicast", Ether(src=own, dst=STRANGER) / to_host / UDP(sport=4444, dport=4789) / vxlan, "udp:vxlan"),
     ("control", "-", everybody / Raw(b"as it should be"), "eth:ethertype"),
-    ("spanning tree", "bpdu port-shut", spanning / STP(), "llc:stp"),
+    ("multiple spanning tree", "bpdu port-shut", spanning / STP(version=3, bpdutype=2) / Raw(bytes(3)), "llc:stp"),
+    ("spanning tree", "port-shut", spanning / STP(), "llc:stp"),
     ("rapid spanning tree", "port-shut", spanning / STP(version=2, bpdutype=2) / Raw(b"\x00"), "llc:stp"),
     ("spanning tree per VLAN", "port-shut", Dot3(src=own, dst="01:00:0c:cc:cc:cd") / LLC() / SNAP(OUI=0x00000C, code=0x010B) / STP(), "llc:stp"),
     ("control of a port that is shut", "port-shut", everybody / Raw(b"as it should be"), "eth:ethertype"),

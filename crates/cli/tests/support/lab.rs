@@ -82,6 +82,16 @@ impl Lab {
         self.done(&words)
     }
 
+    /// The namespace of a port's VM, by name.
+    pub fn vm_namespace(&self, port: &str) -> String {
+        self.0.vm_namespace(port)
+    }
+
+    /// The same, open.
+    pub fn namespace(&self, port: &str) -> coax_netlink::Namespace {
+        coax_netlink::Namespace::open(&self.vm_namespace(port)).unwrap()
+    }
+
     /// The device of a port on its host.
     pub fn device(&self, port: &str) -> String {
         self.port(port)["device"].as_str().unwrap().to_owned()

@@ -43,6 +43,7 @@ use crate::cache::CacheContents;
 use crate::canary::{self, Sending};
 use crate::claims::Claims;
 use crate::flows::FlowLog;
+use crate::guard_log::GuardLog;
 use crate::handover::Moving;
 use crate::input::{Batch, Command, Config, Input, Moment, ShutPort};
 use crate::mirror::Mirror;
@@ -124,9 +125,11 @@ pub struct Core {
     told_problems: Vec<Problem>,
     told_claims: BTreeMap<String, (String, u32)>,
     told_mtu: u32,
+    /// What guards drop of ports' frames.
+    guards: GuardLog,
     /// Ports that a guard has shut.
     shut: BTreeMap<Owner, ShutPort>,
-    /// The data plane is being asked for them.
+    /// The data plane is being asked for both.
     looking: bool,
     next_look: Moment,
     /// What blocks this host, as it found by itself.
@@ -167,6 +170,7 @@ impl Core {
             peers: Peers::new(found.seed, cache.controllers, cache.main),
             mirror,
             claims: Claims::default(),
+            guards: GuardLog::new(slots.counting()),
             slots,
             slices: Slices::default(),
             touched: BTreeMap::new(),
@@ -259,7 +263,7 @@ impl Core {
             Input::Reported { request_id, json } => self.reported(request_id, json),
             Input::Answered { question_id, json } => self.answered(question_id, json),
             Input::HandedOver(connections) => self.handed_over(connections),
-            Input::GuardsSeen { shut } => self.guards_seen(&shut, now),
+            Input::GuardsSeen(seen) => self.guards_seen(&seen, now),
             Input::Examined(findings) => self.examined(findings),
             Input::Tick => {}
         }

@@ -8,7 +8,7 @@ use coax_api::Finding;
 use coax_api::agent::{Connections, ControllerMessage, agent_message};
 use coax_api::measure::Measures;
 use coax_api::question::HostQuestion;
-use coax_tables::{DomainId, FlowRecord, ShutRow};
+use coax_tables::{DomainId, DropReason, FlowRecord, ShutRow};
 use coax_vswitch::{Attachment, Capacity, Connection, Punt, RowOperation, Table};
 
 use crate::cache::CacheContents;
@@ -112,10 +112,7 @@ pub enum Input {
         json: Vec<u8>,
     },
     /// The answer to [`Command::LookAtGuards`].
-    GuardsSeen {
-        /// The ports that are shut now.
-        shut: Vec<ShutPort>,
-    },
+    GuardsSeen(GuardsSeen),
     /// The answer to [`Command::HandOver`].
     HandedOver(Connections),
     /// What the host found wrong with itself; everything else that it had found is mended.
@@ -194,11 +191,31 @@ pub enum Command {
         /// By whose policy they are judged here.
         domain: DomainId,
     },
-    /// See which ports are shut, and answer with [`Input::GuardsSeen`].
+    /// See what guards have done, and answer with [`Input::GuardsSeen`].
     LookAtGuards {
         /// The slots of the ports that are here.
         slots: Vec<u32>,
     },
+}
+
+/// What guards have done to ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardsSeen {
+    /// The ports that are shut now.
+    pub shut: Vec<ShutPort>,
+    /// What was dropped of the frames of each port that could be looked at.
+    pub drops: Vec<GuardDrops>,
+    /// The time by the clock on the wall, in seconds since 1970.
+    pub clock: u64,
+}
+
+/// What guards have dropped of a port's frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardDrops {
+    /// The slot of the port.
+    pub slot: u32,
+    /// Frames by reason, since the counters of the slot began; reasons without any are absent.
+    pub counts: Vec<(DropReason, u64)>,
 }
 
 /// A port that a guard has shut.

@@ -16,6 +16,7 @@
 //! | [`connections`] | what the firewall follows, in users' words |
 //! | `questions` | whom VMs have asked for in vain a moment ago |
 //! | `canary` | what is sent to find VMs that bridge two ports |
+//! | `guard_log`, `guard_reader` | what guards drop, and which ports they have shut: reading it, and what is told of it |
 //! | `tasks`, `links`, `stream`, `plane`, `punts`, `answers`, `cache_thread` | the shell: tasks and channels around the core |
 //! | `args`, `run` | the command line, starting and stopping |
 //!
@@ -40,6 +41,8 @@ mod error;
 mod execute;
 mod flow_thread;
 mod flows;
+mod guard_log;
+mod guard_reader;
 mod handover;
 mod inject;
 mod input;
@@ -72,8 +75,8 @@ pub use error::{Error, JoinError};
 pub use execute::execute;
 pub use handover::Moving;
 pub use input::{
-    Batch, Command, Config, Device, Failure, FlowRecords, Input, Inquiry, Moment, ReportRequest,
-    Step, StepError,
+    Batch, Command, Config, Device, Failure, FlowRecords, GuardDrops, GuardsSeen, Input, Inquiry,
+    Moment, ReportRequest, Step, StepError,
 };
 pub use membership::join;
 pub use run::{detach, run};

@@ -11,8 +11,9 @@ use nix::time::ClockId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Error;
+use crate::guard_reader::GuardReader;
 use crate::handover::Moving;
-use crate::input::{Batch, Input, ReportRequest, ShutPort};
+use crate::input::{Batch, Input, ReportRequest};
 use crate::measure::Measuring;
 use crate::tasks::PLANE;
 
@@ -42,7 +43,7 @@ pub(crate) enum PlaneRequest {
     HandOver(Moving),
     /// Take over those of a port that has moved here, judged by the policy of the domain.
     TakeOver(String, Vec<Connection>, DomainId),
-    /// See which of the ports with these slots are shut.
+    /// See what guards have done to the ports with these slots.
     Guards(Vec<u32>),
 }
 
@@ -73,6 +74,7 @@ impl PlaneThread {
     ) -> Result<Self, Error> {
         let (requests, mut receiver) = mpsc::channel(PLANE);
         let mut measuring = Measuring::default();
+        let mut guards = GuardReader::default();
         let work = move || {
             while let Some(request) = receiver.blocking_recv() {
                 let answer = match request {
@@ -114,7 +116,9 @@ impl PlaneThread {
                         take_over(plane.as_mut(), &port, &connections, domain);
                         continue;
                     }
-                    PlaneRequest::Guards(slots) => guards(plane.as_ref(), &slots),
+                    PlaneRequest::Guards(slots) => {
+                        Input::GuardsSeen(guards.read(plane.as_ref(), &slots))
+                    }
                 };
                 if results.blocking_send(answer).is_err() {
                     return;
@@ -137,7 +141,7 @@ impl PlaneThread {
         sent.map_err(|_| Error::TaskEnded { task: "plane" })
     }
 
-    /// Asks which ports are shut. The core asks again only after the answer.
+    /// Asks what guards have done. The core asks again only after the answer.
     pub(crate) fn look_at_guards(&self, slots: Vec<u32>) -> Result<(), Error> {
         let sent = self.requests.try_send(PlaneRequest::Guards(slots));
         sent.map_err(|_| Error::TaskEnded { task: "plane" })
@@ -271,33 +275,8 @@ fn take_over(plane: &mut dyn DataPlane, port: &str, connections: &[Connection], 
     }
 }
 
-fn guards(plane: &dyn DataPlane, slots: &[u32]) -> Input {
-    let now = seconds(ClockId::CLOCK_MONOTONIC);
-    let clock = seconds(ClockId::CLOCK_REALTIME);
-    let shut = slots.iter().filter_map(|slot| {
-        let row = match plane.shut(*slot) {
-            Ok(row) => row,
-            Err(error) => {
-                tracing::error!(slot, %error, "whether the port is shut cannot be read");
-                return None;
-            }
-        };
-        let left = u64::from(row.until)
-            .checked_sub(now)
-            .filter(|left| *left > 0)?;
-        Some(ShutPort {
-            slot: *slot,
-            row,
-            until_clock: clock + left,
-        })
-    });
-    Input::GuardsSeen {
-        shut: shut.collect(),
-    }
-}
-
 /// What a clock shows. One that cannot be read shows zero: then nothing counts as shut for long.
-fn seconds(clock: ClockId) -> u64 {
+pub(crate) fn seconds(clock: ClockId) -> u64 {
     let time = clock.now().map_or(0, |time| time.tv_sec());
     u64::try_from(time).unwrap_or(0)
 }

@@ -152,6 +152,12 @@ impl Slots {
         self.by_owner.iter().map(|(owner, slot)| (owner, *slot))
     }
 
+    /// All slots that count for somebody, also where it is not known yet for whom.
+    pub fn counting(&self) -> impl Iterator<Item = u32> {
+        let known = self.by_slot.keys();
+        known.chain(&self.reserved).copied()
+    }
+
     /// Whose frames a slot counts.
     pub fn owner(&self, slot: u32) -> Option<&Owner> {
         self.by_slot.get(&slot)

@@ -1,4 +1,4 @@
-//! What happened: changes, hosts that come and go, ports that move, problems that begin and end.
+//! What happened: changes, hosts that come and go, ports that move, guards that have something to do, problems that begin and end.
 //!
 //! A controller keeps the last ones of its run. An event's id says of which run it is, so whoever comes back
 //! after a restart is told that something is missing, instead of being told nothing.
@@ -24,6 +24,10 @@ pub enum EventKind {
     PortUnplugged,
     /// A host has a device for a port that is elsewhere.
     ClaimRefused,
+    /// A guard drops what a port's VM sends, or has shut the port.
+    GuardBegan,
+    /// It has had nothing to do for a while.
+    GuardEnded,
     /// A host reports a problem that it did not have before.
     ProblemBegan,
     /// A host does not have a problem any more.
@@ -32,7 +36,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::RevisionStored,
         Self::HostAttached,
         Self::HostAway,
@@ -40,6 +44,8 @@ impl EventKind {
         Self::PortMoved,
         Self::PortUnplugged,
         Self::ClaimRefused,
+        Self::GuardBegan,
+        Self::GuardEnded,
         Self::ProblemBegan,
         Self::ProblemEnded,
     ];
@@ -54,6 +60,8 @@ impl EventKind {
             Self::PortMoved => "port-moved",
             Self::PortUnplugged => "port-unplugged",
             Self::ClaimRefused => "claim-refused",
+            Self::GuardBegan => "guard-began",
+            Self::GuardEnded => "guard-ended",
             Self::ProblemBegan => "problem-began",
             Self::ProblemEnded => "problem-ended",
         }
@@ -78,7 +86,7 @@ pub struct Event {
     /// The revision with which it happened; none: it is not of what is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
-    /// Of problems: the name that `coax explain` knows; otherwise empty.
+    /// Of problems and guards: the name that `coax explain` knows; otherwise empty.
     pub code: String,
     /// All of it in a sentence.
     pub message: String,

@@ -26,7 +26,7 @@ pub struct ObjectStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Condition {
     /// Stable name: `host-away`, `host-behind`, `host-problem`, `claim-refused`, `claim-unknown`,
-    /// `underlay-mtu`, `port-shut`.
+    /// `underlay-mtu`, `port-shut`; of what guards drop, the reason, as in `forged-arp`.
     pub code: String,
     /// The host that it is about, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -354,4 +354,7 @@ pub struct Status {
     pub vteps: usize,
     /// All that is not as it should be.
     pub conditions: Vec<Condition>,
+    /// What guards drop of what VMs send, by port and reason. It says nothing about how well everything else is.
+    #[serde(default)]
+    pub guards: Vec<Condition>,
 }

@@ -128,7 +128,8 @@ pub struct ReportedProblem {
     pub object: String,
     /// What is wrong with it.
     pub reason: String,
-    /// Stable name: `host-problem` (something could not be done), `port-shut` (a guard shut the port).
+    /// Stable name: `host-problem` (something could not be done), `port-shut` (a guard shut the port), or the reason for which a
+    /// guard drops what the port sends.
     #[serde(default = "host_problem")]
     pub code: String,
 }

@@ -31,6 +31,36 @@ macro_rules! drop_reasons {
 impl DropReason {
     /// Room for counters of each slot; codes stay below it.
     pub const COUNT: u32 = 64;
+
+    /// What guards drop: the VM sends what its port forbids, or more than its port may. What rules of a firewall refuse is not
+    /// among them, nor what is dropped because of somebody else.
+    pub const GUARDS: &'static [Self] = &[
+        Self::ForgedSource,
+        Self::TaggedFrame,
+        Self::TooManyTags,
+        Self::ReservedGroup,
+        Self::ForgedAddress,
+        Self::ForgedArp,
+        Self::ForgedNeighbour,
+        Self::RogueServer,
+        Self::Bpdu,
+        Self::Storm,
+        Self::Loop,
+        Self::Isolated,
+        Self::HeaderChain,
+        Self::Fragment,
+        Self::PuntLimit,
+        Self::VlanNotAllowed,
+        Self::AnswerLimit,
+    ];
+
+    /// The reason with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|reason| reason.name() == name)
+    }
 }
 
 drop_reasons! {

@@ -127,6 +127,18 @@ pub trait DataPlane: Send {
     /// `Kernel` when they cannot be read.
     fn counters(&self, slot: u32) -> Result<SlotCounters, DataPlaneError>;
 
+    /// Frames that entered by the port with the counters `slot`.
+    ///
+    /// # Errors
+    /// `Kernel` when they cannot be read.
+    fn received(&self, slot: u32) -> Result<u64, DataPlaneError>;
+
+    /// Those of them that were dropped for one reason.
+    ///
+    /// # Errors
+    /// `Kernel` when they cannot be read.
+    fn dropped(&self, slot: u32, reason: DropReason) -> Result<u64, DataPlaneError>;
+
     /// Whether a guard has shut the port with the counters `slot`.
     ///
     /// # Errors

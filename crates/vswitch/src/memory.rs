@@ -5,7 +5,7 @@ use crate::{
     RowOperation, Rows, SlotCounters, Table, TableUsage,
 };
 use crate::{connection_copy, connections};
-use coax_tables::{DomainId, RuleCounters, ShutRow};
+use coax_tables::{DomainId, DropReason, RuleCounters, ShutRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows that one table of a `MemoryDataPlane` takes unless told otherwise.
@@ -121,6 +121,18 @@ impl DataPlane for MemoryDataPlane {
 
     fn counters(&self, slot: u32) -> Result<SlotCounters, DataPlaneError> {
         Ok(self.counters.get(&slot).cloned().unwrap_or_default())
+    }
+
+    fn received(&self, slot: u32) -> Result<u64, DataPlaneError> {
+        Ok(self.counters(slot)?.counters.received_frames)
+    }
+
+    fn dropped(&self, slot: u32, reason: DropReason) -> Result<u64, DataPlaneError> {
+        let counters = self.counters(slot)?;
+        let mut drops = counters.drops.iter();
+        Ok(drops
+            .find(|(known, _)| *known == reason)
+            .map_or(0, |(_, count)| *count))
     }
 
     fn take_punts(&mut self) -> Option<Box<dyn Punts>> {

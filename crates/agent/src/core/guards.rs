@@ -1,19 +1,21 @@
-//! Ports that a guard has shut. The data plane shuts and opens them by itself; the agent looks every second and tells: a line in
-//! the log when it happens, and a problem of the port for as long as it lasts.
+//! Ports whose frames guards drop, and those that a guard has shut. The data plane does both by itself; the agent looks every second
+//! and tells: a line in the log when it happens, and a problem of the port for as long as it lasts.
 
 use std::time::Duration;
 
+use coax_api::agent::Problem;
 use coax_tables::DropReason;
 
 use super::Core;
-use crate::input::{Command, Moment, ShutPort};
+use crate::guard_log::time_of_day;
+use crate::input::{Command, GuardsSeen, Moment, ShutPort};
 use crate::slots::Owner;
 
 /// How often is looked.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Name of the problem of a port that is shut.
-pub(super) const PORT_SHUT: &str = "port-shut";
+const PORT_SHUT: &str = "port-shut";
 
 impl Core {
     /// When is to be looked next; not while nobody is here whom a guard could shut.
@@ -32,9 +34,17 @@ impl Core {
         }
     }
 
-    pub(super) fn guards_seen(&mut self, shut: &[ShutPort], now: Moment) {
+    pub(super) fn guards_seen(&mut self, seen: &GuardsSeen, now: Moment) {
         self.looking = false;
         self.next_look = now + PAUSE;
+        let slots = &self.slots;
+        self.guards.note(&seen.drops, seen.clock, now, |slot| {
+            slots.owner(slot).map(|owner| owner.port.as_str())
+        });
+        self.note_shut(&seen.shut);
+    }
+
+    fn note_shut(&mut self, shut: &[ShutPort]) {
         let seen = shut.iter().filter_map(|port| {
             let owner = self.slots.owner(port.slot)?.clone();
             // The clock's seconds may round differently each time: what was said first stays.
@@ -63,27 +73,33 @@ impl Core {
         }
     }
 
-    /// The ports that are shut, each with the reason in words.
-    pub(super) fn shut_problems(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        let shut = self.shut.iter();
-        shut.map(|(owner, port)| (owner.port.clone(), why_shut(owner, port)))
+    /// What guards do now, as problems of ports.
+    pub(super) fn guard_problems(&self) -> impl Iterator<Item = Problem> + '_ {
+        let shut = self.shut.iter().map(|(owner, port)| Problem {
+            object: owner.port.clone(),
+            reason: why_shut(owner, port),
+            code: PORT_SHUT.into(),
+        });
+        let dropped = self.guards.present().map(|(port, reason, words)| Problem {
+            object: port.to_owned(),
+            reason: words.to_owned(),
+            code: reason.name().into(),
+        });
+        shut.chain(dropped)
     }
 }
 
 fn why_shut(owner: &Owner, port: &ShutPort) -> String {
-    let reasons = DropReason::ALL.iter();
-    let reason = reasons
-        .copied()
-        .find(|reason| *reason as u32 == port.row.reason);
+    let mut reasons = DropReason::ALL.iter().copied();
+    let reason = reasons.find(|reason| *reason as u32 == port.row.reason);
     let name = reason.map_or("unknown", DropReason::name);
     let what = match owner.vlan {
-        0 => format!("{} is shut", owner.port),
-        vlan => format!("VLAN {vlan} of {} is shut", owner.port),
+        0 => "shut".to_owned(),
+        vlan => format!("VLAN {vlan} is shut"),
     };
-    let seconds = port.until_clock % 86_400;
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let until = time_of_day(port.until_clock);
     format!(
-        "{what} until {hours:02}:{minutes:02}:{seconds:02} UTC by its guard `{name}`; \
+        "{what} until {until} UTC by its guard `{name}`; \
          `coax explain {name}` says what its VM did"
     )
 }

@@ -7,7 +7,6 @@ use coax_api::agent::Problem;
 use coax_api::finding::Severity;
 
 use super::Core;
-use super::guards::PORT_SHUT;
 use super::reconcile::Subject;
 
 impl Core {
@@ -55,13 +54,11 @@ impl Core {
         if let Some(reason) = &self.cache_problem {
             problems.push(("cache".into(), reason.clone()));
         }
+        if let Some(reason) = self.guards.incomplete() {
+            problems.push(("guards".into(), reason));
+        }
         problems.extend(self.small_devices());
         problems.sort();
-        let shut = self.shut_problems().map(|(object, reason)| Problem {
-            object,
-            reason,
-            code: PORT_SHUT.into(),
-        });
         let problems = problems.into_iter().map(|(object, reason)| Problem {
             object,
             reason,
@@ -72,7 +69,7 @@ impl Core {
             reason: format!("{}; `{}`", finding.cause, finding.mend),
             code: finding.code.clone(),
         });
-        found.chain(shut).chain(problems).collect()
+        found.chain(self.guard_problems()).chain(problems).collect()
     }
 
     /// Notes what blocks; what is only a warning is told to those who ask.

@@ -128,6 +128,10 @@ fn people(status: &Status, output: &Output) -> String {
         text.push_str("\nNot as it should be:\n");
         text.extend(status.conditions.iter().map(sentence));
     }
+    if !status.guards.is_empty() {
+        text.push_str("\nDropped by guards:\n");
+        text.extend(status.guards.iter().map(sentence));
+    }
     text
 }
 

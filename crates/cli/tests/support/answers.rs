@@ -257,6 +257,12 @@ pub fn status() -> Status {
             host: Some("hv3".into()),
             message: "its agent is not attached".into(),
         }],
+        guards: vec![Condition {
+            code: "forged-arp".into(),
+            host: Some("hv1".into()),
+            message: "shop/web-1: its guard `forged-arp` dropped 12 frames since 09:22:40 UTC"
+                .into(),
+        }],
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use coax_api::{EventKind, ReportedProblem};
 use coax_model::{Change, HostName, Name, PortName};
 use coax_store::Revision;
+use coax_tables::DropReason;
 
 use super::message::Command;
 use super::{AWAY_GRACE, Core};
@@ -24,7 +25,7 @@ pub struct Noted {
     pub host: Option<HostName>,
     /// The revision with which it happened.
     pub revision: Option<Revision>,
-    /// Of problems: the stable name.
+    /// Of problems and guards: the stable name.
     pub code: String,
     /// All of it in a sentence.
     pub message: String,
@@ -121,12 +122,29 @@ impl Core {
         let began = now.iter().filter(|it| !before.contains(&key(it)));
         out.extend(began.map(|it| {
             let message = format!("{}: {}", it.object, it.reason);
-            note(EventKind::ProblemBegan, &it.code, &it.object, message)
+            let kind = match is_guards(&it.code) {
+                true => EventKind::GuardBegan,
+                false => EventKind::ProblemBegan,
+            };
+            note(kind, &it.code, &it.object, message)
         }));
         let now: BTreeSet<ProblemKey> = now.iter().map(key).collect();
         out.extend(before.difference(&now).map(|(code, object)| {
-            let message = format!("{object} does not have {code} on {host} any more");
-            note(EventKind::ProblemEnded, code, object, message)
+            let (kind, message) = match is_guards(code) {
+                true if code == PORT_SHUT => (
+                    EventKind::GuardEnded,
+                    format!("{object} is open again on {host}"),
+                ),
+                true => (
+                    EventKind::GuardEnded,
+                    format!("{object}: its guard `{code}` on {host} drops nothing any more"),
+                ),
+                false => (
+                    EventKind::ProblemEnded,
+                    format!("{object} does not have {code} on {host} any more"),
+                ),
+            };
+            note(kind, code, object, message)
         }));
     }
 
@@ -213,6 +231,19 @@ impl Core {
             ),
         }));
     }
+}
+
+/// The problem of a port that a guard has shut.
+const PORT_SHUT: &str = DropReason::PortShut.name();
+
+/// Whether it is what a guard does: no work that a host could not do.
+fn is_guards(code: &str) -> bool {
+    code == PORT_SHUT || drops(code)
+}
+
+/// Whether guards drop frames for this reason. How things are does not depend on it: VMs send what they like.
+pub(crate) fn drops(code: &str) -> bool {
+    DropReason::named(code).is_some_and(|reason| DropReason::GUARDS.contains(&reason))
 }
 
 /// What makes two reports the same problem.

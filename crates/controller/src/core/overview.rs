@@ -7,8 +7,8 @@ use coax_api::finding::{Severity, severity_of};
 use coax_api::{Condition, HostTotals, ObjectStatus, PortState, PortTotals};
 use coax_model::{Host, HostName, OVERHEAD, PortName};
 
-use super::Core;
 use super::host::HostState;
+use super::{Core, events};
 
 /// The uplinks of a host carry less than they should.
 const UNDERLAY_MTU: &str = "underlay-mtu";
@@ -103,12 +103,7 @@ impl Core {
                 conditions.push(condition("claim-unknown", message));
             }
         }
-        conditions.extend(state.problems.iter().map(|problem| {
-            condition(
-                &problem.code,
-                format!("{}: {}", problem.object, problem.reason),
-            )
-        }));
+        conditions.extend(of_host(name, state, false));
         conditions
     }
 
@@ -139,8 +134,14 @@ impl Core {
                 .count(),
         };
         let mut conditions = Vec::new();
+        let mut guards = Vec::new();
         for (name, host) in &self.intent.hosts {
             let state = self.hosts.get(name);
+            guards.extend(
+                state
+                    .into_iter()
+                    .flat_map(|state| of_host(name, state, true)),
+            );
             conditions.extend(
                 state
                     .into_iter()
@@ -164,6 +165,7 @@ impl Core {
             hosts,
             vteps: self.intent.vteps.len(),
             conditions,
+            guards,
         }
     }
 
@@ -177,6 +179,21 @@ impl Core {
             )
         })
     }
+}
+
+/// What a host says: of what its guards drop, or of everything else.
+fn of_host<'a>(
+    name: &'a HostName,
+    state: &'a HostState,
+    guards: bool,
+) -> impl Iterator<Item = Condition> + 'a {
+    let problems = state.problems.iter();
+    let wanted = problems.filter(move |problem| events::drops(&problem.code) == guards);
+    wanted.map(|problem| Condition {
+        code: problem.code.clone(),
+        host: Some(name.to_string()),
+        message: format!("{}: {}", problem.object, problem.reason),
+    })
 }
 
 /// Whether a host is not ready for this.

@@ -1,9 +1,9 @@
 //! Answers about the whole system, for callers who may see one project of it.
 
-use coax_api::{Counters, Drops, Firewall, PortState, PortTotals, Project, Status};
+use coax_api::{Condition, Counters, Drops, Firewall, PortState, PortTotals, Project, Status};
 use coax_model::Name;
 
-use crate::core::{Core, Listing};
+use crate::core::{Core, Listing, events};
 use crate::identity::Caller;
 
 /// Whether a full name, or what has one at its beginning, is of this project.
@@ -60,12 +60,24 @@ impl Caller {
         let listing = Listing::new(core);
         let ports = listing.ports(Some(project));
         let count = |state| ports.iter().filter(|port| port.state == state).count();
-        let conditions = ports.iter().flat_map(|port| port.status.conditions.clone());
+        let said = ports.iter().flat_map(|port| {
+            let conditions = port.status.conditions.iter();
+            conditions.map(|said| (port.id.as_str(), said))
+        });
+        let (guards, conditions): (Vec<_>, Vec<_>) =
+            said.partition(|(_, said)| events::drops(&said.code));
+        // Of one port as well as of a host, the sentence begins with the port.
+        let guards = guards.into_iter().map(|(port, said)| Condition {
+            message: format!("{port}: {}", said.message),
+            ..said.clone()
+        });
+        let conditions = conditions.into_iter().map(|(_, said)| said.clone());
         Status {
             projects: usize::from(core.intent().projects().contains(project)),
             networks: core.intent().networks_of(project).count(),
             vteps: core.intent().vteps_of(project).count(),
             conditions: conditions.collect(),
+            guards: guards.collect(),
             ports: PortTotals {
                 total: ports.len(),
                 active: count(PortState::Active),

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
-use coax_agent::{Command as AgentCommand, FlowRecords, Input as AgentInput, execute};
+use coax_agent::{Command as AgentCommand, FlowRecords, GuardsSeen, Input as AgentInput, execute};
 use coax_api::HostReport;
 use coax_api::agent::{AgentMessage, ControllerMessage};
 use coax_api::question::{Hexadecimal, HostAnswer, HostQuestion};
@@ -291,8 +291,7 @@ impl State {
                     self.agent(host, AgentInput::Reported { request_id, json });
                 }
                 AgentCommand::LookAtGuards { .. } => {
-                    let shut = Vec::new();
-                    self.agent(host, AgentInput::GuardsSeen { shut });
+                    self.agent(host, AgentInput::GuardsSeen(GuardsSeen::default()));
                 }
                 AgentCommand::Save(_)
                 | AgentCommand::HandOver(_)

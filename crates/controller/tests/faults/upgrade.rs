@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use coax_agent::{Command as AgentCommand, Input as AgentInput, execute};
+use coax_agent::{Command as AgentCommand, GuardsSeen, Input as AgentInput, execute};
 use coax_api::agent::agent_message::Body as FromAgent;
 use coax_api::agent::controller_message::Body as ToAgent;
 use coax_api::agent::{AgentMessage, ControllerMessage, Delta, Forget, Held, SliceKind, Snapshot};
@@ -211,7 +211,7 @@ fn obey(version: &str, messages: Vec<ControllerMessage>) -> coax_vswitch::Rows {
                     json: serde_json::to_vec(&HostAnswer::Sent).unwrap(),
                 }),
                 AgentCommand::LookAtGuards { .. } => {
-                    inputs.push_back(AgentInput::GuardsSeen { shut: Vec::new() });
+                    inputs.push_back(AgentInput::GuardsSeen(GuardsSeen::default()));
                 }
                 AgentCommand::Report(request) => inputs.push_back(AgentInput::Reported {
                     request_id: request.request_id,

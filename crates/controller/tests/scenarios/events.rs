@@ -3,6 +3,7 @@
 use coax_api::EventKind::{self, *};
 use coax_api::agent;
 use coax_controller::core::AWAY_GRACE;
+use coax_controller::core::events::Noted;
 
 use super::*;
 
@@ -83,6 +84,22 @@ fn changes_hosts_and_ports_are_told_once() {
     assert_eq!(noted(&mut world), [event(HostAttached, "hv1", "hv1")]);
 }
 
+/// The host reports these problems from now on, on a new stream; what is noted of it.
+fn change(world: &mut World, problems: Vec<agent::Problem>) -> Vec<Noted> {
+    world.agents[HV1].problems = problems;
+    world.detach(HV1);
+    world.attach(HV1);
+    world.settle();
+    let ours = |note: &Noted| {
+        matches!(
+            note.kind,
+            ProblemBegan | ProblemEnded | GuardBegan | GuardEnded
+        )
+    };
+    let notes = std::mem::take(&mut world.notes);
+    notes.into_iter().filter(ours).collect()
+}
+
 #[test]
 fn problems_begin_and_end_once_whatever_the_stream_does() {
     let mut world = world();
@@ -98,20 +115,10 @@ fn problems_begin_and_end_once_whatever_the_stream_does() {
         reason: "full".into(),
         code: String::new(),
     };
-    let change = |world: &mut World, problems: Vec<agent::Problem>| {
-        world.agents[HV1].problems = problems;
-        world.detach(HV1);
-        world.attach(HV1);
-        world.settle();
-        let ours = |note: &coax_controller::core::events::Noted| {
-            matches!(note.kind, ProblemBegan | ProblemEnded)
-        };
-        let notes = std::mem::take(&mut world.notes);
-        notes.into_iter().filter(ours).collect::<Vec<_>>()
-    };
     let began = change(&mut world, vec![shut("a BPDU, 30 s to go"), table.clone()]);
     assert_eq!(began.len(), 2);
     let of_port = began.iter().find(|it| it.code == "port-shut").unwrap();
+    assert_eq!(of_port.kind, GuardBegan);
     assert_eq!(of_port.project.as_ref().unwrap().as_str(), "shop");
     assert!(of_port.message.contains("a BPDU"), "{}", of_port.message);
     let of_table = began.iter().find(|it| it.object == "mac-table").unwrap();
@@ -127,6 +134,35 @@ fn problems_begin_and_end_once_whatever_the_stream_does() {
     assert_eq!(ended.len(), 1);
     assert_eq!(
         (ended[0].kind, ended[0].object.as_str()),
-        (ProblemEnded, "shop/web-1")
+        (GuardEnded, "shop/web-1")
     );
+    assert!(ended[0].message.contains("is open again on hv1"));
+}
+
+#[test]
+fn what_guards_drop_is_told_and_does_not_make_things_worse() {
+    let mut world = world();
+    world.plug(HV1, "shop/web-1");
+    world.settle();
+    let forged = agent::Problem {
+        object: "shop/web-1".into(),
+        reason: "its guard `forged-arp` dropped 3 frames".into(),
+        code: "forged-arp".into(),
+    };
+    let began = change(&mut world, vec![forged]);
+    let began = began.iter().find(|it| it.kind == GuardBegan).unwrap();
+    assert_eq!(began.code, "forged-arp");
+    assert!(began.message.contains("shop/web-1: its guard"));
+    let status = world.core.status();
+    assert_eq!(
+        status.conditions,
+        [],
+        "how things are is not the VM's to say"
+    );
+    assert_eq!(status.guards.len(), 1);
+    let port = port(&world, "shop/web-1").status.conditions;
+    assert_eq!(port[0].code, "forged-arp");
+    let ended = change(&mut world, Vec::new());
+    assert_eq!(ended[0].kind, GuardEnded);
+    assert_eq!(world.core.status().guards, []);
 }

@@ -44,7 +44,7 @@ impl End {
 }
 
 /// Who forges, whom it pretends to be, and a server behind the router that it may open connections to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Forger {
     pub(super) own: End,
     pub(super) neighbour: End,

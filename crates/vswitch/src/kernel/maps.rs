@@ -170,8 +170,29 @@ impl Maps {
     }
 
     pub(super) fn counters(&self, slot: u32) -> Result<SlotCounters, DataPlaneError> {
-        let mut sum = SlotCounters::default();
-        let total = &mut sum.counters;
+        let mut sum = SlotCounters {
+            counters: self.totals(slot)?,
+            drops: Vec::new(),
+        };
+        for reason in DropReason::ALL {
+            let drops = self.dropped(slot, *reason)?;
+            if drops > 0 {
+                sum.drops.push((*reason, drops));
+            }
+        }
+        Ok(sum)
+    }
+
+    pub(super) fn dropped(&self, slot: u32, reason: DropReason) -> Result<u64, DataPlaneError> {
+        let values = self
+            .drops
+            .get(&drop_index(slot, reason), 0)
+            .map_err(failed("read drop counters"))?;
+        Ok(values.iter().sum())
+    }
+
+    pub(super) fn totals(&self, slot: u32) -> Result<Counters, DataPlaneError> {
+        let mut total = Counters::default();
         let values = self
             .counters
             .get(&slot, 0)
@@ -187,17 +208,7 @@ impl Maps {
             total.unknown_unicast += on_cpu.unknown_unicast;
             total.punted += on_cpu.punted;
         }
-        for reason in DropReason::ALL {
-            let values = self
-                .drops
-                .get(&drop_index(slot, *reason), 0)
-                .map_err(failed("read drop counters"))?;
-            let drops = values.iter().sum::<u64>();
-            if drops > 0 {
-                sum.drops.push((*reason, drops));
-            }
-        }
-        Ok(sum)
+        Ok(total)
     }
 
     pub(super) fn reset_counters(&mut self, slot: u32) -> Result<(), DataPlaneError> {

@@ -25,7 +25,7 @@ use crate::{
     RowKey, RowOperation, Rows, SlotCounters, Table, TableUsage,
 };
 use attach::Attachments;
-use coax_tables::{DomainId, RuleCounters, ShutRow};
+use coax_tables::{DomainId, DropReason, RuleCounters, ShutRow};
 use maps::Maps;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -189,6 +189,14 @@ impl DataPlane for KernelDataPlane {
 
     fn counters(&self, slot: u32) -> Result<SlotCounters, DataPlaneError> {
         self.maps.counters(slot)
+    }
+
+    fn received(&self, slot: u32) -> Result<u64, DataPlaneError> {
+        Ok(self.maps.totals(slot)?.received_frames)
+    }
+
+    fn dropped(&self, slot: u32, reason: DropReason) -> Result<u64, DataPlaneError> {
+        self.maps.dropped(slot, reason)
     }
 
     fn take_punts(&mut self) -> Option<Box<dyn Punts>> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coax_model::{AllowedAddress, GATEWAY_MAC};
 use coax_tables::{DropReason, MacKey, MacRow, NetworkId, PortKey, ReplicaRow, ShutRow};
-use coax_vswitch::{Attachment, DataPlane, Row, RowOperation};
+use coax_vswitch::{Attachment, DataPlane, Row, RowOperation, SlotCounters};
 
 use super::world::{OTHER, World};
 
@@ -198,6 +198,43 @@ fn a_port_that_a_guard_has_shut_is_a_problem_until_it_opens() {
     world.run_for(Duration::from_secs(20));
     assert_eq!(world.sent.len(), said, "what is known is not said again");
     world.run_for(Duration::from_secs(30));
+    assert_eq!(world.problems(), []);
+}
+
+#[test]
+fn what_guards_drop_is_a_problem_of_the_port_for_as_long_as_it_goes_on() {
+    let mut world = World::new();
+    world.network("p/net");
+    world.port("p/a", "p/net");
+    let tap = world.plug("p/a");
+    world.run();
+    let slot = world.slot_of(tap);
+    let drops = |frames| SlotCounters {
+        drops: vec![
+            (DropReason::ForgedArp, frames),
+            (DropReason::Denied, frames),
+        ],
+        ..SlotCounters::default()
+    };
+    world.plane.set_counters(slot, drops(3));
+    world.run_for(Duration::from_secs(2));
+    let problems = world.problems();
+    let [problem] = problems.as_slice() else {
+        panic!("{problems:?}")
+    };
+    assert_eq!(
+        (problem.object.as_str(), problem.code.as_str()),
+        ("p/a", "forged-arp")
+    );
+    assert!(problem.reason.contains("3 frames"), "{}", problem.reason);
+    let said = world.sent.len();
+    for frames in 4..60 {
+        world.plane.set_counters(slot, drops(frames));
+        world.run_for(Duration::from_secs(1));
+    }
+    let said = world.sent.len() - said;
+    assert!((5..=6).contains(&said), "said {said} times in a minute");
+    world.run_for(Duration::from_secs(62));
     assert_eq!(world.problems(), []);
 }
 

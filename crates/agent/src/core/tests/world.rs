@@ -9,6 +9,7 @@ use coax_compile::Compiler;
 use coax_compile::policy::Policies;
 use coax_model::intent::{Change, Host, Intent};
 use coax_model::name::HostName;
+use coax_tables::DropReason;
 use coax_vswitch::{Capacity, DataPlane, MemoryDataPlane};
 
 use super::controller::{Attached, Controller};
@@ -261,6 +262,16 @@ impl World {
     }
 
     fn look_at_guards(&mut self, slots: Vec<u32>) {
+        let drops = slots.iter().map(|slot| input::GuardDrops {
+            slot: *slot,
+            counts: {
+                let drops = self.plane.counters(*slot).unwrap().drops.into_iter();
+                let guards = drops.filter(|(reason, _)| DropReason::GUARDS.contains(reason));
+                guards.collect()
+            },
+        });
+        let drops = drops.collect();
+        let clock = 1_000_000 + self.now.as_secs();
         let shut = slots.into_iter().filter_map(|slot| {
             let row = self.plane.shut(slot).unwrap();
             let left = u64::from(row.until).checked_sub(self.now.as_secs());
@@ -268,11 +279,11 @@ impl World {
             Some(input::ShutPort {
                 slot,
                 row,
-                until_clock: 1_000_000 + self.now.as_secs() + left,
+                until_clock: clock + left,
             })
         });
         let shut = shut.collect();
-        self.input(Input::GuardsSeen { shut });
+        self.input(Input::GuardsSeen(input::GuardsSeen { shut, drops, clock }));
     }
 
     /// Delivers messages and lets time pass until nothing is left to happen within a minute.

@@ -22,6 +22,9 @@ version: 1
 project: zoo
 networks:
   cage: { subnets: [10.66.0.0/24, 'fd00:66::/64'] }
+  pen: { subnets: [10.67.0.0/24, 'fd00:67::/64'] }
+routers:
+  gate: { networks: [cage, pen] }
 ports:
   wolf: { network: cage, host: hv1 }
   near: { network: cage, host: hv1 }
@@ -117,7 +120,7 @@ struct Attack {
     protocols: String,
 }
 
-fn attack(lab: &Lab, vms: [&Vm; 2], file: &Path, victim: &[String; 4]) -> Vec<Attack> {
+fn attack(lab: &Lab, vms: [&Vm; 2], file: &Path, victim: &[String; 6]) -> Vec<Attack> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/hostile.py");
     let mut words = vec!["lab", "exec", "wolf", "--", "/usr/bin/python3", script];
     for vm in vms {
@@ -152,8 +155,8 @@ fn text(lab: &Lab, words: &[&str], key: &str) -> String {
 /// The other project, and the attacker's host, which watches what its own stack gets of the attacker's.
 struct Den {
     strangers: [Listener; 2],
-    /// The tunnel endpoints of two hosts, the VNI, and the MAC address of a port.
-    tunnel: [String; 4],
+    /// The tunnel endpoints of two hosts over IPv4 and over IPv6, the VNI, and the MAC address of a port.
+    tunnel: [String; 6],
 }
 
 impl Den {
@@ -164,40 +167,79 @@ impl Den {
         lab.done(&["lab", "status", &lab.name(), "--wait", "30s"]);
         let bait = Vm::of(lab, "den/bait");
         let strangers = ["bait", "decoy"].map(|vm| Listener::start(lab, folder, vm));
-        let [vtep, far_vtep] =
-            ["hv1", "hv4"].map(|host| text(lab, &["host", "show", host], "vtep_ipv4"));
+        let of_both = |key| ["hv1", "hv4"].map(|host| text(lab, &["host", "show", host], key));
+        let [vtep, far_vtep] = of_both("vtep_ipv4");
+        let [vtep6, far_vtep6] = of_both("vtep_ipv6");
         let vni = text(lab, &["network", "show", "den/hole"], "vni");
         // What of the attacker's the host's own stack gets to see, by nftables.
         for rule in [
-            "add table watch",
-            "add chain watch in { type filter hook prerouting priority -300 ; }",
+            "add table inet watch",
+            "add chain inet watch in { type filter hook prerouting priority -300 ; }",
             &format!(
-                "add rule watch in iifname {} counter",
+                "add rule inet watch in iifname {} counter",
                 lab.device("zoo/wolf")
             ),
-            "add rule watch in ip saddr 10.66.0.0/24 counter",
+            "add rule inet watch in ip saddr 10.66.0.0/24 counter",
+            "add rule inet watch in ip6 saddr fd00:66::/64 counter",
             // The host's own traffic.
-            "add rule watch in counter",
+            "add rule inet watch in counter",
         ] {
             lab.at("hv1", &format!("nft {rule}"));
         }
-        let tunnel = [vtep, far_vtep, vni, bait.mac];
+        let tunnel = [vtep, far_vtep, vtep6, far_vtep6, vni, bait.mac];
         Self { strangers, tunnel }
     }
 
     fn is_untouched(&self, lab: &Lab, wolf: &Vm) {
-        let stack = lab.at("hv1", "nft list table watch");
-        assert_eq!(stack.matches("counter packets").count(), 3, "{stack}");
-        assert_eq!(
-            stack.matches("counter packets 0 bytes 0").count(),
-            2,
-            "{stack}"
-        );
+        let stack = lab.at("hv1", "nft list table inet watch");
+        let counters = stack.split("counter packets ").skip(1);
+        let counts = counters.map(|rest| rest.split(' ').next().unwrap().parse().unwrap());
+        let [from_device, over_ipv4, over_ipv6, all]: [u64; 4] =
+            counts.collect::<Vec<_>>().try_into().unwrap();
+        assert_eq!([from_device, over_ipv4, over_ipv6], [0; 3], "{stack}");
+        assert!(all > 0, "the rules see nothing at all: {stack}");
         for stranger in &self.strangers {
             let escaped = stranger.frames(&format!("ether src {} or host 10.66.0.9", wolf.mac));
             assert!(escaped.is_empty(), "{}", escaped.join("\n"));
         }
     }
+}
+
+/// What was sent to the gateway ended there: it says that no route leads to a host, in both families.
+fn no_way_by_the_gateway(lab: &Lab, attacks: &[Attack], listeners: &[Listener]) {
+    for (file, over_ipv6) in [("snmp", false), ("snmp6", true)] {
+        let names = attacks.iter().map(|attack| attack.name.as_str());
+        let by_gateway = names.filter(|name| name.ends_with("by the gateway"));
+        let sent = by_gateway.filter(|name| name.contains("IPv6") == over_ipv6);
+        let sent = sent.count() as u64 * TIMES;
+        until(file, || {
+            let told = unreachable(&lab.at("wolf", &format!("cat /proc/net/{file}")));
+            let enough = sent > 0 && told >= sent;
+            enough.then_some(()).ok_or(format!("{told} of {sent}"))
+        });
+    }
+    for listener in listeners {
+        let arrived = listener.frames("udp src port 4441 or ip proto 47");
+        let own = |line: &&String| line.contains("02:c0:a0:00:00:01");
+        assert!(!arrived.iter().any(|line| own(&line)), "{arrived:?}");
+    }
+}
+
+/// How often a kernel has heard that something is unreachable, by its own counters: a line of names above one of numbers, or a
+/// name and a number in each line.
+fn unreachable(counters: &str) -> u64 {
+    let lines = counters
+        .lines()
+        .map(|line| line.split_whitespace().collect());
+    let lines: Vec<Vec<&str>> = lines.collect();
+    if counters.contains("Icmp6InMsgs") {
+        let line = lines.iter().find(|line| line[0] == "Icmp6InDestUnreachs");
+        return line.map_or(0, |line| line[1].parse().unwrap());
+    }
+    let mut of_icmp = lines.iter().filter(|line| line[0] == "Icmp:");
+    let (names, numbers) = (of_icmp.next().unwrap(), of_icmp.next().unwrap());
+    let place = names.iter().position(|name| *name == "InDestUnreachs");
+    numbers[place.unwrap()].parse().unwrap()
 }
 
 /// Drops of a port's frames, by reason.
@@ -300,6 +342,7 @@ fn nothing_that_scapy_forges_arrives_and_each_frame_is_counted_under_its_reason(
         assert!(arrived.is_empty(), "{vm} got:\n{}", arrived.join("\n"));
     }
     den.is_untouched(&lab, &wolf);
+    no_way_by_the_gateway(&lab, &attacks, &listeners);
     let first = listeners[0].frames("udp dst port 9");
     assert_eq!(
         first.len(),

@@ -273,7 +273,6 @@ async fn spanning_tree_shuts_its_port_at_once_and_for_a_while() {
     });
     wait_until("the port opens by itself", || {
         raw::send(guarded.hostile(), "eth0", &[honest(HOSTILE)]);
-        std::thread::sleep(Duration::from_millis(100));
         guarded.got(VICTIM) > before + 1
     });
     assert!(start.elapsed() > Duration::from_secs(1) && start.elapsed() < PATIENCE);
@@ -295,22 +294,33 @@ async fn a_vm_that_bridges_two_ports_is_found_and_one_port_shut() {
     let ports = guarded.ports;
     let found = || [HOSTILE, SECOND].map(|vm| guarded.shut(vm).until != 0);
     // What the agent does: a canary out of each port, again and again.
+    let send = || {
+        let mut sender = PacketSender::open().unwrap();
+        for (ifindex, slot) in [(ports[0], HOSTILE), (ports[1], SECOND)] {
+            let canary = Canary::new(SECRET, slot.into());
+            sender.send(ifindex, canary.as_bytes()).unwrap();
+        }
+    };
     while found() == [false, false] {
-        let send = || {
-            let mut sender = PacketSender::open().unwrap();
-            for (ifindex, slot) in [(ports[0], HOSTILE), (ports[1], SECOND)] {
-                let canary = Canary::new(SECRET, slot.into());
-                sender.send(ifindex, canary.as_bytes()).unwrap();
-            }
-        };
         guarded.host.run(send).unwrap();
-        std::thread::sleep(Duration::from_millis(100));
+        let next = Instant::now() + Duration::from_millis(100);
+        while found() == [false, false] && Instant::now() < next {
+            std::thread::yield_now();
+        }
         assert!(
             start.elapsed() < Duration::from_secs(3),
             "the loop is not found"
         );
     }
-    std::thread::sleep(Duration::from_millis(300));
+    // Both come back once more. The first port is shut by now, and the other one stays open.
+    let came_back = || -> u64 {
+        let reasons = [DropReason::Loop, DropReason::PortShut];
+        let of_vm = |vm| reasons.map(|reason| guarded.dropped(vm, reason));
+        [HOSTILE, SECOND].iter().copied().flat_map(of_vm).sum()
+    };
+    let before = came_back();
+    guarded.host.run(send).unwrap();
+    wait_until("both canaries come back", || came_back() >= before + 2);
     let shut = found();
     assert!(
         shut == [true, false] || shut == [false, true],

@@ -1,7 +1,7 @@
 """A hostile VM: builds attacks with scapy, writes them to a capture file for tshark to read, and sends them.
 
-Arguments: own and the neighbour's MAC, IPv4 and IPv6 address, the file, the VTEPs of the own host and of another one, and VNI and
-MAC address of a port of another project. Prints one line for each attack: name, the
+Arguments: own and the neighbour's MAC, IPv4 and IPv6 address, the file, the VTEPs of the own host and of another one over IPv4 and over
+IPv6, and VNI and MAC address of a port of another project. Prints one line for each attack: name, the
 reason for which it must be dropped ("-": it must arrive), and the protocols that tshark must see, between tabs.
 """
 
@@ -23,7 +23,7 @@ TIMES = 2
 STRANGER = "02:bb:bb:bb:bb:bb"
 ALL_NODES = "33:33:00:00:00:01"
 
-own, own4, own6, near, near4, near6, path, vtep, far_vtep, vni, bait = sys.argv[1:]
+own, own4, own6, near, near4, near6, path, vtep, far_vtep, vtep6, far_vtep6, vni, bait = sys.argv[1:]
 link = "fe80::" + in6_mactoifaceid(own).lower()
 ether = Ether(src=own, dst=near)
 everybody = Ether(src=own, dst="ff:ff:ff:ff:ff:ff")
@@ -51,6 +51,8 @@ spanning = Dot3(src=own, dst="01:80:c2:00:00:00") / LLC(dsap=0x42, ssap=0x42, ct
 inner = Ether(src=own, dst=bait) / IP(src=own4, dst="10.66.0.9") / UDP(dport=9) / Raw(b"out of a tunnel")
 vxlan = VXLAN(vni=int(vni), flags=8) / inner
 to_host = IP(src=own4, dst=vtep)
+to_host6 = IPv6(src=own6, dst=vtep6)
+gateway = Ether(src=own, dst="02:c0:a0:00:00:01")
 
 ATTACKS = [
     ("control", "-", everybody / Raw(b"as it should be"), "eth:ethertype"),
@@ -105,6 +107,17 @@ ATTACKS = [
     ("VXLAN to the host, for everybody", "-", everybody / to_host / UDP(sport=4440, dport=4789) / vxlan, "udp:vxlan"),
     ("Geneve to the host", "-", ether / to_host / UDP(sport=4440, dport=6081) / GENEVE(vni=int(vni), proto=0x6558) / inner, "udp:geneve"),
     ("GRE to the host", "-", ether / to_host / GRE(proto=0x6558, key_present=1, key=int(vni) << 8) / inner, "ip:gre"),
+    ("VXLAN over IPv6 to the host", "-", ether / to_host6 / UDP(sport=4440, dport=4789) / vxlan, "ipv6:udp:vxlan"),
+    ("Geneve over IPv6 to the host", "-", ether / to_host6 / UDP(sport=4440, dport=6081) / GENEVE(vni=int(vni), proto=0x6558) / inner, "ipv6:udp:geneve"),
+    ("VXLAN to the host by the gateway", "-", gateway / to_host / UDP(sport=4441, dport=4789) / vxlan, "udp:vxlan"),
+    ("VXLAN to another host by the gateway", "-", gateway / IP(src=own4, dst=far_vtep) / UDP(sport=4441, dport=4789) / vxlan, "udp:vxlan"),
+    ("Geneve to the host by the gateway", "-", gateway / to_host / UDP(sport=4441, dport=6081) / GENEVE(vni=int(vni), proto=0x6558) / inner, "udp:geneve"),
+    ("GRE to the host by the gateway", "-", gateway / to_host / GRE(proto=0x6558, key_present=1, key=int(vni) << 8) / inner, "ip:gre"),
+    ("VXLAN over IPv6 to the host by the gateway", "-", gateway / to_host6 / UDP(sport=4441, dport=4789) / vxlan, "ipv6:udp:vxlan"),
+    ("VXLAN over IPv6 to another host by the gateway", "-", gateway / IPv6(src=own6, dst=far_vtep6) / UDP(sport=4441, dport=4789) / vxlan, "ipv6:udp:vxlan"),
+    ("VXLAN over IPv6 in another host's name by the gateway's MAC address", "forged-address",
+     gateway / IPv6(src=far_vtep6, dst=vtep6) / UDP(sport=4444, dport=4789) / vxlan, "ipv6:udp:vxlan"),
+    ("VXLAN over IPv6 in another host's name", "forged-address", ether / IPv6(src=far_vtep6, dst=vtep6) / UDP(sport=4444, dport=4789) / vxlan, "ipv6:udp:vxlan"),
     ("VXLAN in another host's name", "forged-address", ether / IP(src=far_vtep, dst=vtep) / UDP(sport=4444, dport=4789) / vxlan, "udp:vxlan"),
     ("VXLAN to nobody's MAC address", "unknown-unicast", Ether(src=own, dst=STRANGER) / to_host / UDP(sport=4444, dport=4789) / vxlan, "udp:vxlan"),
     ("control", "-", everybody / Raw(b"as it should be"), "eth:ethertype"),

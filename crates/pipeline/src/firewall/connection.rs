@@ -269,6 +269,16 @@ pub(crate) fn end<T: Tables>(tables: &T, meta: &Meta) {
     }
 }
 
+/// Takes `end` back: the connection's next packet is judged once more.
+#[inline(never)]
+pub(crate) fn stays<T: Tables>(tables: &T, meta: &Meta) {
+    if let Some(place) = found(tables, meta) {
+        let state = place.tag.state();
+        let lifetime = meta.tracking.lifetime(state);
+        place.change(tables, state, meta.tracking.now.wrapping_add(lifetime));
+    }
+}
+
 /// Notes that policy, as it is now, admits the connection. False: it is gone.
 #[inline(never)]
 pub(crate) fn judged_again<T: Tables>(tables: &T, meta: &Meta) -> bool {

@@ -6,11 +6,14 @@
 //! does not say where its sender is: the answer goes the way that one of the receiver would take, through its gateway where
 //! there is one. What the answer must not become is a frame to everybody: nobody is told whose own address is that of a group,
 //! and a sender whose place is not known is looked for behind foreign VTEPs only, also on networks that flood.
+//!
+//! Some large frames cannot become an answer. A connection that policy forbids stays known when its sender could not be told: nothing
+//! of it passes, and its next packet, which is sent again and small, is rejected aloud.
 
-use super::segment;
 use super::tcp::flags;
+use super::{connection, segment};
 use crate::icmp_error::{self, Problem};
-use crate::{Continuation, Fragment, Frame, Meta, Sink, Tables, Verdict, deliver, mtu};
+use crate::{Continuation, Fragment, Frame, Meta, Purpose, Sink, Tables, Verdict, deliver, mtu};
 use coax_tables::{DropReason, Limit, MacKey, Rate};
 use coax_wire::{Ethernet, checksum::Checksum, ip, ip::protocol, tcp::Tcp, words};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -46,6 +49,10 @@ pub(crate) fn answer<F: Frame, T: Tables, S: Sink>(
     meta: &mut Meta,
 ) -> Verdict {
     let verdict = word(frame, tables, sink, meta);
+    let is_mute = verdict == Verdict::Drop && meta.reason == DropReason::RewriteFailed;
+    if is_mute && meta.tracking.purpose == Purpose::Again {
+        connection::stays(tables, meta);
+    }
     if !meta.is(Meta::RETURNS) {
         return verdict;
     }

@@ -1,12 +1,14 @@
 //! What the kernel may refuse when it has no memory: every such frame is a drop with a name.
 
+use crate::firewall_fixture::{ACK, FAMILIES, Talk, guarded, policy};
 use crate::fixture::*;
 use crate::parse::{TAGS, with_tags};
 use coax_pipeline::{Stage, Verdict};
 use coax_sim::craft::Discovery;
 use coax_sim::noise::{ipv6, mac};
-use coax_sim::{Device, Enters, Operation, Scenario, SimRows, Stand};
-use coax_tables::DropReason;
+use coax_sim::rules::Policy;
+use coax_sim::{Device, Enters, Host, Operation, Scenario, SimRows, SimTables, Stand};
+use coax_tables::{DropReason, PolicyRow};
 
 #[track_caller]
 fn dropped(rows: SimRows, frame: Enters, refused: Operation, stage: Stage) {
@@ -172,4 +174,46 @@ fn copies_may_fail() {
         Operation::PopTag,
         Stage::Parse,
     );
+}
+
+/// A piece of TCP that is too large to become a reset, when policy has changed: the sender hears of it with what it sends again.
+#[test]
+fn a_connection_is_over_when_its_sender_could_be_told() {
+    for (over_ipv6, name) in FAMILIES {
+        let mut talk = Talk::new(over_ipv6);
+        let allowed = guarded(&policy());
+        let rejecting = Policy {
+            rules: Vec::new(),
+            otherwise: PolicyRow::REJECT,
+        };
+        let mut rejecting = guarded(&rejecting);
+        for row in rejecting.domains.values_mut() {
+            row.generation += 1;
+        }
+        let tables = SimTables {
+            rows: allowed,
+            ..SimTables::default()
+        };
+        let mut host = Host::new(tables, Stand::default().sending());
+        let frame = |host: &mut Host, enters: &Enters| {
+            host.port(Stand::default().index(enters.device), &enters.bytes)
+        };
+        for enters in talk.open() {
+            assert_eq!(frame(&mut host, &enters).verdict, Verdict::Deliver);
+        }
+        host.tables.rows = rejecting;
+        let data = talk.segment(1, ACK, 500).enters();
+        host.refused = Some(Operation::Resize);
+        for _ in 0..2 {
+            let mute = frame(&mut host, &data);
+            assert_eq!(mute.verdict, Verdict::Drop, "{name}");
+            assert_eq!(mute.reason, Some(DropReason::RewriteFailed), "{name}");
+        }
+        host.refused = None;
+        assert_eq!(frame(&mut host, &data).verdict, Verdict::Answer, "{name}");
+        // It is over now: what follows belongs to no connection.
+        let last = frame(&mut host, &data);
+        assert_eq!(last.reason, Some(DropReason::NoConnection), "{name}");
+        host.check_accounting().unwrap();
+    }
 }

@@ -92,9 +92,11 @@ impl Question {
 pub(crate) struct Questions(VecDeque<Question>);
 
 impl Questions {
-    /// Notes a question, if the drop that is reported was one for an address that nobody else is asked for.
+    /// Notes a question, if what is reported was one: dropped because nobody has the address, or asked of foreign endpoints, where
+    /// nobody may have it either.
     pub(crate) fn note(&mut self, record: &FlowRecord, now: Moment) {
-        let asks = record.reason == DropReason::UnknownAddress as u32
+        let reasons = [DropReason::UnknownAddress as u32, FlowRecord::PASSED];
+        let asks = reasons.contains(&record.reason)
             && record.has(FlowRecord::ASKS)
             && record.source != [0; 16]
             && record.destination != [0; 16];

@@ -60,7 +60,7 @@ continuations! {
     LaterFragment = 8, "coax_follower", firewall::later_fragment;
     /// With a packet that a rule rejects.
     Reject = 9, "coax_reject", firewall::reject;
-    /// With a frame of a port that is dropped.
+    /// With a frame of a port that is dropped, or a question that went to foreign VTEPs.
     Dropped = 10, "coax_dropped", crate::report::dropped;
 }
 

@@ -221,6 +221,11 @@ fn settle<S: Sink>(verdict: Verdict, sink: &S, meta: &mut Meta) -> Verdict {
             meta.flags |= Meta::REPORTED;
             return meta.go_on(Continuation::Dropped);
         }
+        // A question that went abroad: the agent may have to answer it.
+        Verdict::Flood if meta.is(Meta::ASKS) && !meta.is(Meta::REPORTED) => {
+            meta.flags |= Meta::REPORTED | Meta::ASKED;
+            return meta.go_on(Continuation::Dropped);
+        }
         Verdict::Drop => sink.dropped(meta.slot, meta.reason),
         Verdict::Punt => sink.punted(meta.slot),
         Verdict::Answer => sink.answered(meta.slot, meta.bytes),

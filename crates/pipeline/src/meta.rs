@@ -162,6 +162,8 @@ impl Meta {
     pub const RETURNS: u32 = 524_288;
     /// The frame asks for the owner of an address: `source` asks, `speaker` is asked for.
     pub const ASKS: u32 = 1_048_576;
+    /// The question went to foreign VTEPs.
+    pub const ASKED: u32 = 2_097_152;
 
     /// A value for one frame that entered by the device `ifindex`.
     pub const fn new(ifindex: u32) -> Self {

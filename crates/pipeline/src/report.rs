@@ -22,7 +22,7 @@ pub(crate) fn decision<S: Sink>(sink: &S, meta: &Meta, reason: u32, flags: u8) {
     sink.flow(&mut record);
 }
 
-/// Reports a frame that was dropped elsewhere. In the kernel it is a program of its own, so that the others need no room for it.
+/// Reports a frame that was dropped elsewhere, or a question for an address that went to foreign VTEPs, which nobody else answers. In the kernel it is a program of its own, so that the others need no room for it.
 #[inline(always)]
 pub(crate) fn dropped<F: Frame, T: Tables, S: Sink>(
     _frame: &mut F,
@@ -30,7 +30,12 @@ pub(crate) fn dropped<F: Frame, T: Tables, S: Sink>(
     sink: &S,
     meta: &mut Meta,
 ) -> Verdict {
-    let mut record = record(meta, meta.reason as u32);
+    let (reason, verdict) = if meta.is(Meta::ASKED) {
+        (FlowRecord::PASSED, Verdict::Flood)
+    } else {
+        (meta.reason as u32, Verdict::Drop)
+    };
+    let mut record = record(meta, reason);
     record.time = tables.now();
     add_addresses(meta, &mut record);
     if meta.is(Meta::ASKS) {
@@ -39,7 +44,7 @@ pub(crate) fn dropped<F: Frame, T: Tables, S: Sink>(
         words::copy(&meta.speaker, &mut record.destination);
     }
     sink.flow(&mut record);
-    Verdict::Drop
+    verdict
 }
 
 #[inline(always)]

@@ -51,7 +51,8 @@ impl FlowRecord {
     pub const AUDIT: u8 = 4;
     /// The packet belongs to a connection that a change of policy ended.
     pub const ENDED: u8 = 8;
-    /// The frame asks for the owner of an address, and nobody has it: `source` asks, `destination` is asked for.
+    /// The frame asks for the owner of an address, and nobody here has it: `source` asks, `destination` is asked for. It was
+    /// dropped, or it went to foreign VTEPs.
     pub const ASKS: u8 = 16;
 
     /// True when `flag` is set.

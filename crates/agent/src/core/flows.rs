@@ -19,6 +19,10 @@ impl Core {
         log.lose(seen.lost);
         for record in &seen.records {
             self.questions.note(record, now);
+            // A question that went to foreign endpoints is no flow.
+            if record.has(FlowRecord::ASKS) && record.reason == FlowRecord::PASSED {
+                continue;
+            }
             log.note(record, seen.clock_of(record.time), |record| {
                 self.flow_names(record)
             });

@@ -7,9 +7,10 @@ use coax_model::network::{Network, NetworkKind};
 use coax_model::{GATEWAY_MAC, Name};
 use coax_pipeline::Verdict;
 use coax_sim::craft::{self, Discovery, ethernet, group_mac};
+use coax_sim::rows::Receiver;
 use coax_sim::{Host, SimTables};
 use coax_tables::{DropReason, FlowRecord, NetworkId};
-use coax_wire::MacAddress;
+use coax_wire::{MacAddress, ip};
 
 use super::serve::{ADDRESS, MAC, VNI, network, put, world};
 use super::world::World;
@@ -54,13 +55,27 @@ fn vswitch(world: &World) -> Host {
 
 /// The VM asks, the vSwitch does not know, and the agent hears of it.
 fn ask(world: &mut World, device: u32) {
+    ask_of(world, device, &[]);
+}
+
+/// As `ask`, where these foreign endpoints are asked, too.
+fn ask_of(world: &mut World, device: u32, foreign: &[[u8; 16]]) {
     let mut records: Vec<FlowRecord> = Vec::new();
     for question in questions() {
         let mut vswitch = vswitch(world);
+        let receivers: Vec<_> = foreign.iter().copied().map(Receiver::Foreign).collect();
+        if !receivers.is_empty() {
+            let rows = &mut vswitch.tables.rows;
+            rows.network(NetworkId(VNI), 1500, 0, &receivers);
+        }
         let outcome = vswitch.port(device, &question);
-        assert_eq!(outcome.reason, Some(DropReason::UnknownAddress));
+        match receivers.is_empty() {
+            true => assert_eq!(outcome.reason, Some(DropReason::UnknownAddress)),
+            false => assert_eq!(outcome.verdict, Verdict::Flood),
+        }
         records.extend(vswitch.sink.take_flows());
     }
+    assert_eq!(records.len(), 2);
     world.answers.clear();
     world.input(Input::Flows(FlowRecords {
         records,
@@ -93,6 +108,23 @@ fn a_question_for_an_owner_who_comes_later_is_answered_as_by_the_vswitch() {
             assert_eq!(frame[..12], ends);
         }
     }
+}
+
+/// A station behind a foreign endpoint might have had the address.
+#[test]
+fn a_question_that_went_to_foreign_endpoints_is_answered_late_all_the_same() {
+    let (mut world, device) = world();
+    put(&mut world, network());
+    ask_of(&mut world, device, &[ip::mapped([192, 0, 2, 99])]);
+    assert!(world.answers.is_empty());
+    owner_comes(&mut world);
+    let of_both: Vec<&[u8]> = world
+        .answers
+        .iter()
+        .map(|(_, frame)| &frame[..12])
+        .collect();
+    let ends = [MAC.0, OWNER.0].concat();
+    assert_eq!(of_both, [&ends[..]; 2]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Does the running kernel take the programs and forward through them?
 
+mod refusals;
+
 use crate::Error;
 use crate::pair::{Datapath, Pair};
 use crate::vm::Vm;
@@ -12,7 +14,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sends UDP of many sizes and a TCP stream between two VMs on two hosts, over tunnels of both
-/// families, and compares the counters with each other.
+/// families; then the second host rejects everything, and senders have to hear of it. At last the counters are compared with
+/// each other.
 ///
 /// # Errors
 /// The first thing that did not work, in a sentence.
@@ -21,7 +24,8 @@ pub async fn kernel() -> Result<(), Error> {
         let mut pair = Pair::build(Datapath::Coax, "self", over_ipv6).await?;
         let traffic = [false, true]
             .into_iter()
-            .try_for_each(|ipv6| datagrams(&pair, ipv6).and_then(|()| stream(&pair, ipv6)));
+            .try_for_each(|ipv6| datagrams(&pair, ipv6).and_then(|()| stream(&pair, ipv6)))
+            .and_then(|()| refusals::refusals(&mut pair));
         if let Err(error) = traffic {
             show_drops(&mut pair)?;
             return Err(error);
@@ -29,6 +33,9 @@ pub async fn kernel() -> Result<(), Error> {
         accounting(&mut pair)?;
         let outer = if over_ipv6 { "IPv6" } else { "IPv4" };
         println!("forwarded IPv4 and IPv6 in VXLAN over {outer}: every frame accounted for");
+        println!(
+            "TCP and UDP rejected on their host and behind that tunnel: their senders were told"
+        );
     }
     Ok(())
 }

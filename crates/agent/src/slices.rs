@@ -14,6 +14,8 @@ pub struct Slices {
     port_networks: HashMap<String, BTreeSet<u32>>,
     /// For each network how many members name which host, as the one that has or gets them: who gets copies follows from it.
     reach: HashMap<u32, BTreeMap<String, u32>>,
+    /// For each network how many members share addresses: whether all its hosts hear announcements follows from it.
+    sharing: HashMap<u32, u32>,
 }
 
 /// What a change of a slice means for rows.
@@ -93,6 +95,17 @@ impl Slices {
         names.filter_map(move |name| slice?.host(name))
     }
 
+    /// The hosts that are to hear who has a shared address of a network, sorted by name: all, if it has such addresses.
+    pub fn hosts_announced_to(&self, network: u32) -> impl Iterator<Item = &HostVtep> {
+        let shares = self.shares(network);
+        let slice = self.get(network).filter(|_| shares);
+        slice.into_iter().flat_map(|slice| &slice.hosts)
+    }
+
+    fn shares(&self, network: u32) -> bool {
+        self.sharing.get(&network).is_some_and(|count| *count > 0)
+    }
+
     /// Whatever the controller sends next is newer than what is here.
     pub fn forget_revisions(&mut self) {
         for slice in self.networks.values_mut() {
@@ -122,6 +135,7 @@ impl Slices {
             }
         }
         self.reach.remove(&network);
+        self.sharing.remove(&network);
     }
 
     /// Takes a router in, in the place of the one with the same number.
@@ -165,6 +179,7 @@ impl Slices {
             part.copies |= self.count(network, member, 1);
             self.enter(network, &member.port);
         }
+        part.copies |= self.shares(network) && !part.hosts.is_empty();
         // A host with members that are not part of the step has rows that are not part of it, either.
         let named_after = delta.remove_hosts.iter();
         let reach = self.reach.get(&network);
@@ -208,6 +223,10 @@ impl Slices {
 
     /// Counts a member's hosts up or down. True if a host became known by it, or unknown.
     fn count(&mut self, network: u32, member: &Member, step: i32) -> bool {
+        if member.shares() {
+            let sharing = self.sharing.entry(network).or_default();
+            *sharing = sharing.saturating_add_signed(step);
+        }
         let reach = self.reach.entry(network).or_default();
         let mut turned = false;
         for host in [&member.host, &member.moving_to] {

@@ -13,7 +13,8 @@
 //! | is not here | to nobody | none |
 //!
 //! An address is answered for as long as its owner has a MAC row. Copies of broadcasts go to every
-//! host that has or gets a member, so that a VM misses none while it moves. Frames are taken from every
+//! host that has or gets a member, so that a VM misses none while it moves; announcements of shared addresses
+//! go to every host that may send to their owner. Frames are taken from every
 //! address of every host that the slice names, because each host chooses its family itself: also from
 //! hosts that have no member, but send through a router.
 //!
@@ -52,8 +53,10 @@ pub fn network(slice: &NetworkSlice, here: &Here, local: &[LocalPort]) -> Networ
         .flat_map(|member| [member.host.as_str(), member.moving_to.as_str()])
         .collect();
     let named = hosts.iter().filter_map(|host| slice.host(host));
+    let shares = slice.members.iter().any(Member::shares);
+    let announced = slice.hosts.iter().filter(|_| shares);
     let ports = &making.rows.ports;
-    let copies = copies::copies(params, here, ports, named, &slice.foreign);
+    let copies = copies::copies(params, here, ports, named, announced, &slice.foreign);
     let mut rows = making.rows;
     rows.replicas = copies.replicas;
     rows.network = Some(copies.network);
@@ -174,7 +177,7 @@ impl<'a> Making<'a> {
     fn members(&mut self, members: impl IntoIterator<Item = &'a Member>) {
         let mut sharing = Vec::new();
         for member in members {
-            if self.member(member).is_some() && !member.allowed.is_empty() {
+            if self.member(member).is_some() && member.shares() {
                 sharing.push(member);
             }
         }

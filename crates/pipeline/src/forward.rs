@@ -4,6 +4,9 @@
 //! port, the VTEP or the range of receivers. What came out of a tunnel never goes into another one
 //! (split horizon), but for ports that have just moved away; each such step takes a hop of the tunnel
 //! packet. Isolated ports do not reach each other. Frames to the gateway's MAC address go to `route`.
+//!
+//! The new owner of a shared address is noted here, when nothing ends its announcement any more. A routed network
+//! has no broadcasts, so there only hosts hear of it.
 
 use crate::{Frame, Meta, Sink, Tables, Verdict, guard, mtu, parse};
 use coax_tables::{DropReason, FABRIC_SLOT, MacKey, MacRow, NetworkRow, PortRow};
@@ -120,8 +123,15 @@ fn to_many<F: Frame, T: Tables, S: Sink>(
         };
     };
     let from_tunnel = meta.is(Meta::FROM_TUNNEL);
-    if network.has(NetworkRow::ROUTED) && !foreign_only && !(unknown && from_tunnel) {
-        return meta.drop(DropReason::NotRoutable);
+    let announces = meta.is(Meta::ANNOUNCES);
+    let to_hosts = foreign_only || announces || unknown && from_tunnel;
+    if network.has(NetworkRow::ROUTED) && !to_hosts {
+        let heard = from_tunnel && guard::shared::heard(frame, tables, meta);
+        return meta.drop(if heard {
+            DropReason::NoReceiver
+        } else {
+            DropReason::NotRoutable
+        });
     }
     if from_tunnel && is_larger(frame, meta, network.mtu) {
         return meta.drop(DropReason::TooBig);
@@ -147,6 +157,9 @@ fn to_many<F: Frame, T: Tables, S: Sink>(
             Verdict::Next => {}
             verdict => return verdict,
         }
+    }
+    if announces {
+        guard::shared::announced(tables, meta);
     }
     meta.flags |= Meta::TO_MANY;
     Verdict::Next

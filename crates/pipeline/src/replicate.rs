@@ -3,7 +3,7 @@
 //! Reads the replica table. Copies go to local ports as the frame is, then to VTEPs over IPv4, then
 //! to VTEPs over IPv6; tunnel headers are put on once per family and only rewritten for each VTEP.
 //! The cost is the number of receivers, and there is no limit on it. What came out of a tunnel is
-//! copied to local ports only.
+//! copied to local ports only. Some hosts get nothing but announcements of shared addresses.
 
 use crate::{
     Family, Frame, Meta, PathState, Refused, Repeat, Room, Sink, Tables, Verdict, deliver,
@@ -195,6 +195,9 @@ impl<F: Frame, T: Tables, S: Sink> Repeat for ToVteps<'_, F, T, S> {
         let Some(replica) = self.tables.replica(&key(self.meta, self.first + index)) else {
             return true;
         };
+        if replica.has(ReplicaRow::ANNOUNCED) && !self.meta.is(Meta::ANNOUNCES) {
+            return true;
+        }
         self.meta.vtep = replica.vtep;
         self.meta.copies += 1;
         let reason = match underlay::find(self.tables, self.host, self.meta) {

@@ -12,7 +12,6 @@
 //!
 //! A host's own probes and announcements are never answered (RFC 5227, RFC 4862 section 5.4).
 
-use crate::guard::shared;
 use crate::{Frame, Meta, Sink, Tables, Verdict};
 use coax_tables::{AddressKey, AddressRow, DropReason, Limit, PortRow, Rate};
 use coax_wire::{
@@ -71,10 +70,11 @@ fn arp<F: Frame, T: Tables, S: Sink>(
         return meta.drop(DropReason::Truncated);
     };
     if !question.is_ipv4_over_ethernet() {
+        meta.flags &= !Meta::ANNOUNCES;
         return Verdict::Next;
     }
     if meta.is(Meta::ANNOUNCES) {
-        shared::announced(tables, meta, &ip::mapped(question.target));
+        meta.speaker = ip::mapped(question.target);
         return Verdict::Next;
     }
     if question.operation != Arp::REQUEST {
@@ -149,7 +149,7 @@ fn discovery<F: Frame, T: Tables, S: Sink>(
     };
     let target = message.neighbour.target;
     if meta.is(Meta::ANNOUNCES) {
-        shared::announced(tables, meta, &target);
+        meta.speaker = target;
         return Verdict::Next;
     }
     let Some(owner) = tables.address(&AddressKey {

@@ -125,6 +125,8 @@ pub enum Receiver {
     Local(ReplicaRow),
     /// A host of Coax.
     Host([u8; 16]),
+    /// A host of Coax that gets announcements of shared addresses only.
+    Announced([u8; 16]),
     /// A VTEP that is not run by Coax.
     Foreign([u8; 16]),
 }
@@ -133,7 +135,7 @@ impl Receiver {
     const fn run(&self) -> u32 {
         match self {
             Self::Port { .. } | Self::Local(_) => 0,
-            Self::Host(vtep) => {
+            Self::Host(vtep) | Self::Announced(vtep) => {
                 if is_ipv4(vtep) {
                     1
                 } else {
@@ -159,6 +161,11 @@ impl Receiver {
                 ..ReplicaRow::default()
             },
             Self::Local(row) => row,
+            Self::Announced(vtep) => ReplicaRow {
+                vtep,
+                flags: ReplicaRow::ANNOUNCED,
+                ..ReplicaRow::default()
+            },
             Self::Host(vtep) | Self::Foreign(vtep) => ReplicaRow {
                 vtep,
                 ifindex: 0,

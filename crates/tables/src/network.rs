@@ -147,6 +147,9 @@ pub struct ReplicaRow {
 impl ReplicaRow {
     /// The local port is isolated.
     pub const ISOLATED: u16 = 1;
+    /// The VTEP gets announcements of shared addresses, and no other copies: its host routes into the network,
+    /// or the network is routed.
+    pub const ANNOUNCED: u16 = 2;
 
     /// True when `flag` is set.
     #[inline(always)]

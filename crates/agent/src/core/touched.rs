@@ -190,7 +190,8 @@ impl Core {
         let slice = self.slices.get(network.0);
         let here = here(&self.config, DomainId(0));
         let foreign = slice.map_or(&[][..], |slice| &slice.foreign);
-        copies(params, &here, &ports, hosts, foreign)
+        let announced = self.slices.hosts_announced_to(network.0);
+        copies(params, &here, &ports, hosts, announced, foreign)
     }
 }
 
@@ -200,7 +201,7 @@ fn is_entangled(member: &Member, params: &NetworkParams) -> bool {
     let is_gateway = |address: &Vec<u8>| {
         address_of(address).is_some_and(|address| gateways().contains(&address))
     };
-    !member.allowed.is_empty() || member.addresses.iter().any(is_gateway)
+    member.shares() || member.addresses.iter().any(is_gateway)
 }
 
 /// Keys of the rows that a part may have had.

@@ -1,9 +1,10 @@
 //! Who gets copies of broadcasts, and the row of the network, which counts them. Both follow from the
 //! local ports and the hosts with members, however many members there are.
 //!
-//! Hosts that only send through a router get no copies: they have nobody for them.
+//! Hosts that only send through a router get no copies: they have nobody for them. Nor do hosts of a routed network. But where
+//! ports share an address, all of them hear which one has announced it, and nothing else, so that they route to that one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coax_tables::{NetworkRow, PortKey, PortRow, ReplicaRow};
 
@@ -21,26 +22,25 @@ pub struct Copies {
 }
 
 /// Makes the list from the network's local ports, the hosts that have or get a member, and foreign
-/// endpoints. A routed network has no copies.
+/// endpoints. A routed network has no copies. `announced`: the hosts that are to hear of shared addresses.
 pub fn copies<'a>(
     params: &NetworkParams,
     here: &Here,
     ports: &BTreeMap<PortKey, PortRow>,
     hosts: impl IntoIterator<Item = &'a HostVtep>,
+    announced: impl IntoIterator<Item = &'a HostVtep>,
     foreign: &[ForeignVtep],
 ) -> Copies {
     let mut replicas = Replicas::default();
+    let mut named = BTreeSet::from([here.host.as_str()]);
     if !params.routed {
         replicas
             .local
             .extend(ports.iter().map(|(key, row)| local(key, row)));
-        let others = hosts.into_iter().filter(|host| host.host != here.host);
-        for endpoint in others.filter_map(|host| reached(host, here)) {
-            let list = match endpoint.ipv6 {
-                false => &mut replicas.coax_ipv4,
-                true => &mut replicas.coax_ipv6,
-            };
-            list.push(remote(endpoint));
+        for host in hosts {
+            if named.insert(&host.host) {
+                replicas.host(host, here, 0);
+            }
         }
         let foreign = foreign.iter().filter_map(|vtep| endpoint(&vtep.address));
         for endpoint in foreign.filter(|endpoint| here.has(endpoint.ipv6)) {
@@ -49,6 +49,11 @@ pub fn copies<'a>(
                 true => &mut replicas.foreign_ipv6,
             };
             list.push(remote(endpoint));
+        }
+    }
+    for host in announced {
+        if named.insert(&host.host) {
+            replicas.host(host, here, ReplicaRow::ANNOUNCED);
         }
     }
     replicas.into_copies(params)
@@ -65,6 +70,20 @@ struct Replicas {
 }
 
 impl Replicas {
+    fn host(&mut self, host: &HostVtep, here: &Here, flags: u16) {
+        let Some(endpoint) = reached(host, here) else {
+            return;
+        };
+        let list = match endpoint.ipv6 {
+            false => &mut self.coax_ipv4,
+            true => &mut self.coax_ipv6,
+        };
+        list.push(ReplicaRow {
+            flags,
+            ..remote(endpoint)
+        });
+    }
+
     fn into_copies(self, params: &NetworkParams) -> Copies {
         let transparent = flag(params.vlan_transparent, NetworkRow::VLAN_TRANSPARENT);
         let flood = flag(params.flood_unknown, NetworkRow::FLOOD_UNKNOWN);

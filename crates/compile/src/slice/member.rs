@@ -46,6 +46,13 @@ pub struct Member {
     pub allowed: Vec<AllowedAddress>,
 }
 
+impl Member {
+    /// It may use addresses that others may use, too.
+    pub fn shares(&self) -> bool {
+        !self.allowed.is_empty()
+    }
+}
+
 /// An address that a port may use besides its own.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Message)]
 pub struct AllowedAddress {

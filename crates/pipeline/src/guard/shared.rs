@@ -5,8 +5,9 @@
 //! call the address shared are let do so, which the guard of the port checks. The announcement then
 //! goes to everybody, and every host that it reaches notes the new owner; from the fabric only for
 //! addresses that the host's own rows call shared. The sender's host notes it when `resolve` has found
-//! nothing wrong with the message: what ends there reaches nobody, and hosts have to agree. A MAC address
-//! that moves with the address (a virtual router's) is noted beside it.
+//! nothing wrong with the message and `forward` sends it on: what ends before reaches nobody, and hosts have to
+//! agree. Hosts that only route into the network hear of it, too ([`ReplicaRow::ANNOUNCED`](coax_tables::ReplicaRow)).
+//! A MAC address that moves with the address (a virtual router's) is noted beside it.
 
 use super::sources;
 use crate::{Frame, Meta, Tables, guard};
@@ -22,9 +23,10 @@ pub(crate) fn announces(meta: &mut Meta, row: &SourceRow) {
     }
 }
 
-/// A port has announced an address, and nothing is wrong with the message.
+/// A port has announced the address that `resolve` has left in `meta`, and others hear of it.
 #[inline(never)]
-pub(crate) fn announced<T: Tables>(tables: &T, meta: &Meta, address: &[u8; 16]) {
+pub(crate) fn announced<T: Tables>(tables: &T, meta: &Meta) {
+    let address = &meta.speaker;
     let Some(row) = sources::row(tables, meta, address) else {
         return;
     };
@@ -45,11 +47,11 @@ pub(crate) fn announced<T: Tables>(tables: &T, meta: &Meta, address: &[u8; 16]) 
     }
 }
 
-/// A frame to a group came out of a tunnel: it may be an announcement.
+/// A frame to a group came out of a tunnel: it may be an announcement. True if it is one of a shared address.
 #[inline(never)]
-pub(crate) fn heard<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta) {
+pub(crate) fn heard<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta) -> bool {
     let Some((address, mac)) = announcement(frame, meta) else {
-        return;
+        return false;
     };
     let key = AddressKey {
         address,
@@ -57,12 +59,12 @@ pub(crate) fn heard<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta)
     };
     match tables.address(&key) {
         Some(row) if row.has(AddressRow::SHARED) => {}
-        _ => return,
+        _ => return false,
     }
     note(tables, meta, &address, mac);
     let key = MacKey::new(meta.network, mac);
     match tables.mac(&key) {
-        Some(row) if !row.has(MacRow::LEARNED) => return,
+        Some(row) if !row.has(MacRow::LEARNED) => return true,
         _ => {}
     }
     let mtu = tables.network(&meta.network).map_or(0, |row| row.mtu);
@@ -78,6 +80,7 @@ pub(crate) fn heard<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta)
         ..MacRow::default()
     };
     tables.set_mac(&key, &row);
+    true
 }
 
 #[inline(always)]

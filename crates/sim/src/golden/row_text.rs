@@ -30,7 +30,10 @@ pub(super) const ADDRESS_FLAGS: Words = &[
     ("shared", AddressRow::SHARED as u32),
 ];
 pub(super) const SOURCE_FLAGS: Words = &[("shared", SourceRow::SHARED as u32)];
-pub(super) const REPLICA_FLAGS: Words = &[("isolated", ReplicaRow::ISOLATED as u32)];
+pub(super) const REPLICA_FLAGS: Words = &[
+    ("isolated", ReplicaRow::ISOLATED as u32),
+    ("announced", ReplicaRow::ANNOUNCED as u32),
+];
 const NETWORK_FLAGS: Words = &[
     ("vlan-transparent", NetworkRow::VLAN_TRANSPARENT),
     ("flood-unknown", NetworkRow::FLOOD_UNKNOWN),

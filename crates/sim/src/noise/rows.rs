@@ -189,7 +189,8 @@ fn network(noise: &mut Noise<'_>, stand: &Stand, rows: &mut SimRows, id: Network
         let choice = noise.below(12);
         let family = choice % 2 == 1;
         match choice {
-            6..=9 => receivers.push(Receiver::Host(vtep.row(family))),
+            6..=8 => receivers.push(Receiver::Host(vtep.row(family))),
+            9 => receivers.push(Receiver::Announced(vtep.row(family))),
             10 | 11 => receivers.push(Receiver::Foreign(vtep.row(family))),
             _ => {}
         }

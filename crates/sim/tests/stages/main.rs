@@ -37,5 +37,6 @@ mod routed;
 mod router;
 mod segments;
 mod shared;
+mod shared_hosts;
 mod trunk;
 mod underlay;

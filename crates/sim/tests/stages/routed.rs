@@ -5,6 +5,7 @@ use crate::router::*;
 use coax_pipeline::Stage;
 use coax_sim::craft::{self, Discovery, arp, ethernet};
 use coax_sim::noise::{GATEWAY, ipv4, ipv6, link_local, mac};
+use coax_sim::rows::Receiver;
 use coax_sim::{Device, SimRows};
 use coax_tables::{DropReason, MacRow, NetworkRow, PortRow, RouteRow};
 use coax_wire::{MacAddress, ip};
@@ -12,7 +13,11 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// The network of the fixture as a routed one, with gateway number 9.
 fn rows_of_a_routed_network() -> SimRows {
-    let mut rows = rows();
+    as_routed(rows(), &[])
+}
+
+/// These rows of the network as those of a routed one, whose announcements go to these receivers.
+pub fn as_routed(mut rows: SimRows, receivers: &[Receiver]) -> SimRows {
     for row in rows.ports.values_mut() {
         row.flags |= PortRow::ROUTED;
         row.scope = ROUTER;
@@ -22,7 +27,7 @@ fn rows_of_a_routed_network() -> SimRows {
         ..MacRow::default()
     };
     rows.mac(NETWORK, GATEWAY, gateway);
-    rows.network(NETWORK, MTU, NetworkRow::ROUTED, &[]);
+    rows.network(NETWORK, MTU, NetworkRow::ROUTED, receivers);
     let row = rows.networks.get_mut(&NETWORK).unwrap();
     row.gateway_mac = GATEWAY;
     row.gateway_ipv4 = ipv4(GATE).octets();

@@ -5,17 +5,17 @@ use crate::guard_sources::{VIRTUAL, guarded};
 use coax_pipeline::{Stage, Verdict};
 use coax_sim::craft::{self, ARP, Discovery, IPV6, ethernet, group_mac};
 use coax_sim::noise::mac;
-use coax_sim::{Device, Enters, SimRows};
-use coax_tables::{AddressKey, AddressRow, DropReason, SourceRow};
+use coax_sim::{Device, Enters, Scenario, SimRows};
+use coax_tables::{AddressKey, AddressRow, DropReason, Limit, SourceRow};
 use coax_wire::{MacAddress, ip};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-const SHARED4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
-const SHARED6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
+pub const SHARED4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
+pub const SHARED6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// VMs 1 and 2 share an address of each family, by their own MAC addresses or by a virtual one.
-fn shared_rows(virtual_mac: bool) -> SimRows {
+pub fn shared_rows(virtual_mac: bool) -> SimRows {
     let mut rows = guarded();
     for vm in [1, 2] {
         let row = SourceRow {
@@ -43,23 +43,23 @@ fn shared_rows(virtual_mac: bool) -> SimRows {
     rows
 }
 
-fn arp_announcement(from: MacAddress) -> Vec<u8> {
+pub fn arp_announcement(from: MacAddress) -> Vec<u8> {
     let packet = craft::arp(1, (from, SHARED4), (MacAddress::default(), SHARED4));
     ethernet(MacAddress::BROADCAST, from, ARP, &packet)
 }
 
-fn nd_announcement(from: MacAddress) -> Vec<u8> {
+pub fn nd_announcement(from: MacAddress) -> Vec<u8> {
     let message = Discovery::advertisement((from, SHARED6), ALL_NODES, 0x20);
     ethernet(group_mac(ALL_NODES), from, IPV6, &message.packet())
 }
 
-fn arp_question(vm: u8) -> Vec<u8> {
+pub fn arp_question(vm: u8) -> Vec<u8> {
     let sender = (mac(vm), coax_sim::noise::ipv4(vm));
     let packet = craft::arp(1, sender, (MacAddress::default(), SHARED4));
     ethernet(MacAddress::BROADCAST, mac(vm), ARP, &packet)
 }
 
-fn nd_question(vm: u8) -> Vec<u8> {
+pub fn nd_question(vm: u8) -> Vec<u8> {
     let message = Discovery::solicitation((mac(vm), coax_sim::noise::ipv6(vm)), SHARED6);
     ethernet(
         group_mac(message.destination),
@@ -129,6 +129,37 @@ fn an_announcement_that_reaches_nobody_moves_nothing() {
         let name = format!("guard/shared-not-announced-{name}");
         let played = play(&name, about, shared_rows(false), frames);
         assert_eq!(played.outcomes[1].verdict, Verdict::Flood, "{name}");
+    }
+}
+
+/// Only the port is told off whose limit is used up, and what it says moves nothing here, either.
+#[test]
+fn an_announcement_beyond_the_limit_moves_nothing() {
+    type Frames = (fn(MacAddress) -> Vec<u8>, fn(u8) -> Vec<u8>);
+    let families: [(&str, Limit, Frames); 2] = [
+        ("arp", Limit::Broadcast, (arp_announcement, arp_question)),
+        ("nd", Limit::Multicast, (nd_announcement, nd_question)),
+    ];
+    for (name, limit, (announcement, question)) in families {
+        let mut rows = shared_rows(false);
+        for row in rows.ports.values_mut() {
+            (row.broadcast_rate, row.multicast_rate) = (1000, 1000);
+        }
+        let frames = vec![
+            Enters::new(Device::Vm2, announcement(mac(2))),
+            Enters::new(Device::Vm1, announcement(mac(1))),
+            Enters::new(Device::Vm3, question(3)),
+        ];
+        let scenario = Scenario {
+            rows,
+            frames,
+            exhausted: vec![(1, limit)],
+        };
+        let about = "Storm control drops an announcement: the address stays whose it was, as on all other hosts.";
+        let played = play_scenario(&format!("guard/shared-storm-{name}"), about, scenario);
+        assert_eq!(played.outcomes[1].reason, Some(DropReason::Storm));
+        let answer = played.outcomes[2].frame.as_deref().unwrap();
+        assert_eq!(answer[6..12], mac(2).0, "{name}");
     }
 }
 

@@ -142,6 +142,38 @@ fn a_port_that_goes_leaves_its_shared_address_to_the_next() {
 }
 
 #[test]
+fn hosts_behind_a_router_hear_who_has_a_shared_address() {
+    let mut world = joined();
+    let announced = |world: &World| {
+        let rows = world.rows().replicas;
+        let announced = rows
+            .iter()
+            .filter(|(key, row)| key.network == NetworkId(4096) && row.has(ReplicaRow::ANNOUNCED));
+        announced.count()
+    };
+    assert_eq!(announced(&world), 0, "nobody shares an address");
+    world.edit_port("p/a", |port| {
+        port.allowed_addresses = vec![AllowedAddress {
+            ip: [10, 1, 254, 1].into(),
+            mac: None,
+        }];
+    });
+    world.run();
+    world.assert_converged();
+    assert_eq!(announced(&world), 1);
+    world.port("p/c", "p/two");
+    world.bind("p/c", "hv3");
+    world.run();
+    world.assert_converged();
+    assert_eq!(announced(&world), 2);
+    world.edit_port("p/a", |port| port.allowed_addresses.clear());
+    world.run();
+    world.assert_converged();
+    assert_eq!(announced(&world), 0);
+    world.assert_never_half();
+}
+
+#[test]
 fn a_port_that_comes_and_goes_costs_its_own_rows_and_the_list_of_copies() {
     let mut world = World::new();
     world.network("p/net");

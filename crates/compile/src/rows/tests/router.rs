@@ -5,7 +5,7 @@ use coax_tables::{RouteKey, RouteRow};
 
 use super::*;
 use crate::rows::router::routes;
-use crate::slice::{Route, RouterSlice, SubnetParams};
+use crate::slice::{AllowedAddress, Route, RouterSlice, SubnetParams};
 
 const ROUTER: u32 = 1 << 24;
 
@@ -107,6 +107,30 @@ fn hosts_behind_a_router_may_send_and_get_no_copies() {
     assert_eq!(sources, [v4(2), v4(3), v6(2), v6(4)]);
     let copies: Vec<[u8; 16]> = rows.replicas.iter().map(|row| row.vtep).collect();
     assert_eq!(copies, [[0; 16], v4(2)]);
+}
+
+#[test]
+fn where_addresses_are_shared_all_hosts_hear_of_their_owners() {
+    let told = |change: &dyn Fn(&mut NetworkParams)| {
+        let mut slice = routed(|params| change(params));
+        slice.members[1].allowed = vec![AllowedAddress {
+            address: vec![10, 0, 0, 100],
+            mac: Vec::new(),
+        }];
+        let rows = network(&slice, &here(1), &[device(1)]);
+        let row = rows.network.unwrap();
+        assert_eq!(row.replicas() as usize, rows.replicas.len());
+        let told = rows.replicas.iter();
+        told.map(|row| (row.vtep, row.has(ReplicaRow::ANNOUNCED)))
+            .collect::<Vec<_>>()
+    };
+    // hv3 and hv4 have no member; the latter is reached over IPv6 only.
+    let bridged = told(&|params| params.router = ROUTER);
+    let all = [(v4(2), false), (v4(3), true), (v6(4), true)];
+    assert_eq!(bridged[0], ([0; 16], false));
+    assert_eq!(bridged[1..], all);
+    let routed = told(&|params| (params.routed, params.router) = (true, ROUTER));
+    assert_eq!(routed, all.map(|(vtep, _)| (vtep, true)));
 }
 
 #[test]

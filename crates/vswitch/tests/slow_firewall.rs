@@ -7,7 +7,7 @@ mod compiled;
 mod stand;
 
 use coax_sim::reference::Script;
-use coax_sim::reference::script::FEW;
+use coax_sim::reference::script::{FEW, SOME};
 use coax_sim::reference::stage::{Entry, Stage};
 use coax_sim::{Scenario, Stand};
 use compiled::Compiled;
@@ -40,12 +40,17 @@ fn the_kernel_judges_as_the_slow_firewall_does() {
     KernelStand::build("slow").run("slow", |executor| {
         // Programs are loaded for a table of one size.
         let mut few = Executor::with_connections("slow-few", executor.stand.clone(), FEW as u32);
-        let executors = RefCell::new((executor, &mut few));
+        let mut some = Executor::with_connections("slow-some", executor.stand.clone(), SOME as u32);
+        let executors = RefCell::new((executor, &mut few, &mut some));
         let run = runner(config).run(&noise, |bytes| {
             let script = Script::new(&bytes);
-            let (many, few) = &mut *executors.borrow_mut();
-            let crowded = script.world.crowded.is_some();
-            compare(if crowded { few } else { many }, &script)
+            let (many, few, some) = &mut *executors.borrow_mut();
+            let executor = match script.world.crowded {
+                None => many,
+                Some(FEW) => few,
+                Some(_) => some,
+            };
+            compare(executor, &script)
         });
         if let Err(TestError::Fail(reason, bytes)) = run {
             panic!("{}\n{reason}", Script::new(&bytes));

@@ -1,17 +1,17 @@
-//! The connections that one host remembers: a list, with room for so many.
+//! The connections that one host remembers: a list, with room for some. Where room is little, each may be in two rows only
+//! ([`placement`](super::placement)).
 //!
 //! A project may have as many as its quota. One that has them, or that finds all places taken, may still begin another one
-//! in place of its own oldest attempt that nobody has answered. Nothing else makes room but time.
+//! in place of its own oldest attempt that nobody has answered, in the first of its two rows that has one. Nothing else makes
+//! room but time.
 
 use super::packet::{Content, Packet};
+use super::placement::{ROW, Rows};
 use super::policy::Question;
 use super::tcp::{State, Tcp};
 use coax_tables::DropReason;
 use std::net::IpAddr;
 use std::time::Duration;
-
-/// Room where a test does not ask for little.
-const PLENTY: usize = 10_000;
 
 /// Who talks with whom: originator and the other end, with ports or the identifier of echoes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +83,8 @@ pub struct Connection {
     pub version: u32,
     /// When it is forgotten.
     pub until: Duration,
+    /// The row that it is in.
+    pub row: usize,
 }
 
 impl Connection {
@@ -123,27 +125,23 @@ impl Connection {
 }
 
 /// All of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Connections {
     list: Vec<Connection>,
-    places: usize,
+    /// Where there is little room.
+    rows: Option<Rows>,
     /// How many attempts had to go.
     pub replaced: u64,
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        Self::new(PLENTY)
-    }
+    /// How many found no place in their rows, when there were some in others.
+    pub crowded_out: u64,
 }
 
 impl Connections {
-    /// None, with room for so many.
-    pub const fn new(places: usize) -> Self {
+    /// None, with places in these rows only.
+    pub fn new(rows: Rows) -> Self {
         Self {
-            list: Vec::new(),
-            places,
-            replaced: 0,
+            rows: Some(rows),
+            ..Self::default()
         }
     }
 
@@ -194,25 +192,41 @@ impl Connections {
     ///
     /// # Errors
     /// Why there is no room.
-    pub fn remember(&mut self, connection: Connection, quota: u32) -> Result<(), DropReason> {
+    pub fn remember(&mut self, mut connection: Connection, quota: u32) -> Result<(), DropReason> {
         let project = connection.project;
-        let reason = if self.count(project) >= quota as usize {
-            DropReason::ConnectionQuota
-        } else if self.list.len() >= self.places {
-            DropReason::ConnectionsFull
-        } else {
+        let Some(rows) = self.rows else {
             self.list.push(connection);
             return Ok(());
         };
-        let places = self.list.iter().enumerate();
-        let attempts = places.filter(|(_, one)| one.project == project && one.is_attempt());
-        match attempts.min_by_key(|(_, one)| one.until) {
-            Some((oldest, _)) => {
-                self.list[oldest] = connection;
+        let own = rows.of(connection.ends, connection.network);
+        let may_have_more = self.count(project) < quota as usize;
+        if may_have_more && let Some(row) = own.into_iter().find(|row| self.in_row(*row) < ROW) {
+            connection.row = row;
+            self.list.push(connection);
+            return Ok(());
+        }
+        let elsewhere = (0..rows.count).any(|row| self.in_row(row) < ROW);
+        self.crowded_out += u64::from(may_have_more && elsewhere);
+        let oldest = |row: usize| {
+            let places = self.list.iter().enumerate();
+            let attempts = places
+                .filter(|(_, one)| one.row == row && one.project == project && one.is_attempt());
+            let oldest = attempts.min_by_key(|(_, one)| one.until)?;
+            Some((oldest.0, row))
+        };
+        match own.into_iter().find_map(oldest) {
+            Some((place, row)) => {
+                connection.row = row;
+                self.list[place] = connection;
                 self.replaced += 1;
                 Ok(())
             }
-            None => Err(reason),
+            None if may_have_more => Err(DropReason::ConnectionsFull),
+            None => Err(DropReason::ConnectionQuota),
         }
+    }
+
+    fn in_row(&self, row: usize) -> usize {
+        self.list.iter().filter(|one| one.row == row).count()
     }
 }

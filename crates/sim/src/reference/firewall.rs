@@ -3,6 +3,7 @@
 use super::connections::{Connection, Connections, Ends, Talk, ports_of};
 use super::datagrams::Datagrams;
 use super::packet::{Content, Packet, Segment, flag};
+use super::placement::Rows;
 use super::policy::{Action, Decision, Policy, Question};
 use super::tcp::{Effect, Tcp, UNKNOWN_LENGTH};
 use coax_tables::DropReason;
@@ -37,10 +38,10 @@ pub struct Firewall {
 }
 
 impl Firewall {
-    /// A host with room for so many connections.
-    pub fn with_places(places: usize) -> Self {
+    /// A host with places for connections in these rows only.
+    pub fn with_rows(rows: Rows) -> Self {
         Self {
-            connections: Connections::new(places),
+            connections: Connections::new(rows),
             ..Self::default()
         }
     }
@@ -54,6 +55,11 @@ impl Firewall {
     /// How many attempts had to make room for others.
     pub const fn replaced(&self) -> u64 {
         self.connections.replaced
+    }
+
+    /// How many found their rows full, when others had room.
+    pub const fn crowded_out(&self) -> u64 {
+        self.connections.crowded_out
     }
 
     /// How many connections a project has at a moment.
@@ -157,6 +163,7 @@ impl Firewall {
             talk,
             version: at.version,
             until: at.now,
+            row: 0,
         };
         self.ask(&connection.question(), at)?;
         connection.until += connection.patience();
@@ -207,7 +214,9 @@ impl Firewall {
             Effect::Strange => return Err(DropReason::NoConnection),
             Effect::Begins => {
                 let talk = Talk::Tcp(Box::new(Tcp::begin(segment, length)));
-                *self.connections.at(place) = self.begin(ends, talk, at, segment.ports.1)?;
+                let row = self.connections.at(place).row;
+                let begun = self.begin(ends, talk, at, segment.ports.1)?;
+                *self.connections.at(place) = Connection { row, ..begun };
                 return Ok(());
             }
             Effect::Belongs => {}

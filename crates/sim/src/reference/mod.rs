@@ -15,7 +15,9 @@
 //! | [`firewall`] | the firewall of one host |
 //! | [`world`] | VMs on two hosts, their ports, networks and projects |
 //! | [`switch`] | the way of a packet between them, with and without VLAN tags |
+//! | [`refusals`] | what senders are told |
 //! | [`neighbours`] | ARP and neighbour discovery |
+//! | [`placement`] | where a connection may be kept |
 //! | [`rows`] | what the simulated hosts are told of a world |
 //! | [`script`] | worlds, packets and changes of policy out of any bytes |
 //! | [`census`] | connections in a simulated host's memory |
@@ -27,7 +29,9 @@ pub mod datagrams;
 pub mod firewall;
 pub mod neighbours;
 pub mod packet;
+pub mod placement;
 pub mod policy;
+pub mod refusals;
 pub mod rows;
 pub mod script;
 pub mod stage;

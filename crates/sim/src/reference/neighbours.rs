@@ -3,7 +3,7 @@
 //! Written from docs/explanation/no-flooding.md and the decisions about shared addresses and unknown ones: who has an
 //! address is found by walking over all ports.
 
-use super::world::{GATE, World, address, link_local, mac_of, project_of, vlan_of};
+use super::world::{ABROAD, GATE, World, address, link_local, mac_of, project_of, vlan_of};
 use crate::craft::{self, Discovery};
 use crate::noise::GATEWAY;
 use coax_tables::DropReason;
@@ -76,7 +76,7 @@ pub enum Reaction {
     Dropped(DropReason),
     /// Its host answers with this frame, by the same port.
     Answered(Vec<u8>),
-    /// These ports hear it.
+    /// These ports hear it, and whoever is [`ABROAD`].
     Heard(BTreeSet<u8>),
 }
 
@@ -86,6 +86,7 @@ enum Owner {
     /// Nobody knows: several share it, and none has announced it yet.
     Open,
     Is(MacAddress),
+    Gateway,
 }
 
 /// Who has announced shared addresses last.
@@ -160,21 +161,21 @@ impl Owners {
             return Reaction::Dropped(DropReason::ForgedArp);
         }
         if sender.1 == target && to.is_group() && self.announce(world, port, target.into()) {
-            return pass_on(world, port, to);
+            return announced(world, port);
         }
         if !question {
             return end_or_carry(world, port, to);
         }
-        match self.owner(world, world.home(port), target.into()) {
-            Owner::Nobody => Reaction::Dropped(DropReason::UnknownAddress),
-            Owner::Open => pass_on(world, port, to),
-            Owner::Is(mac) if mac == own => Reaction::Dropped(DropReason::OwnAddress),
-            Owner::Is(mac) => {
-                let answer = craft::arp(2, (mac, target), sender);
-                let frame = craft::ethernet(own, mac, craft::ARP, &answer);
-                Reaction::Answered(on_device(port, &frame))
-            }
-        }
+        let owner = self.owner(world, world.home(port), target.into());
+        let mac = match owner {
+            Owner::Nobody => return abroad(world, port, DropReason::UnknownAddress),
+            Owner::Open => return pass_on(world, port, to),
+            Owner::Is(mac) if mac == own => return abroad(world, port, DropReason::OwnAddress),
+            Owner::Is(_) | Owner::Gateway => speaker(world, port, &owner),
+        };
+        let answer = craft::arp(2, (mac, target), sender);
+        let frame = craft::ethernet(own, mac, craft::ARP, &answer);
+        Reaction::Answered(on_device(port, &frame))
     }
 
     fn discovery(&mut self, world: &World, saying: &Saying, said: &Neighbour) -> Reaction {
@@ -196,17 +197,28 @@ impl Owners {
         }
         let unasked = !said.question && !said.solicited;
         if unasked && self.announce(world, port, said.target.into()) {
-            return pass_on(world, port, to);
+            return announced(world, port);
         }
         let link_local = said.target.segments()[0] == 0xfe80;
-        match self.owner(world, world.home(port), said.target.into()) {
-            Owner::Nobody if !link_local => Reaction::Dropped(DropReason::UnknownAddress),
+        let owner = self.owner(world, world.home(port), said.target.into());
+        match owner {
+            Owner::Nobody if !link_local => abroad(world, port, DropReason::UnknownAddress),
             Owner::Nobody | Owner::Open => pass_on(world, port, to),
-            Owner::Is(mac) if mac == own || !said.question => {
-                Reaction::Dropped(DropReason::OwnAddress)
+            Owner::Is(mac) if mac == own => abroad(world, port, DropReason::OwnAddress),
+            Owner::Is(_) | Owner::Gateway if !said.question => {
+                abroad(world, port, DropReason::OwnAddress)
             }
-            Owner::Is(mac) => Reaction::Answered(on_device(port, &advertised(own, mac, said))),
+            Owner::Is(_) | Owner::Gateway => {
+                let router = matches!(owner, Owner::Gateway);
+                let answer = advertised((own, said), speaker(world, port, &owner), router);
+                Reaction::Answered(on_device(port, &answer))
+            }
         }
+    }
+
+    /// Who has announced a shared address of a network last.
+    pub fn of(&self, network: u8, address: IpAddr) -> Option<MacAddress> {
+        self.0.get(&(network, address)).copied()
     }
 
     /// Notes an announcement, if it is one of a shared address.
@@ -222,13 +234,11 @@ impl Owners {
     fn owner(&self, world: &World, network: u8, address: IpAddr) -> Owner {
         let ipv6 = address.is_ipv6();
         if address == shared(network, ipv6) {
-            return match self.0.get(&(network, address)) {
-                Some(mac) => Owner::Is(*mac),
-                None => Owner::Open,
-            };
+            return self.of(network, address).map_or(Owner::Open, Owner::Is);
         }
-        if project_of(network) == 0 && address == super::world::address(network, ipv6, GATE) {
-            return Owner::Is(GATEWAY);
+        let has_gateway = project_of(network) == 0 || world.routed.contains(&network);
+        if has_gateway && address == super::world::address(network, ipv6, GATE) {
+            return Owner::Gateway;
         }
         let mut members = world.members(network);
         match members.find(|port| world.address(*port, ipv6) == address) {
@@ -249,28 +259,65 @@ fn is_own(world: &World, port: u8, address: IpAddr) -> bool {
 /// What nobody asked for tells nobody anything new; an answer to one goes there.
 fn end_or_carry(world: &World, port: u8, to: MacAddress) -> Reaction {
     if to.is_group() {
-        Reaction::Dropped(DropReason::OwnAddress)
+        abroad(world, port, DropReason::OwnAddress)
     } else {
         pass_on(world, port, to)
+    }
+}
+
+/// Nobody here needs to hear it; whoever is behind a foreign endpoint may.
+fn abroad(world: &World, port: u8, reason: DropReason) -> Reaction {
+    if world.foreign.contains(&world.home(port)) {
+        Reaction::Heard([ABROAD].into())
+    } else {
+        Reaction::Dropped(reason)
+    }
+}
+
+/// An announcement goes to everybody; in a routed network only hosts hear of it.
+fn announced(world: &World, port: u8) -> Reaction {
+    if world.routed.contains(&world.home(port)) {
+        Reaction::Heard(BTreeSet::new())
+    } else {
+        pass_on(world, port, MacAddress::BROADCAST)
+    }
+}
+
+/// The MAC address that is told. In a routed network everybody sends to the gateway.
+fn speaker(world: &World, port: u8, owner: &Owner) -> MacAddress {
+    match owner {
+        Owner::Is(mac) if !world.routed.contains(&world.home(port)) => *mac,
+        _ => GATEWAY,
     }
 }
 
 /// To everybody else in the network, or to the one port that the frame is for.
 fn pass_on(world: &World, port: u8, to: MacAddress) -> Reaction {
     let network = world.home(port);
+    if world.routed.contains(&network) {
+        return Reaction::Dropped(DropReason::NotRoutable);
+    }
+    let foreign = world.foreign.contains(&network);
     if to.is_group() {
         let others = world.members(network).filter(|other| *other != port);
-        return Reaction::Heard(others.collect());
+        let others = others.filter(|other| !world.kept_apart(port, *other));
+        return Reaction::Heard(others.chain(foreign.then_some(ABROAD)).collect());
     }
     match world.owner(network, to) {
+        Some(other) if world.kept_apart(port, other) => Reaction::Dropped(DropReason::Isolated),
         Some(own) if own == port => Reaction::Dropped(DropReason::Hairpin),
         Some(other) => Reaction::Heard([other].into()),
+        None if foreign => Reaction::Heard([ABROAD].into()),
         None => Reaction::Dropped(DropReason::UnknownUnicast),
     }
 }
 
 /// The advertisement that answers a solicitation (RFC 4861 section 7.2.4).
-fn advertised(asker: MacAddress, mac: MacAddress, question: &Neighbour) -> Vec<u8> {
+fn advertised(
+    (asker, question): (MacAddress, &Neighbour),
+    mac: MacAddress,
+    router: bool,
+) -> Vec<u8> {
     let probe = question.source.is_unspecified();
     let (to, destination) = if probe {
         (craft::group_mac(ALL_NODES), ALL_NODES)
@@ -278,7 +325,7 @@ fn advertised(asker: MacAddress, mac: MacAddress, question: &Neighbour) -> Vec<u
         (asker, question.source)
     };
     let solicited = if probe { 0 } else { 0x40 };
-    let router = if mac == GATEWAY { 0x80 } else { 0 };
+    let router = if router { 0x80 } else { 0 };
     let flags = 0x20 | solicited | router;
     let answer = Discovery::advertisement((mac, question.target), destination, flags);
     craft::ethernet(to, mac, craft::IPV6, &answer.packet())

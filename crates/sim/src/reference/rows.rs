@@ -1,7 +1,7 @@
 //! The rows of the hosts of a world, but for those of policies.
 
 use super::world::{
-    GATE, NETWORKS, ROUTER, World, address, device_of, domain_of, host_of, mac_of, network_id,
+    GATE, NETWORKS, STRANGERS, World, address, device_of, domain_of, host_of, mac_of, network_id,
     project_of, scope_of, vlan_of, vm_of,
 };
 use crate::SimRows;
@@ -9,7 +9,8 @@ use crate::noise::GATEWAY;
 use crate::rows::Receiver;
 use crate::stand::{Stand, Vtep, host_row};
 use coax_tables::{
-    AddressKey, AddressRow, MacRow, PortKey, PortRow, ReplicaRow, RouteRow, SourceRow,
+    AddressKey, AddressRow, MacRow, NetworkRow, PortKey, PortRow, ReplicaRow, RouteRow, SourceRow,
+    TunnelRow,
 };
 use coax_wire::{MacAddress, ip};
 use std::net::IpAddr;
@@ -41,6 +42,7 @@ impl World {
         for network in 0..NETWORKS {
             let mut receivers = Vec::new();
             for port in self.members(network) {
+                let isolated = self.isolated.contains(&port);
                 if host_of(port) == host {
                     let ifindex = stand.index(device_of(port));
                     self.port(&mut rows, port, ifindex);
@@ -48,12 +50,14 @@ impl World {
                         ifindex,
                         slot: slot_of(port),
                         vlan: vlan_of(port),
+                        flags: if isolated { ReplicaRow::ISOLATED } else { 0 },
                         ..ReplicaRow::default()
                     }));
                 } else {
                     let row = MacRow {
                         vtep: other,
                         mtu: MTU,
+                        flags: if isolated { MacRow::ISOLATED } else { 0 },
                         ..MacRow::default()
                     };
                     rows.mac(network_id(network), mac_of(port), row);
@@ -67,13 +71,36 @@ impl World {
                 }
             }
             rows.tunnel(other, network_id(network), 0);
-            rows.network(network_id(network), MTU, 0, &receivers);
-            if project_of(network) == 0 {
+            let routed = self.routed.contains(&network);
+            if routed || !receivers.contains(&Receiver::Host(other)) {
+                receivers.retain(|receiver| !routed || matches!(receiver, Receiver::Announced(_)));
+                receivers.push(Receiver::Announced(other));
+            }
+            if self.foreign.contains(&network) {
+                receivers.push(self.endpoint(&mut rows, network));
+            }
+            let flags = if routed { NetworkRow::ROUTED } else { 0 };
+            rows.network(network_id(network), MTU, flags, &receivers);
+            if routed || project_of(network) == 0 {
                 gateway(&mut rows, network);
             }
             self.shared(&mut rows, host, network);
         }
         rows
+    }
+
+    /// The foreign endpoint of a network, and where the first stranger behind it is.
+    fn endpoint(&self, rows: &mut SimRows, network: u8) -> Receiver {
+        let vtep = Vtep::FOREIGN.row(false);
+        rows.tunnel(vtep, network_id(network), TunnelRow::FOREIGN);
+        let row = MacRow {
+            vtep,
+            mtu: MTU,
+            ..MacRow::default()
+        };
+        let listed = STRANGERS.start() + 2 * network;
+        rows.mac(network_id(network), mac_of(listed), row);
+        Receiver::Foreign(vtep)
     }
 
     fn port(&self, rows: &mut SimRows, port: u8, ifindex: u32) {
@@ -82,14 +109,22 @@ impl World {
         let (policy, scope) = (domain_of(project), scope_of(project));
         let [.., a, b, c, d] = key(self.address(port, false));
         let slot = slot_of(port);
-        let trunk = vlan_of(port) == 0 && self.is_trunk(vm_of(port));
+        let flags = [
+            (
+                vlan_of(port) == 0 && self.is_trunk(vm_of(port)),
+                PortRow::TRUNK,
+            ),
+            (self.isolated.contains(&port), PortRow::ISOLATED),
+            (self.routed.contains(&network), PortRow::ROUTED),
+        ];
+        let set = flags.into_iter().filter(|(set, _)| *set);
         let vlan = vlan_of(port).into();
         let row = PortRow {
             network: network_id(network),
             slot,
             mtu: MTU,
             mac: mac_of(port),
-            flags: if trunk { PortRow::TRUNK } else { 0 },
+            flags: set.fold(0, |flags, (_, flag)| flags | flag),
             ipv4: [a, b, c, d],
             ipv6: key(self.address(port, true)),
             policy,
@@ -101,7 +136,11 @@ impl World {
             ifindex,
             slot,
             mtu: MTU,
-            flags: MacRow::LOCAL,
+            flags: if self.isolated.contains(&port) {
+                MacRow::LOCAL | MacRow::ISOLATED
+            } else {
+                MacRow::LOCAL
+            },
             policy,
             scope,
             vlan,
@@ -136,8 +175,10 @@ impl World {
     }
 }
 
+/// The gateway of a network, and the way into it. A routed network without a router is its own one.
 fn gateway(rows: &mut SimRows, network: u8) {
     let id = network_id(network);
+    let router = scope_of(project_of(network));
     let flags = MacRow::ROUTER;
     let row = MacRow {
         flags,
@@ -145,7 +186,7 @@ fn gateway(rows: &mut SimRows, network: u8) {
     };
     rows.mac(id, GATEWAY, row);
     let row = rows.networks.entry(id).or_default();
-    (row.router, row.gateway_mac) = (ROUTER, GATEWAY);
+    (row.router, row.gateway_mac) = (router, GATEWAY);
     for ipv6 in [false, true] {
         let gate = address(network, ipv6, GATE);
         match gate {
@@ -168,6 +209,6 @@ fn gateway(rows: &mut SimRows, network: u8) {
             ..RouteRow::default()
         };
         let bits = if ipv6 { 64 } else { 96 + 24 };
-        rows.route(ROUTER, key(address(network, ipv6, 0)), bits, to);
+        rows.route(router, key(address(network, ipv6, 0)), bits, to);
     }
 }

@@ -12,7 +12,7 @@ use super::neighbours::Saying;
 use super::packet::{Content, Packet, Part};
 use super::policy::Policy;
 use super::switch::{Tag, Way};
-use super::world::{World, host_of};
+use super::world::{World, host_of, is_stranger};
 use crate::craft::{C_TAG, S_TAG};
 use crate::noise::Noise;
 use conversation::Conversation;
@@ -21,7 +21,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use worlds::FEW;
+pub use worlds::{FEW, SOME};
 
 /// One thing that happens.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,10 +78,10 @@ impl Script {
         let world = worlds::world(noise);
         // To fill the places, and for what happens then.
         let many = world.crowded.is_some();
-        let count = if many {
-            4 + noise.below(9)
-        } else {
-            1 + noise.below(3)
+        let count = match world.crowded {
+            Some(FEW) => 4 + noise.below(9),
+            Some(_) => 14 + noise.below(16),
+            None => 1 + noise.below(3),
         };
         let mut writer = Writer {
             conversations: (0..count)
@@ -158,6 +158,14 @@ impl Writer<'_> {
         self.steps.push(Step::Say(saying));
     }
 
+    /// Sends a packet of a conversation. A foreign endpoint may take another host for its receiver's.
+    fn send_by(&mut self, noise: &mut Noise<'_>, mut way: Way, packet: Packet) {
+        if is_stranger(way.from) && noise.one_in(8) {
+            way.at = 1 - way.at;
+        }
+        self.send(way, packet);
+    }
+
     fn send(&mut self, way: Way, packet: Packet) {
         self.sent.push((way, packet.clone()));
         self.steps.push(Step::Send(way, packet));
@@ -167,7 +175,7 @@ impl Writer<'_> {
         let choice = noise.below(self.conversations.len().max(1));
         if let Some(conversation) = self.conversations.get_mut(choice) {
             let (way, packet) = conversation.next(noise, self.world);
-            self.send(way, packet);
+            self.send_by(noise, way, packet);
         }
     }
 
@@ -177,6 +185,9 @@ impl Writer<'_> {
             return;
         };
         let (mut way, packet) = conversation.next(noise, self.world);
+        if is_stranger(way.from) {
+            return;
+        }
         let one = |tag: Tag| [Some(tag), None];
         way.tags = Some(noise.pick(
             one((C_TAG, 10)),
@@ -213,7 +224,11 @@ impl Writer<'_> {
             let routed = way
                 .to
                 .is_some_and(|to| self.world.home(to) != self.world.home(way.from));
-            let local = way.to.is_some_and(|to| host_of(to) == host_of(way.from));
+            // Whoever has a shared address may be on any host.
+            let local = way.to.is_some_and(|to| {
+                host_of(to) == way.host()
+                    || packet.destination != self.world.address(to, packet.is_ipv6())
+            });
             let room = if routed && local { 1 } else { NAMES };
             if names.len() >= room {
                 return;
@@ -257,14 +272,19 @@ impl Writer<'_> {
             about = conversation::disturbed(noise, &about);
         }
         let neighbours = self.world.neighbours(way.from);
-        let other = neighbours[noise.below(neighbours.len())];
+        let Some(other) = neighbours
+            .get(noise.below(neighbours.len().max(1)))
+            .copied()
+        else {
+            return;
+        };
         let from = if noise.one_in(4) { other } else { to };
         let back = if noise.one_in(8) && from != other {
             other
         } else {
             way.from
         };
-        if from == back {
+        if from == back || is_stranger(from) && is_stranger(back) {
             return;
         }
         let ipv6 = about.is_ipv6();
@@ -317,7 +337,12 @@ impl Writer<'_> {
     }
 
     fn multicast(&mut self, noise: &mut Noise<'_>) {
-        let from = any_port(noise, self.world);
+        let mut from = any_port(noise, self.world);
+        if noise.one_in(4) {
+            let strangers: Vec<u8> = self.world.strangers().collect();
+            let choice = noise.below(strangers.len().max(1));
+            from = strangers.get(choice).copied().unwrap_or(from);
+        }
         let ipv6 = noise.one_in(2);
         let group: IpAddr = if ipv6 {
             [0xff05, 0, 0, 0, 0, 0, 0, 0x99].into()
@@ -334,7 +359,7 @@ impl Writer<'_> {
             None => Content::Icmp(if ipv6 { 144 } else { 13 }, 0),
         };
         let packet = Packet::new(self.world.address(from, ipv6), group, content);
-        self.send(Way::new(from, None), packet);
+        self.send_by(noise, Way::new(from, None), packet);
     }
 
     /// A packet that nothing led to.

@@ -1,17 +1,20 @@
 //! The model and the pipeline, packet by packet: what becomes of each must be the same.
 
+mod observed;
+
 use super::census::Census;
-use super::firewall::{Fate, Firewall};
-use super::neighbours::{Owners, Reaction, Saying, on_device};
+use super::firewall::Firewall;
+use super::neighbours::{Owners, Reaction, Saying, on_device, shared};
 use super::packet::Packet;
+use super::placement::{ROW, Rows};
 use super::script::{Script, Step};
 use super::switch::{Fates, Way};
-use super::world::{World, device_of, host_of, vlan_of};
-use crate::craft::Tunnel;
+use super::world::{ABROAD, World, device_of, host_of, is_stranger, network_id, vlan_of};
 use crate::stand::{Device, Stand, Vtep};
 use crate::{Enters, Host, Outcome, SimRows, SimState, SimTables};
 use coax_pipeline::{Stage as Stages, Verdict};
 use coax_tables::DropReason;
+use observed::{fate, hops, said_by, tunnel};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
@@ -85,10 +88,13 @@ impl Stage {
             };
             Host::new(tables, stand.sending())
         });
+        let rows = |places: usize| Rows {
+            count: places / ROW,
+            seed: script.seed,
+        };
         let models = [0, 1].map(|_| {
-            world
-                .crowded
-                .map_or_else(Firewall::default, Firewall::with_places)
+            let rows = world.crowded.map(rows);
+            rows.map_or_else(Firewall::default, Firewall::with_rows)
         });
         Self {
             world,
@@ -125,10 +131,11 @@ impl Stage {
                 Step::Send(way, packet) => {
                     self.pace();
                     let moment = (self.now, self.versions);
-                    let expected = self.world.judge(&mut self.models, *way, packet, moment);
+                    let (models, owners) = (&mut self.models, &self.owners);
+                    let expected = self.world.judge(models, *way, packet, moment, owners);
                     let found = self.send(*way, packet);
-                    self.see_fates(&expected);
-                    self.agree(number, way.from, (&expected, &found), &(way, packet))?;
+                    self.see_fates(*way, packet, &expected);
+                    self.agree(number, way.host(), (&expected, &found), &(way, packet))?;
                 }
                 Step::Say(saying) => {
                     self.pace();
@@ -137,9 +144,12 @@ impl Stage {
                     self.see(match &expected {
                         Reaction::Dropped(reason) => reason.name(),
                         Reaction::Answered(_) => "answered",
+                        Reaction::Heard(ports) if ports.is_empty() => "heard by hosts",
+                        Reaction::Heard(ports) if ports.contains(&ABROAD) => "heard abroad",
                         Reaction::Heard(_) => "heard",
                     });
-                    self.agree(number, saying.port, (&expected, &found), saying)?;
+                    let host = host_of(saying.port);
+                    self.agree(number, host, (&expected, &found), saying)?;
                 }
             }
         }
@@ -150,19 +160,42 @@ impl Stage {
         *self.seen.entry(what).or_default() += 1;
     }
 
-    fn see_fates(&mut self, fates: &Fates) {
+    fn see_fates(&mut self, way: Way, packet: &Packet, fates: &Fates) {
         for reason in [Some(fates.here), fates.there].into_iter().flatten() {
             self.see(reason.err().map_or("passed", DropReason::name));
         }
-        if fates.arrives.iter().any(|port| vlan_of(*port) != 0) {
-            self.see("arrived in a VLAN");
+        let (stranger, abroad) = (is_stranger(way.from), fates.arrives.contains(&ABROAD));
+        let arrived = !fates.arrives.is_empty();
+        let within = |to: u8| self.world.home(to) == self.world.home(way.from);
+        let routed = self.world.routed.contains(&self.world.home(way.from));
+        let is_shared = way
+            .to
+            .is_some_and(|to| packet.destination == shared(self.world.home(to), packet.is_ipv6()));
+        for (happened, what) in [
+            (
+                fates.arrives.iter().any(|port| vlan_of(*port) != 0),
+                "arrived in a VLAN",
+            ),
+            (arrived && fates.hops > 0, "arrived over a router"),
+            (
+                arrived && routed && way.to.is_some_and(within),
+                "arrived in a routed network",
+            ),
+            (arrived && is_shared, "arrived at a shared address"),
+            (abroad && !stranger, "went abroad"),
+            (abroad && stranger, "told abroad"),
+            (stranger && arrived && !abroad, "came from abroad"),
+        ] {
+            if happened {
+                self.see(what);
+            }
         }
     }
 
     fn agree<T: PartialEq + Debug>(
         &mut self,
         number: usize,
-        from: u8,
+        host: usize,
         (expected, found): (&T, &T),
         what: &impl Debug,
     ) -> Result<(), String> {
@@ -170,7 +203,7 @@ impl Stage {
         if expected == found {
             return Ok(());
         }
-        let stages = self.last_stages(host_of(from));
+        let stages = self.last_stages(host);
         Err(format!(
             "step {number}: {what:?}\nmodel:    {expected:?}\npipeline: {found:?} through {stages:?}\nbefore: {:?}",
             self.before
@@ -233,28 +266,42 @@ impl Stage {
     }
 
     fn send(&mut self, way: Way, packet: &Packet) -> Fates {
-        let here = host_of(way.from);
-        let frame = self.world.frame(way, packet);
+        let here = way.host();
+        let stranger = is_stranger(way.from);
+        let mut frame = self.world.frame(way, packet);
+        if stranger {
+            let network = network_id(self.world.home(way.from));
+            frame = tunnel(Vtep::FOREIGN, network.0).around(&frame);
+        }
         let outcome = self.enter(here, Enters::new(way.device(), frame));
         let mut arrives = self.ports(here, &outcome);
+        let (passed_on, abroad) = self.pass_on(here, &outcome);
         // Back through the sender's own port: nobody sends to himself.
         let returns = outcome.verdict == Verdict::Deliver && arrives.contains(&way.from);
         let told = outcome.verdict == Verdict::Answer;
         if told || returns {
             arrives.clear();
         }
+        // Nothing goes out of one tunnel into another but what its sender is told.
         let mut fates = Fates {
-            here: fate(&outcome, |_| told || returns),
+            here: if told {
+                Err(said_by(outcome.frame.as_deref().unwrap_or_default()))
+            } else {
+                fate(&outcome, |_| returns || stranger && abroad)
+            },
             told,
+            hops: hops(&arrives, &outcome),
             there: None,
             arrives,
         };
-        for arrived in self.pass_on(here, &outcome) {
-            fates.arrives.extend(self.ports(1 - here, &arrived));
-            // Nothing goes out of one tunnel into another but what its sender is told.
+        for arrived in passed_on {
+            let ports = self.ports(1 - here, &arrived);
+            fates.hops += hops(&ports, &arrived);
+            fates.arrives.extend(ports);
             let is_told = |verdict| verdict == Verdict::Send;
             fates.there = Some(fate(&arrived, is_told));
         }
+        fates.arrives.extend(abroad.then_some(ABROAD));
         fates
     }
 
@@ -263,7 +310,9 @@ impl Stage {
         let bytes = on_device(saying.port, &saying.frame());
         let outcome = self.enter(here, Enters::new(device_of(saying.port), bytes));
         let mut heard = self.ports_that_got(saying, here, &outcome);
-        for arrived in self.pass_on(here, &outcome) {
+        let (passed_on, abroad) = self.pass_on(here, &outcome);
+        heard.extend(abroad.then_some(ABROAD));
+        for arrived in passed_on {
             heard.extend(self.ports_that_got(saying, 1 - here, &arrived));
             if let Err(reason) = fate(&arrived, |_| false) {
                 return Reaction::Dropped(reason);
@@ -276,23 +325,26 @@ impl Stage {
         }
     }
 
-    /// What becomes of frames of one host at the other one.
-    fn pass_on(&mut self, here: usize, outcome: &Outcome) -> Vec<Outcome> {
+    /// What becomes of frames of one host at the other one, and whether one went to the foreign endpoint.
+    fn pass_on(&mut self, here: usize, outcome: &Outcome) -> (Vec<Outcome>, bool) {
         let uplink = self.stand.index(Device::Up1);
-        let mut arrived = Vec::new();
+        let (mut arrived, mut abroad) = (Vec::new(), false);
         for (device, packet) in outcome.sent() {
             if device != uplink {
+                continue;
+            }
+            if packet.get(30..34) == Some(&Vtep::FOREIGN.ipv4().octets()) {
+                abroad = true;
                 continue;
             }
             let inner = packet.get(50..).unwrap_or_default();
             let vni = packet.get(46..49).map_or(0, |vni| {
                 vni.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))
             });
-            let [from, to] = [Vtep::PEER, Vtep::OWN].map(|vtep| vtep.address(false));
-            let bytes = Tunnel::new(from, to, vni).around(inner);
+            let bytes = tunnel(Vtep::PEER, vni).around(inner);
             arrived.push(self.enter(1 - here, Enters::new(Device::Up1, bytes)));
         }
-        arrived
+        (arrived, abroad)
     }
 
     /// The ports of a host that got a frame.
@@ -334,16 +386,5 @@ impl Stage {
         let entry = Entry::Frame(Box::new((enters, outcome.clone())));
         self.entries[host].push(entry);
         outcome
-    }
-}
-
-/// `is_told`: with that verdict the frame goes back to its sender.
-fn fate(outcome: &Outcome, is_told: impl Fn(Verdict) -> bool) -> Fate {
-    match (outcome.verdict, outcome.reason) {
-        (verdict, _) if is_told(verdict) => Err(DropReason::Rejected),
-        // The firewall let it pass, and nobody else is in the network.
-        (_, Some(DropReason::NoReceiver)) => Ok(()),
-        (_, Some(reason)) => Err(reason),
-        _ => Ok(()),
     }
 }

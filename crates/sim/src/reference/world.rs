@@ -5,20 +5,27 @@
 //!   project 1: network 9, with the addresses of network 7
 //!   host 0: VMs 1 to 3       host 1: VMs 4 to 6       each on the devices of the stand
 //!   ports:  1 to 6, the VMs' devices without a tag; 7 and 8, VLANs 10 and 20 of VM 1's; 9 and 10, those of VM 4's
+//!   strangers, behind the foreign endpoint of a network: 11 and 12 of network 7, 13 and 14 of 8, 15 and 16 of 9
 //! ```
+//!
+//! Of two strangers the hosts have been told where the first one's MAC address is, and nothing of the other one.
 
 use super::policy::Policy;
 use crate::noise::mac;
 use crate::stand::Device;
 use coax_tables::{DomainId, NetworkId};
 use coax_wire::MacAddress;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// VMs there are; they are numbered from 1.
 pub const VMS: u8 = 6;
 /// Ports there may be: those of VMs, which have their numbers, and VLANs of trunks.
 pub const PORTS: u8 = 10;
+/// What is behind foreign endpoints.
+pub const STRANGERS: std::ops::RangeInclusive<u8> = 11..=16;
+/// All that is behind foreign endpoints, where a frame goes there.
+pub const ABROAD: u8 = 99;
 /// Networks there are.
 pub const NETWORKS: u8 = 3;
 /// What the router of project 0 is called.
@@ -35,6 +42,11 @@ pub const fn network_id(network: u8) -> NetworkId {
 /// The project that a network belongs to.
 pub const fn project_of(network: u8) -> usize {
     if network == 2 { 1 } else { 0 }
+}
+
+/// It is no port of ours, but behind a foreign endpoint.
+pub fn is_stranger(port: u8) -> bool {
+    STRANGERS.contains(&port)
 }
 
 /// The address plan of a project.
@@ -107,6 +119,12 @@ pub fn link_local(mac: MacAddress) -> Ipv6Addr {
 pub struct World {
     /// The network of each port that there is.
     pub homes: BTreeMap<u8, u8>,
+    /// The ports that reach no other isolated one of their network.
+    pub isolated: BTreeSet<u8>,
+    /// The networks that carry IP only, looked up by its address.
+    pub routed: BTreeSet<u8>,
+    /// The networks that have a foreign endpoint.
+    pub foreign: BTreeSet<u8>,
     /// The policy of each project.
     pub policies: [Policy; 2],
     /// How many connections a host has room for, if that is few. Then time passes before each packet.
@@ -119,9 +137,24 @@ impl World {
         self.homes.keys().copied()
     }
 
-    /// The network of a port.
+    /// The network of a port, or of a stranger.
     pub fn home(&self, port: u8) -> u8 {
+        if is_stranger(port) {
+            return (port - STRANGERS.start()) / 2;
+        }
         self.homes.get(&port).copied().unwrap_or_default()
+    }
+
+    /// Everybody behind foreign endpoints.
+    pub fn strangers(&self) -> impl Iterator<Item = u8> {
+        STRANGERS.filter(|stranger| self.foreign.contains(&self.home(*stranger)))
+    }
+
+    /// Both are isolated ports of one network.
+    pub fn kept_apart(&self, one: u8, other: u8) -> bool {
+        self.home(one) == self.home(other)
+            && self.isolated.contains(&one)
+            && self.isolated.contains(&other)
     }
 
     /// The ports of a network.
@@ -134,12 +167,17 @@ impl World {
         address(self.home(port), ipv6, vm_of(port))
     }
 
-    /// The ports of a project that a port of it can reach.
+    /// The ports of a project that a port of it can reach, if they are not isolated, and the strangers in its network. A
+    /// stranger reaches the ports of its network.
     pub fn neighbours(&self, port: u8) -> Vec<u8> {
-        let project = project_of(self.home(port));
+        let network = self.home(port);
+        if is_stranger(port) {
+            return self.members(network).collect();
+        }
         let others = self.ports().filter(|other| *other != port);
-        others
-            .filter(|other| project_of(self.home(*other)) == project)
+        let own = others.filter(|other| project_of(self.home(*other)) == project_of(network));
+        let strangers = self.strangers();
+        own.chain(strangers.filter(|other| self.home(*other) == network))
             .collect()
     }
 

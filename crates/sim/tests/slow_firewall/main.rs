@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 const CASES: u32 = 1000;
 
 /// What the scripts must lead to, or nothing of it is compared.
-const HAPPENS: [&str; 19] = [
+const HAPPENS: [&str; 33] = [
     "passed",
     "denied",
     "rejected",
@@ -35,6 +35,20 @@ const HAPPENS: [&str; 19] = [
     "own-address",
     "unknown-address",
     "unknown-unicast",
+    "isolated",
+    "not-routable",
+    "no-neighbour",
+    "not-here",
+    "hairpin",
+    "crowded out",
+    "heard abroad",
+    "heard by hosts",
+    "arrived in a routed network",
+    "arrived over a router",
+    "arrived at a shared address",
+    "went abroad",
+    "told abroad",
+    "came from abroad",
 ];
 
 /// Runs the same cases every time, so that a red run can be repeated; with `COAX_NOISE=random`, new ones.
@@ -64,8 +78,12 @@ fn the_firewall_judges_as_the_slow_one_does() {
     let seen = RefCell::new(BTreeMap::<&str, u64>::new());
     let run = runner(config).run(&noise, |bytes| {
         let stage = play(&Script::new(&bytes)).map_err(TestCaseError::fail)?;
-        let replaced: u64 = stage.models.iter().map(Firewall::replaced).sum();
-        for (what, often) in stage.seen.into_iter().chain([("replaced", replaced)]) {
+        let sum = |count: fn(&Firewall) -> u64| stage.models.iter().map(count).sum();
+        let counted = [
+            ("replaced", sum(Firewall::replaced)),
+            ("crowded out", sum(Firewall::crowded_out)),
+        ];
+        for (what, often) in stage.seen.into_iter().chain(counted) {
             *seen.borrow_mut().entry(what).or_default() += often;
         }
         Ok(())

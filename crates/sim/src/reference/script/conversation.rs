@@ -1,10 +1,12 @@
 //! What two VMs say to each other.
 
 use crate::noise::Noise;
+use crate::reference::neighbours::{shared, shares};
 use crate::reference::packet::{Content, Packet, Segment, flag};
 use crate::reference::switch::Way;
-use crate::reference::world::World;
+use crate::reference::world::{World, is_stranger};
 use flag::{ACK, FIN, RST, SYN};
+use std::net::IpAddr;
 
 /// What they speak.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,8 @@ enum Kind {
 #[derive(Clone, Debug)]
 pub struct Conversation {
     vms: [u8; 2],
+    /// The second end is called by the address that it shares with others.
+    shared: bool,
     ipv6: bool,
     kind: Kind,
     ports: [u16; 2],
@@ -45,9 +49,13 @@ const AT_ONCE: &[(usize, u8)] = &[(0, SYN), (1, SYN), (0, SYN | ACK), (1, SYN | 
 impl Conversation {
     /// Two ports of VMs that can reach each other, if there are any.
     pub fn begin(noise: &mut Noise<'_>, world: &World) -> Option<Self> {
-        let from = super::any_port(noise, world);
+        let mut from = super::any_port(noise, world);
         let neighbours = world.neighbours(from);
-        let to = *neighbours.get(noise.below(neighbours.len().max(1)))?;
+        let mut to = *neighbours.get(noise.below(neighbours.len().max(1)))?;
+        let shared = !is_stranger(to) && noise.one_in(6);
+        if !shared && is_stranger(to) && noise.one_in(2) {
+            (from, to) = (to, from);
+        }
         let ipv6 = noise.one_in(2);
         let message = if ipv6 { (144, 0) } else { (13, 0) };
         let kind = noise.pick(
@@ -72,6 +80,7 @@ impl Conversation {
         };
         Some(Self {
             vms: [from, to],
+            shared,
             ipv6,
             kind,
             ports: [
@@ -89,12 +98,26 @@ impl Conversation {
         })
     }
 
+    /// The address of an end. Who is refused hears of it by his own address only, so across networks nobody sends from a shared
+    /// one: the refusal would go to whoever has it.
+    fn address(&self, world: &World, end: usize, sends: bool) -> IpAddr {
+        let [one, port] = self.vms;
+        let network = world.home(port);
+        let is_near = world.home(one) == network && !world.routed.contains(&network);
+        if end == 1 && self.shared && (!sends || is_near && shares(port)) {
+            shared(network, self.ipv6)
+        } else {
+            world.address(self.vms[end], self.ipv6)
+        }
+    }
+
     /// The next packet.
     pub fn next(&mut self, noise: &mut Noise<'_>, world: &World) -> (Way, Packet) {
+        let this = self.clone();
         let content = |content: Content, from: usize| {
-            let [source, destination] =
-                [from, 1 - from].map(|end| world.address(self.vms[end], self.ipv6));
-            let way = Way::new(self.vms[from], Some(self.vms[1 - from]));
+            let source = this.address(world, from, true);
+            let destination = this.address(world, 1 - from, false);
+            let way = Way::new(this.vms[from], Some(this.vms[1 - from]));
             (way, Packet::new(source, destination, content))
         };
         let headers = noise.pick(0, &[0, 0, 0, 0, 0, 1, 2, 8, 9]);
@@ -103,10 +126,7 @@ impl Conversation {
         let (way, mut packet) = match self.kind {
             Kind::Tcp => {
                 let (from, segment) = self.segment(noise);
-                let [source, destination] =
-                    [from, 1 - from].map(|end| world.address(self.vms[end], self.ipv6));
-                let way = Way::new(self.vms[from], Some(self.vms[1 - from]));
-                (way, Packet::new(source, destination, Content::Tcp(segment)))
+                content(Content::Tcp(segment), from)
             }
             Kind::Udp => content(Content::Udp(ports, noise.below(40)), from),
             Kind::Sctp => content(Content::Sctp(ports), from),

@@ -1,5 +1,6 @@
 //! Policies, and their changes.
 
+use super::worlds::SOME;
 use crate::noise::Noise;
 use crate::reference::policy::{Action, End, Policy, Prefix, Rule, Services};
 use crate::reference::world::{World, project_of};
@@ -47,7 +48,7 @@ pub fn policy(noise: &mut Noise<'_>, world: &World, project: usize) -> Policy {
     policy.otherwise = noise.pick(Action::Allow, &[Action::Deny, Action::Deny, Action::Reject]);
     if world.crowded.is_some() {
         policy.otherwise = noise.pick(policy.otherwise, &[Action::Allow, Action::Allow]);
-        policy.quota = quota(noise);
+        policy.quota = quota(noise, world);
     }
     for group in 0..GROUPS {
         let members = members(noise, world, project);
@@ -71,7 +72,10 @@ pub fn policy(noise: &mut Noise<'_>, world: &World, project: usize) -> Policy {
 }
 
 /// Few, so that it is reached; or more than fit on a host.
-fn quota(noise: &mut Noise<'_>) -> u32 {
+fn quota(noise: &mut Noise<'_>, world: &World) -> u32 {
+    if world.crowded == Some(SOME) {
+        return noise.pick(PLENTY, &[PLENTY, PLENTY, 5, 9]);
+    }
     noise.pick(PLENTY, &[PLENTY, PLENTY, 1, 2, 3, 5, 6])
 }
 
@@ -141,7 +145,7 @@ pub fn changed(noise: &mut Noise<'_>, world: &World, project: usize, before: Pol
     let mut policy = before;
     let next = 100 + u32::from(noise.byte());
     match noise.below(8) {
-        0 if world.crowded.is_some() => policy.quota = quota(noise),
+        0 if world.crowded.is_some() => policy.quota = quota(noise, world),
         0 => policy.otherwise = noise.pick(Action::Deny, &[Action::Allow, Action::Reject]),
         1 | 2 => {
             let group = noise.below(GROUPS.into()) as u8;

@@ -311,7 +311,6 @@ fn nothing_that_scapy_forges_arrives_and_each_frame_is_counted_under_its_reason(
     });
     let shut = lab.done(&["port", "show", "zoo/wolf"]);
     assert!(shut.contains("bpdu"), "{shut}");
-
     let control = attacks.iter().filter(|attack| attack.name == "control");
     let control = control.count() * TIMES as usize;
     let forged = FORGED

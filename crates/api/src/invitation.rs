@@ -48,3 +48,28 @@ pub struct ControllerInvitation {
     /// Where the machine will look for a controller.
     pub controllers: Vec<String>,
 }
+
+/// What a machine becomes.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum InvitationKind {
+    /// A host.
+    Host,
+    /// A controller.
+    Controller,
+}
+
+impl InvitationKind {
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::Host, Self::Controller];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Controller => "controller",
+        }
+    }
+}

@@ -94,7 +94,8 @@ pub use event::{Event, EventKind, EventNews, EventParams, Events, LostEvents};
 pub use finding::{Finding, Findings};
 pub use firewall_report::{FirewallAudit, IdleRule, SuggestedRule, SuggestionParams, Suggestions};
 pub use invitation::{
-    ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationRequest,
+    ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationKind,
+    InvitationRequest,
 };
 pub use object::{
     AllowedAddress, Condition, Dhcp, Dns, Host, HostTotals, Network, ObjectStatus, Port, PortState,

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use coax_api::AuditEntry;
+use coax_api::{AuditEntry, InvitationKind};
 use coax_identity::Authority;
 use coax_identity::authority::HOST_LIFETIME;
 use coax_store::{Embedded, Etcd, EtcdAccess, Store, Transaction};
 
 use super::{Backup, BackupError, Contents};
-use crate::identity::{INVITATIONS, Identities, STORE, controllers, keep_access, seconds};
+use crate::identity::{Identities, STORE, invitations_folder, keep_access, seconds};
 use crate::records;
 
 /// What a backup became.
@@ -89,8 +89,10 @@ fn start_anew(
     contents: &Contents,
     now: SystemTime,
 ) -> Result<Restored, BackupError> {
-    let mut invitations = store.range(INVITATIONS.as_bytes())?.items;
-    invitations.extend(store.range(controllers::INVITATIONS.as_bytes())?.items);
+    let mut invitations = Vec::new();
+    for kind in InvitationKind::ALL {
+        invitations.extend(store.range(invitations_folder(kind).as_bytes())?.items);
+    }
     let invited = invitations.len();
     let deletes = invitations
         .into_iter()

@@ -7,18 +7,19 @@
 
 use std::time::SystemTime;
 
-use coax_identity::{ControllerToken, Secret};
+use coax_api::InvitationKind;
+use coax_identity::Secret;
 use coax_store::{EtcdAccess, Outcome, Transaction};
 
 use super::record::{self, Invitation, NotJoined};
-use super::{ATTEMPTS, Identities, IdentityError, JoinError, invitation_name, read};
+use super::{
+    ATTEMPTS, Identities, IdentityError, JoinError, invitation_key, invitation_name, read,
+};
 use crate::audit::{Recording, put, unchanged};
 use crate::etcd_access::EtcdSecrets;
 use crate::etcd_addresses::is_complete;
 use crate::run::Options;
 
-/// Invitations of controllers, by the SHA-256 of their secrets.
-pub(crate) const INVITATIONS: &str = "/coax/identity/v1/controller-invitation/";
 /// An address is a name or an address of IP, and a port.
 const LONGEST_ADDRESS: usize = 255;
 
@@ -82,31 +83,6 @@ impl Identities {
         self.common.as_ref()
     }
 
-    /// Makes a token with which one machine may become a controller once, until `expires`.
-    pub fn invite_controller(
-        &self,
-        controllers: Vec<String>,
-        expires: SystemTime,
-        now: SystemTime,
-        recording: &Recording,
-    ) -> Result<ControllerToken, IdentityError> {
-        let secret = Secret::random()?;
-        let sentence = format!("invites a controller: {}", invitation_name(&secret));
-        let invitation = Invitation::new(None, expires);
-        self.keep_invitation(
-            INVITATIONS,
-            &secret,
-            &invitation,
-            now,
-            (sentence, recording),
-        )?;
-        Ok(ControllerToken {
-            secret,
-            pin: self.authority.pin(),
-            controllers,
-        })
-    }
-
     /// Where the store is, and how to get in, for a machine with a token that counts. The token is not used up. Who is
     /// given credentials is in the log.
     pub fn find_store(
@@ -116,7 +92,7 @@ impl Identities {
         now: SystemTime,
     ) -> Result<FoundEtcd, JoinError> {
         let common = self.common().ok_or(NotJoined::Unknown)?;
-        let key = invitation_key(secret);
+        let key = invitation_key(InvitationKind::Controller, secret);
         let recording = Recording::of_join(&invitation_name(secret), from, "etcd", now);
         for _ in 0..ATTEMPTS {
             let invited = self.get(&key)?;
@@ -150,7 +126,8 @@ impl Identities {
         if !is_printable(address) {
             return Err(NotJoined::BadAddress.into());
         }
-        let (key, name) = (invitation_key(secret), format!("controller {address}"));
+        let key = invitation_key(InvitationKind::Controller, secret);
+        let name = format!("controller {address}");
         let recording = Recording::of_join(&invitation_name(secret), from, &name, now);
         for _ in 0..ATTEMPTS {
             let invited = self.get(&key)?;
@@ -169,11 +146,6 @@ impl Identities {
     }
 }
 
-/// Where an invitation is kept.
-pub(super) fn invitation_key(secret: &Secret) -> String {
-    format!("{INVITATIONS}{}", secret.hash())
-}
-
 /// What a machine says of itself is shown in logs and lists.
 fn is_printable(address: &str) -> bool {
     let plain = address.chars().all(|c| c.is_ascii_graphic());
@@ -190,6 +162,7 @@ mod tests {
     use coax_identity::{Authority, CertificateRequest};
     use coax_store::Memory;
 
+    use super::super::Invitee;
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -211,9 +184,8 @@ mod tests {
 
     fn invite(identities: &Identities) -> Secret {
         let recording = Recording::new(AuditEntry::default());
-        let controllers = vec!["192.0.2.1:7450".to_owned()];
-        let token = identities.invite_controller(controllers, at(30), at(0), &recording);
-        token.unwrap().secret
+        let invited = identities.invite(&Invitee::Controller, at(30), at(0), &recording);
+        invited.unwrap().secret
     }
 
     fn outcome<T>(result: Result<T, JoinError>) -> &'static str {
@@ -255,7 +227,7 @@ mod tests {
     fn a_token_of_a_host_is_none_of_a_controller_and_the_reverse() {
         let identities = identities(Some("127.0.0.1:2379"));
         let recording = Recording::new(AuditEntry::default());
-        let host = identities.invite(None, Vec::new(), at(30), at(0), &recording);
+        let host = identities.invite(&Invitee::Host(None), at(30), at(0), &recording);
         let taken = identities.become_controller(&host.unwrap().secret, ADDRESS, "", at(1));
         assert_eq!(outcome(taken), "unknown");
         let secret = invite(&identities);

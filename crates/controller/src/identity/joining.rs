@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coax_api::InvitationKind;
 use coax_api::membership::identity_client::IdentityClient;
 use coax_api::membership::{BecomeControllerRequest, FindStoreRequest, FoundStore};
 use coax_api::stream::{self, with_causes};
@@ -16,8 +17,8 @@ use coax_store::{Etcd, EtcdAccess, Store, StoreError};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use super::controllers::invitation_key;
 use super::deployment::{Deployment, keep_access, prepare};
+use super::invitation_key;
 use crate::Error;
 use crate::etcd_access::{EtcdFlags, EtcdSecrets};
 use crate::etcd_addresses::EtcdAddresses;
@@ -198,7 +199,10 @@ async fn reach(token: &ControllerToken) -> Result<Channel, Error> {
 
 /// Whether the deployment's store is there.
 async fn look_at(etcd: &EtcdAccess, secret: &Secret) -> Result<(), Error> {
-    let (access, key) = (etcd.clone(), invitation_key(secret));
+    let (access, key) = (
+        etcd.clone(),
+        invitation_key(InvitationKind::Controller, secret),
+    );
     let looked =
         tokio::task::spawn_blocking(move || Etcd::open(&access)?.get(key.as_bytes())).await;
     let etcd = EtcdAddresses::from(etcd);

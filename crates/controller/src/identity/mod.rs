@@ -5,6 +5,7 @@
 //! | `record` | what is stored, and what it decides; no input or output |
 //! | `deployment` | making a deployment, and reading it when a controller starts |
 //! | `user` | users' tokens, and who a request comes from |
+//! | `invitations` | tokens by which machines become hosts or controllers |
 //! | `controllers` | machines that become controllers |
 //! | `service` | the calls of machines that join and of hosts that renew |
 //! | `joining` | the other end of a controller that joins |
@@ -20,8 +21,9 @@
 //! revokes holds at all of them at once; each change compares the records that it was decided on. Those that users ask for
 //! come with their entry of the [audit log](crate::audit).
 
-pub(crate) mod controllers;
+mod controllers;
 mod deployment;
+mod invitations;
 mod joining;
 pub mod record;
 mod service;
@@ -30,8 +32,8 @@ mod user;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use coax_api::{AuditEntry, AuditVerdict};
-use coax_identity::{Authority, Certificate, Enrolment, HostIdentity, JoinToken, Secret};
+use coax_api::{AuditEntry, AuditVerdict, InvitationKind};
+use coax_identity::{Authority, Certificate, Enrolment, HostIdentity, Secret};
 use coax_model::HostName;
 use coax_store::{KeyValue, Outcome, Range, Store, StoreError, Transaction};
 use serde::de::DeserializeOwned;
@@ -39,6 +41,9 @@ use serde::de::DeserializeOwned;
 pub use self::controllers::Common;
 pub use self::deployment::{Deployment, DeploymentError};
 pub(crate) use self::deployment::{STORE, keep_access};
+pub(crate) use self::invitations::folder as invitations_folder;
+pub use self::invitations::{Invited, Invitee};
+use self::invitations::{invitation_key, invitation_name};
 pub use self::joining::{Joined, JoiningError, OwnWay, join};
 pub(crate) use self::record::seconds;
 pub use self::record::{HostRecord, Invitation, NotAdmitted, NotJoined};
@@ -49,9 +54,6 @@ use crate::audit::{self, AuditError, AuditLog, Recording, put, unchanged};
 /// The records of intent, of identities, and the audit log.
 const EVERYTHING: &str = "/coax/";
 const HOSTS: &str = "/coax/identity/v1/host/";
-pub(crate) const INVITATIONS: &str = "/coax/identity/v1/invitation/";
-/// Digits of an invitation's hash that tell it from all others of a deployment.
-const INVITATION_DIGITS: usize = 12;
 /// How often a decision is taken anew because another controller changed what it was based on.
 const ATTEMPTS: usize = 8;
 
@@ -140,56 +142,6 @@ impl Identities {
         &self.authority
     }
 
-    /// Makes a token with which one machine may join once, until `expires`.
-    pub fn invite(
-        &self,
-        host: Option<HostName>,
-        controllers: Vec<String>,
-        expires: SystemTime,
-        now: SystemTime,
-        recording: &Recording,
-    ) -> Result<JoinToken, IdentityError> {
-        let secret = Secret::random()?;
-        let about = host
-            .as_ref()
-            .map_or("any host".to_owned(), |host| format!("host {host}"));
-        let sentence = format!("invites {about}: {}", invitation_name(&secret));
-        let invitation = Invitation::new(host.clone(), expires);
-        self.keep_invitation(
-            INVITATIONS,
-            &secret,
-            &invitation,
-            now,
-            (sentence, recording),
-        )?;
-        Ok(JoinToken {
-            secret,
-            pin: self.authority.pin(),
-            host,
-            controllers,
-        })
-    }
-
-    /// Stores an invitation below `folder`, and forgets those that nobody can learn anything from any more.
-    fn keep_invitation(
-        &self,
-        folder: &str,
-        secret: &Secret,
-        invitation: &Invitation,
-        now: SystemTime,
-        (sentence, recording): (String, &Recording),
-    ) -> Result<(), IdentityError> {
-        let mut transaction = Transaction::new();
-        for item in self.range(folder)? {
-            if read::<Invitation>(&item)?.is_outdated(now) {
-                transaction = transaction.delete(item.key);
-            }
-        }
-        let key = format!("{folder}{}", secret.hash());
-        transaction.operations.push(put(&key, invitation));
-        self.change(&transaction, sentence, recording).map(drop)
-    }
-
     /// Takes a machine with a join token in: uses the token up, and signs the machine's key. `from` is where it asks from.
     pub fn join(
         &self,
@@ -205,7 +157,8 @@ impl Identities {
             .authority
             .sign_host(request, host, enrolment, now, self.lifetime)
             .map_err(|_| NotJoined::BadRequest)?;
-        let (invitation_key, host_key) = (invitation_key(secret), host_key(host));
+        let invitation_key = invitation_key(InvitationKind::Host, secret);
+        let host_key = host_key(host);
         let recording =
             Recording::of_join(&invitation_name(secret), from, &format!("host {host}"), now);
         for _ in 0..ATTEMPTS {
@@ -341,16 +294,6 @@ impl Identities {
 
 fn host_key(host: &HostName) -> String {
     format!("{HOSTS}{host}")
-}
-
-fn invitation_key(secret: &Secret) -> String {
-    format!("{INVITATIONS}{}", secret.hash())
-}
-
-/// What the audit log calls an invitation: enough of its hash to find who made it, and nothing of its secret.
-fn invitation_name(secret: &Secret) -> String {
-    let hash = secret.hash().to_string();
-    format!("invitation {}", &hash[..INVITATION_DIGITS])
 }
 
 fn read<T: DeserializeOwned>(item: &KeyValue) -> Result<T, IdentityError> {

@@ -7,6 +7,7 @@ use axum::{Extension, Json};
 use coax_api::{
     ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationRequest, Problem,
 };
+use coax_identity::{ControllerToken, JoinToken};
 use coax_model::HostName;
 use tokio::task::spawn_blocking;
 
@@ -16,7 +17,7 @@ use super::input::{body, name};
 use super::payload::Payload;
 use crate::Lifetime;
 use crate::audit::Recording;
-use crate::identity::IdentityError;
+use crate::identity::{IdentityError, Invited, Invitee};
 
 /// How long a token of a host may be used, unless the request says otherwise.
 const USUAL: Lifetime = Lifetime::from_secs(86_400);
@@ -45,21 +46,17 @@ pub async fn invite(
         None => None,
     };
     let lifetime = lifetime(request.expires_in.as_deref(), USUAL)?;
-    if app.for_hosts.is_empty() {
-        return Err(no_address());
-    }
-    let (now, controllers) = (SystemTime::now(), app.for_hosts.to_vec());
-    let expires = now + lifetime.get();
-    let (identities, invited) = (app.identities.clone(), host.clone());
-    let made =
-        spawn_blocking(move || identities.invite(invited, controllers, expires, now, &recording));
-    let token = made
-        .await
-        .map_err(|_| Failure::stopping())?
-        .map_err(change_failure)?;
+    let invitee = Invitee::Host(host.clone());
+    let Invited { secret, pin } = made(&app, invitee, lifetime, recording).await?;
+    let token = JoinToken {
+        secret,
+        pin,
+        host,
+        controllers: app.for_hosts.to_vec(),
+    };
     Ok(Json(Invitation {
         token: token.to_string(),
-        host: host.map(|host| host.to_string()),
+        host: token.host.map(|host| host.to_string()),
         expires_in: lifetime.to_string(),
         controllers: token.controllers,
     }))
@@ -87,23 +84,35 @@ pub async fn invite_controller(
     if app.identities.common().is_none() {
         return Err(embedded_store());
     }
-    if app.for_hosts.is_empty() {
-        return Err(no_address());
-    }
-    let (now, controllers) = (SystemTime::now(), app.for_hosts.to_vec());
-    let expires = now + lifetime.get();
-    let identities = app.identities.clone();
-    let made =
-        spawn_blocking(move || identities.invite_controller(controllers, expires, now, &recording));
-    let token = made
-        .await
-        .map_err(|_| Failure::stopping())?
-        .map_err(change_failure)?;
+    let Invited { secret, pin } = made(&app, Invitee::Controller, lifetime, recording).await?;
+    let token = ControllerToken {
+        secret,
+        pin,
+        controllers: app.for_hosts.to_vec(),
+    };
     Ok(Json(ControllerInvitation {
         token: token.to_string(),
         expires_in: lifetime.to_string(),
         controllers: token.controllers,
     }))
+}
+
+/// Makes an invitation of either kind. A token without an address of a controller would be none.
+async fn made(
+    app: &App,
+    invitee: Invitee,
+    lifetime: Lifetime,
+    recording: Recording,
+) -> Result<Invited, Failure> {
+    if app.for_hosts.is_empty() {
+        return Err(no_address());
+    }
+    let (identities, now) = (app.identities.clone(), SystemTime::now());
+    let expires = now + lifetime.get();
+    spawn_blocking(move || identities.invite(&invitee, expires, now, &recording))
+        .await
+        .map_err(|_| Failure::stopping())?
+        .map_err(change_failure)
 }
 
 fn too_long(lifetime: Lifetime) -> Failure {

@@ -14,7 +14,7 @@
 //! | `captures` | what passes by a port |
 //! | `checks` | who must and who must not reach whom |
 //! | `connections` | what the firewalls of hosts follow |
-//! | `invitations` | tokens by which machines become hosts |
+//! | `invitations` | tokens by which machines become hosts or controllers |
 //! | `quotas` | how much projects may have |
 //! | `removal` | removing hosts |
 //! | `audit` | the log of changes |

@@ -73,3 +73,32 @@ impl InvitationKind {
         }
     }
 }
+
+/// An invitation as it is remembered until a week after it expires: without its secret, which is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListedInvitation {
+    /// Its name, as in the audit log.
+    pub name: String,
+    /// What a machine becomes with it.
+    pub kind: InvitationKind,
+    /// The only name that it may be used for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// When it stops counting, in seconds since 1970.
+    pub expires: u64,
+    /// Whether that moment has passed.
+    pub expired: bool,
+    /// The host or controller that a machine became with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_by: Option<String>,
+    /// Who made it; older versions did not write that down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+}
+
+impl ListedInvitation {
+    /// Whether a machine may still use it.
+    pub fn is_open(&self) -> bool {
+        self.used_by.is_none() && !self.expired
+    }
+}

@@ -95,7 +95,7 @@ pub use finding::{Finding, Findings};
 pub use firewall_report::{FirewallAudit, IdleRule, SuggestedRule, SuggestionParams, Suggestions};
 pub use invitation::{
     ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationKind,
-    InvitationRequest,
+    InvitationRequest, ListedInvitation,
 };
 pub use object::{
     AllowedAddress, Condition, Dhcp, Dns, Host, HostTotals, Network, ObjectStatus, Port, PortState,

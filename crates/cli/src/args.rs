@@ -139,6 +139,9 @@ pub enum Command {
     /// Hosts: machines that run the vSwitch
     #[command(subcommand)]
     Host(commands::host::HostCommand),
+    /// Invitations: tokens that wait for a machine to become a host or a controller
+    #[command(subcommand)]
+    Invitation(commands::invitation::InvitationCommand),
     /// Tokens: who may use the API, and for what
     #[command(subcommand)]
     Token(commands::token::TokenCommand),

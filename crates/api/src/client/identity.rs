@@ -6,7 +6,8 @@ use super::{Answer, Client, ClientError};
 use crate::audit::{AuditEntry, AuditVerdict};
 use crate::backup::BackupRequest;
 use crate::invitation::{
-    ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationRequest,
+    ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationKind,
+    InvitationRequest, ListedInvitation,
 };
 use crate::object::Host;
 use crate::token::{IssuedToken, Token, TokenRequest};
@@ -56,8 +57,8 @@ impl Client {
 
     /// `POST /v1/invitations`: makes a token with which one machine may become a host.
     pub async fn invite(&self, request: &InvitationRequest) -> Answer<Invitation> {
-        self.send(Method::POST, "/v1/invitations", Some(request))
-            .await
+        let path = invitations(InvitationKind::Host);
+        self.send(Method::POST, path, Some(request)).await
     }
 
     /// `POST /v1/controller-invitations`: makes a token with which one machine may become a controller.
@@ -65,8 +66,23 @@ impl Client {
         &self,
         request: &ControllerInvitationRequest,
     ) -> Answer<ControllerInvitation> {
-        let path = "/v1/controller-invitations";
+        let path = invitations(InvitationKind::Controller);
         self.send(Method::POST, path, Some(request)).await
+    }
+
+    /// `GET /v1/invitations`, or `/v1/controller-invitations`: those that are remembered, without their secrets.
+    pub async fn invitations(&self, kind: InvitationKind) -> Answer<Vec<ListedInvitation>> {
+        self.get(invitations(kind)).await
+    }
+
+    /// `DELETE /v1/invitations/{name}`, or `/v1/controller-invitations/{name}`: its token counts no more.
+    pub async fn withdraw_invitation(
+        &self,
+        kind: InvitationKind,
+        name: &str,
+    ) -> Answer<ListedInvitation> {
+        let path = format!("{}/{name}", invitations(kind));
+        self.send(Method::DELETE, &path, None::<&()>).await
     }
 
     /// `DELETE /v1/hosts/{name}`: forgets a host, revokes its certificates, and tells what was known of it. A host whose agent is
@@ -74,5 +90,13 @@ impl Client {
     pub async fn remove_host(&self, name: &str, force: bool) -> Answer<Host> {
         let path = format!("/v1/hosts/{name}?force={force}");
         self.send(Method::DELETE, &path, None::<&()>).await
+    }
+}
+
+/// Where invitations of a kind are.
+fn invitations(kind: InvitationKind) -> &'static str {
+    match kind {
+        InvitationKind::Host => "/v1/invitations",
+        InvitationKind::Controller => "/v1/controller-invitations",
     }
 }

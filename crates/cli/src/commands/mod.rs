@@ -27,6 +27,7 @@ pub mod group;
 pub mod history;
 pub mod host;
 pub mod init;
+pub mod invitation;
 pub mod join;
 pub mod lab;
 pub mod man;
@@ -100,6 +101,7 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::AddressGroup(command) => wait_for(address_group::run(&command, output)),
         Command::Firewall(command) => wait_for(firewall::run(&command, output)),
         Command::Host(command) => wait_for(host::run(&command, output)),
+        Command::Invitation(command) => wait_for(invitation::run(&command, output)),
         Command::Token(command) => wait_for(token::run(&command, output)),
         Command::Backup(command) => wait_for(backup::run(&command, output)),
         Command::Audit(command) => wait_for(audit::run(&command, output)),

@@ -1,5 +1,7 @@
 //! What `list` and `show` of all nouns have in common.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use coax_api::{ClientError, ObjectStatus};
 
 use crate::commands::Outcome;
@@ -151,5 +153,19 @@ pub fn or_dash(value: Option<&str>) -> String {
     match value {
         Some(value) if !value.is_empty() => value.to_owned(),
         _ => "-".into(),
+    }
+}
+
+/// How long something counts that ends at a moment in seconds since 1970.
+pub fn expiry(expires: u64, expired: bool) -> String {
+    if expired {
+        return "expired".to_owned();
+    }
+    let end = UNIX_EPOCH + Duration::from_secs(expires);
+    let left = end.elapsed().err().map(|error| error.duration());
+    match left.unwrap_or_default().as_secs() {
+        seconds if seconds >= 2 * 86_400 => format!("in {} days", seconds / 86_400),
+        seconds if seconds >= 2 * 3600 => format!("in {} hours", seconds / 3600),
+        seconds => format!("in {} minutes", seconds / 60),
     }
 }

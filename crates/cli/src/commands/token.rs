@@ -1,11 +1,9 @@
 //! `coax token create|list|delete`: who may use the API, and for what.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use coax_api::{Role, Token, TokenRequest};
 
 use crate::commands::Outcome;
-use crate::commands::noun::{ListAllArgs, or_dash, print_list};
+use crate::commands::noun::{ListAllArgs, expiry, or_dash, print_list};
 use crate::connection::ConnectionArgs;
 use crate::exit::Exit;
 use crate::output::{Listed, Output};
@@ -120,25 +118,12 @@ impl Listed for Token {
             self.name.clone(),
             self.role.name().to_owned(),
             or_dash(self.project.as_deref()),
-            expiry(self),
+            expiry(self.expires, self.expired),
             self.created_by.clone(),
         ]
     }
 
     fn full_name(&self) -> String {
         self.name.clone()
-    }
-}
-
-fn expiry(token: &Token) -> String {
-    if token.expired {
-        return "expired".to_owned();
-    }
-    let end = UNIX_EPOCH + Duration::from_secs(token.expires);
-    let left = end.elapsed().err().map(|error| error.duration());
-    match left.unwrap_or_default().as_secs() {
-        seconds if seconds >= 2 * 86_400 => format!("in {} days", seconds / 86_400),
-        seconds if seconds >= 2 * 3600 => format!("in {} hours", seconds / 3600),
-        seconds => format!("in {} minutes", seconds / 60),
     }
 }

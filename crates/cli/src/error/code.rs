@@ -41,6 +41,7 @@ impl CliError {
                 "group" => "no-such-group",
                 "address-group" => "no-such-address-group",
                 "firewall" => "no-such-firewall",
+                "invitation" => "no-such-invitation",
                 _ => "no-such-project",
             },
             Self::AmbiguousObject { .. } => "ambiguous-name",

@@ -133,6 +133,17 @@ pub(super) const CODES: &[Entry] = &[
         "No token has that name, as far as you may know.",
         "coax token list",
     ),
+    code_with(
+        "no-such-invitation",
+        "No invitation has that name, as far as you may know: it was withdrawn, or more than a week has passed since it \
+         expired.",
+        "coax invitation list --all",
+    ),
+    code(
+        "invitation-used",
+        "A machine joined with the invitation, and withdrawing it would take nothing back. A host goes with \
+         `coax host remove`; a controller that must not be one any more has the authority's key.",
+    ),
     code(
         "bad-config",
         "A configuration file cannot be read, or has a setting that the daemon does not know.",

@@ -42,7 +42,7 @@ pub use self::controllers::Common;
 pub use self::deployment::{Deployment, DeploymentError};
 pub(crate) use self::deployment::{STORE, keep_access};
 pub(crate) use self::invitations::folder as invitations_folder;
-pub use self::invitations::{Invited, Invitee};
+pub use self::invitations::{Invited, Invitee, Withdrawn};
 use self::invitations::{invitation_key, invitation_name};
 pub use self::joining::{Joined, JoiningError, OwnWay, join};
 pub(crate) use self::record::seconds;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use coax_api::{InvitationKind, ListedInvitation};
 use coax_identity::{Enrolment, HostIdentity};
 use coax_model::HostName;
 use serde::{Deserialize, Serialize};
@@ -36,15 +37,32 @@ pub struct Invitation {
     /// Who used it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used_by: Option<String>,
+    /// Who made it; those of older versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created_by: Option<String>,
 }
 
 impl Invitation {
     /// One that was not used yet.
-    pub fn new(host: Option<HostName>, expires: SystemTime) -> Self {
+    pub fn new(host: Option<&HostName>, expires: SystemTime, by: &str) -> Self {
         Self {
-            host: host.map(|host| host.to_string()),
+            host: host.map(ToString::to_string),
             expires: seconds(expires),
             used_by: None,
+            created_by: Some(by.to_owned()),
+        }
+    }
+
+    /// What may be told of it.
+    pub fn view(self, kind: InvitationKind, name: String, now: SystemTime) -> ListedInvitation {
+        ListedInvitation {
+            name,
+            kind,
+            expired: self.expires <= seconds(now),
+            host: self.host,
+            expires: self.expires,
+            used_by: self.used_by,
+            created_by: self.created_by,
         }
     }
 
@@ -73,9 +91,9 @@ pub(crate) fn seconds(time: SystemTime) -> u64 {
 /// Why a machine may not join.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotJoined {
-    /// No such token was given out, or so long ago that it is forgotten.
+    /// No such token was given out, or it was taken back, or it is so old that it is forgotten.
     #[error(
-        "this token was not made by this deployment, or more than a week has passed since it expired"
+        "this token was not made by this deployment, or was withdrawn, or expired more than a week ago"
     )]
     Unknown,
     /// It came too late.
@@ -218,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_token_works_once_in_time_and_for_its_name() {
-        let invitation = Invitation::new(Some(host("hv1")), at(24));
+        let invitation = Invitation::new(Some(&host("hv1")), at(24), "root");
         let accepted = |invitation: &Invitation, name: &str, hours| {
             accept(Some(invitation), &host(name), false, at(hours))
         };
@@ -238,12 +256,12 @@ mod tests {
 
     #[test]
     fn a_token_without_a_name_takes_over_no_host() {
-        let open = Invitation::new(None, at(24));
+        let open = Invitation::new(None, at(24), "root");
         accept(Some(&open), &host("hv1"), false, at(1)).unwrap();
         let taken = accept(Some(&open), &host("hv1"), true, at(1));
         assert_eq!(taken.unwrap_err().outcome(), "name-taken");
         // One that names the host is meant for just that.
-        let named = Invitation::new(Some(host("hv1")), at(24));
+        let named = Invitation::new(Some(&host("hv1")), at(24), "root");
         accept(Some(&named), &host("hv1"), true, at(1)).unwrap();
     }
 
@@ -272,7 +290,7 @@ mod tests {
 
     #[test]
     fn tokens_are_forgotten_a_week_after_they_expire() {
-        let invitation = Invitation::new(None, at(24));
+        let invitation = Invitation::new(None, at(24), "root");
         assert!(!invitation.is_outdated(at(24 + 7 * 24)));
         assert!(invitation.is_outdated(at(25 + 7 * 24)));
     }

@@ -1,11 +1,12 @@
-//! Tokens by which machines become hosts or controllers.
+//! Tokens by which machines become hosts or controllers: making, listing and withdrawing them.
 
 use std::time::SystemTime;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use coax_api::{
-    ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationRequest, Problem,
+    ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationKind,
+    InvitationRequest, ListedInvitation, Problem,
 };
 use coax_identity::{ControllerToken, JoinToken};
 use coax_model::HostName;
@@ -17,7 +18,7 @@ use super::input::{body, name};
 use super::payload::Payload;
 use crate::Lifetime;
 use crate::audit::Recording;
-use crate::identity::{IdentityError, Invited, Invitee};
+use crate::identity::{IdentityError, Invited, Invitee, Withdrawn};
 
 /// How long a token of a host may be used, unless the request says otherwise.
 const USUAL: Lifetime = Lifetime::from_secs(86_400);
@@ -113,6 +114,110 @@ async fn made(
         .await
         .map_err(|_| Failure::stopping())?
         .map_err(change_failure)
+}
+
+/// Invitations of hosts, without their secrets
+///
+/// Those that are used or have expired stay until a week after they expire.
+#[utoipa::path(
+    get, path = "/v1/invitations", tag = "hosts",
+    responses((status = 200, body = Vec<ListedInvitation>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn invitations(State(app): State<App>) -> Result<Json<Vec<ListedInvitation>>, Failure> {
+    listed(&app, InvitationKind::Host).await
+}
+
+/// Invitations of controllers, without their secrets
+///
+/// Those that are used or have expired stay until a week after they expire.
+#[utoipa::path(
+    get, path = "/v1/controller-invitations", tag = "system",
+    responses((status = 200, body = Vec<ListedInvitation>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn controller_invitations(
+    State(app): State<App>,
+) -> Result<Json<Vec<ListedInvitation>>, Failure> {
+    listed(&app, InvitationKind::Controller).await
+}
+
+async fn listed(app: &App, kind: InvitationKind) -> Result<Json<Vec<ListedInvitation>>, Failure> {
+    let identities = app.identities.clone();
+    let listed = spawn_blocking(move || identities.invitations(kind, SystemTime::now()));
+    let listed = listed.await.map_err(|_| Failure::stopping())?;
+    listed.map(Json).map_err(identity_failure)
+}
+
+/// Withdraw an invitation of a host: its token counts no more
+///
+/// One that was used is refused: the host that joined with it is removed by itself.
+#[utoipa::path(
+    delete, path = "/v1/invitations/{name}", tag = "hosts",
+    params(("name" = String, Path, description = "The invitation's name")),
+    responses((status = 200, body = ListedInvitation), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn withdraw(
+    State(app): State<App>,
+    Extension(recording): Extension<Recording>,
+    Path(invitation): Path<String>,
+) -> Result<Json<ListedInvitation>, Failure> {
+    withdrawn(&app, InvitationKind::Host, invitation, recording).await
+}
+
+/// Withdraw an invitation of a controller: its token counts no more
+///
+/// One that was used is refused: the controller has the authority's key.
+#[utoipa::path(
+    delete, path = "/v1/controller-invitations/{name}", tag = "system",
+    params(("name" = String, Path, description = "The invitation's name")),
+    responses((status = 200, body = ListedInvitation), (status = "4XX", body = Problem, content_type = "application/problem+json"))
+)]
+pub async fn withdraw_controller(
+    State(app): State<App>,
+    Extension(recording): Extension<Recording>,
+    Path(invitation): Path<String>,
+) -> Result<Json<ListedInvitation>, Failure> {
+    withdrawn(&app, InvitationKind::Controller, invitation, recording).await
+}
+
+async fn withdrawn(
+    app: &App,
+    kind: InvitationKind,
+    invitation: String,
+    recording: Recording,
+) -> Result<Json<ListedInvitation>, Failure> {
+    let (identities, asked) = (app.identities.clone(), invitation.clone());
+    let withdrawn =
+        spawn_blocking(move || identities.withdraw(kind, &asked, SystemTime::now(), &recording))
+            .await
+            .map_err(|_| Failure::stopping())?
+            .map_err(change_failure)?;
+    match withdrawn {
+        Withdrawn::Done(invitation) => Ok(Json(invitation)),
+        Withdrawn::Used { by } => Err(used(kind, &by)),
+        Withdrawn::Unknown => Err(Failure::no_such("invitation", &invitation)),
+    }
+}
+
+fn used(kind: InvitationKind, by: &str) -> Failure {
+    let (who, hint) = match kind {
+        InvitationKind::Host => (
+            format!("host {by}"),
+            format!("`coax host remove {by}` takes back what it was given"),
+        ),
+        InvitationKind::Controller => (
+            by.to_owned(),
+            "that controller has the authority's key: `coax explain invitation-used` says what takes it back"
+                .to_owned(),
+        ),
+    };
+    Problem::new(
+        409,
+        "invitation-used",
+        "The invitation was used",
+        format!("{who} joined with it, so there is nothing to withdraw"),
+        hint,
+    )
+    .into()
 }
 
 fn too_long(lifetime: Lifetime) -> Failure {

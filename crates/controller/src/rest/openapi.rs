@@ -72,8 +72,13 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(objects::hosts))
         .routes(routes!(objects::host, removal::remove_host))
         .routes(routes!(findings::findings))
-        .routes(routes!(invitations::invite))
-        .routes(routes!(invitations::invite_controller))
+        .routes(routes!(invitations::invitations, invitations::invite))
+        .routes(routes!(invitations::withdraw))
+        .routes(routes!(
+            invitations::controller_invitations,
+            invitations::invite_controller
+        ))
+        .routes(routes!(invitations::withdraw_controller))
         .routes(routes!(tokens::tokens, tokens::create_token))
         .routes(routes!(tokens::delete_token))
         .routes(routes!(audit::audit_log))

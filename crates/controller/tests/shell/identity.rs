@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use coax_agent::JoinError;
-use coax_api::InvitationRequest;
 use coax_api::membership::RenewRequest;
 use coax_api::membership::identity_client::IdentityClient;
+use coax_api::{InvitationKind, InvitationRequest};
 use coax_identity::authority::HOST_LIFETIME;
+use coax_identity::secret::hex;
 use coax_identity::{
     Authority, CertificateRequest, Credentials, Enrolment, HostIdentity, JoinToken, Pin, Secret,
     tls,
@@ -261,4 +262,50 @@ async fn a_certificate_is_renewed_with_itself_for_the_same_host() {
         .renew(RenewRequest::default())
         .await;
     assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_is_seen_and_withdrawn_before_a_machine_comes_with_it() {
+    let controller = Controller::start().await;
+    let client = &controller.client;
+    let (lost, used) = (
+        controller.invite(Some("hv1")).await,
+        controller.join("hv2").await,
+    );
+    let listed = client.invitations(InvitationKind::Host).await.unwrap();
+    let by = |by: Option<&str>| {
+        listed
+            .iter()
+            .find(|it| it.used_by.as_deref() == by)
+            .unwrap()
+    };
+    let (open, joined) = (by(None), by(Some("hv2")));
+    assert!(open.is_open() && !joined.is_open());
+    assert!(!format!("{listed:?}").contains(&hex(lost.secret.as_bytes())));
+    let withdraw = async |name: &str| {
+        let withdrawn = client.withdraw_invitation(InvitationKind::Host, name).await;
+        withdrawn.map_err(|error| error.problem().unwrap().code.clone())
+    };
+    let code = |code: &str| Err(code.to_owned());
+    assert_eq!(
+        withdraw(&joined.name).await.map(drop),
+        code("invitation-used")
+    );
+    let withdrawn = withdraw(&open.name).await.unwrap();
+    assert_eq!(withdrawn.host.as_deref(), Some("hv1"));
+    assert_eq!(
+        withdraw(&open.name).await.map(drop),
+        code("no-such-invitation")
+    );
+    assert!(refused(&lost, "hv1").await.contains("withdrawn"));
+    // Who joined stays.
+    Agent::attach_with(&controller, &used, "hv2", 1, &[])
+        .await
+        .unwrap();
+    let log = client.audit_log(10).await.unwrap();
+    let sentence = format!("withdraws invitation {} of host hv1", open.name);
+    assert!(
+        log.iter().any(|it| it.changes == [sentence.as_str()]),
+        "{log:?}"
+    );
 }

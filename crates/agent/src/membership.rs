@@ -3,6 +3,10 @@
 //!
 //! The key is made here and stays here. A renewed one replaces it in the state folder and in memory at
 //! the same time; the present stream goes on with the old one, the next stream shows the new one.
+//!
+//! Which authorities this host trusts it is told by controllers that prove themselves with one of them ([`trust`]).
+
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,11 +14,12 @@ use std::time::{Duration, SystemTime};
 
 use coax_api::membership::identity_client::IdentityClient;
 use coax_api::membership::{JoinRequest, Membership as Answer, RenewRequest};
-use coax_api::stream::with_causes;
+use coax_api::stream::{with_causes, with_token};
 use coax_identity::{
     Certificate, CertificateRequest, Credentials, HostIdentity, JoinToken, Pin, Validity, tls,
 };
 use coax_model::HostName;
+use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::error::{Error, JoinError};
@@ -46,16 +51,26 @@ pub async fn join(token: &JoinToken, own_name: &HostName, state: &Path) -> Resul
         .await
         .map_err(|status| JoinError::Refused(status.message().to_owned()))?
         .into_inner();
-    let authority = Certificate::from(answer.authority.to_vec());
-    if Pin::of(&authority) != token.pin {
+    let authorities = authorities(&answer);
+    if !authorities.iter().any(|it| Pin::of(it) == token.pin) {
         return Err(JoinError::OtherDeployment.into());
     }
-    let credentials = request.complete(answer.certificate.to_vec().into(), authority)?;
+    let credentials = request.complete(answer.certificate.to_vec().into(), authorities)?;
     if credentials.identity().host != host {
         return Err(JoinError::OtherDeployment.into());
     }
     credentials.save(state)?;
     Ok(host)
+}
+
+/// The authorities that an answer names: all that count, or the one that older controllers know.
+fn authorities(answer: &Answer) -> Vec<Certificate> {
+    let named = match answer.authorities.as_slice() {
+        [] => std::slice::from_ref(&answer.authority),
+        named => named,
+    };
+    let named = named.iter();
+    named.map(|it| Certificate::from(it.to_vec())).collect()
 }
 
 /// The first of the token's controllers that answers.
@@ -66,7 +81,7 @@ async fn reach(token: &JoinToken) -> Result<Channel, Error> {
         let endpoint = crate::stream::endpoint(controller)?;
         match coax_api::stream::connect(&endpoint, config.clone()).await {
             Ok(channel) => return Ok(channel),
-            Err(error) => reasons.push(format!("{controller}: {}", with_causes(&error))),
+            Err(error) => reasons.push(format!("{controller}: {}", with_token(&error))),
         }
     }
     Err(JoinError::Unreachable(reasons.join("; ")).into())
@@ -76,6 +91,18 @@ async fn reach(token: &JoinToken) -> Result<Channel, Error> {
 pub(crate) struct Membership {
     folder: PathBuf,
     present: RwLock<Arc<Credentials>>,
+    /// Who changes them holds this meanwhile.
+    changing: tokio::sync::Mutex<()>,
+    /// How often an authority was given up. Connections are of the count at which they were opened.
+    given_up: watch::Sender<u64>,
+}
+
+/// A connection to a controller.
+pub(crate) struct Connection {
+    /// It.
+    pub(crate) channel: Channel,
+    /// How often an authority had been given up when it was opened.
+    given_up: u64,
 }
 
 impl Membership {
@@ -97,6 +124,8 @@ impl Membership {
         Ok(Arc::new(Self {
             folder: folder.to_owned(),
             present: RwLock::new(Arc::new(credentials)),
+            changing: tokio::sync::Mutex::default(),
+            given_up: watch::Sender::new(0),
         }))
     }
 
@@ -106,7 +135,8 @@ impl Membership {
     }
 
     /// Opens a connection to a controller.
-    pub(crate) async fn connect(&self, endpoint: &Endpoint) -> Result<Channel, String> {
+    pub(crate) async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, String> {
+        let given_up = *self.given_up.borrow();
         let present = self.present();
         if present.identity().validity.is_over(SystemTime::now()) {
             return Err(
@@ -115,10 +145,13 @@ impl Membership {
                     .to_owned(),
             );
         }
+        if let Some(reason) = trust::without_authority(&present) {
+            return Err(reason);
+        }
         let config = tls::host_client(&present).map_err(|error| error.to_string())?;
-        coax_api::stream::connect(endpoint, Arc::new(config))
-            .await
-            .map_err(|error| with_causes(&error))
+        let channel = coax_api::stream::connect(endpoint, Arc::new(config)).await;
+        let channel = channel.map_err(|error| trust::explained(with_causes(&error)))?;
+        Ok(Connection { channel, given_up })
     }
 
     /// Renews the certificate over this connection whenever it is time, for ever.
@@ -145,6 +178,26 @@ impl Membership {
     }
 
     async fn renew(&self, channel: Channel) -> Result<HostIdentity, String> {
+        let _alone = self.changing.lock().await;
+        let present = self.present();
+        // The authorities are those that this host trusts: who answers does not change them.
+        let renewed = self.renewed(channel, &present, present.authorities().to_vec());
+        let renewed = renewed.await?;
+        let newest = present.authorities().last();
+        let is_newest = |it: &Credentials| it.signed_by(present.authorities()) == newest;
+        if is_newest(&present) && !is_newest(&renewed) {
+            return Err("this controller does not have the new authority's key".to_owned());
+        }
+        self.replace(renewed)
+    }
+
+    /// A new key with a certificate for this host, that trusts `authorities`.
+    async fn renewed(
+        &self,
+        channel: Channel,
+        present: &Credentials,
+        authorities: Vec<Certificate>,
+    ) -> Result<Credentials, String> {
         let request = CertificateRequest::new().map_err(|error| error.to_string())?;
         let certificate_request = request.der().to_vec().into();
         let asked = RenewRequest {
@@ -155,19 +208,21 @@ impl Membership {
             .await
             .map_err(|status| with_causes(&status))?
             .into_inner();
-        let present = self.present();
-        // The authority is the one that this host joined under: who answers does not change it.
         let renewed = request
-            .complete(certificate.to_vec().into(), present.authority().clone())
+            .complete(certificate.to_vec().into(), authorities)
             .map_err(|error| error.to_string())?;
         if renewed.identity().host != present.identity().host {
             return Err("the controller answered for another host".to_owned());
         }
-        renewed
-            .save(&self.folder)
-            .map_err(|error| error.to_string())?;
-        let identity = renewed.identity().clone();
-        *self.present.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
+        Ok(renewed)
+    }
+
+    /// From now on these count, on disk and in memory.
+    fn replace(&self, credentials: Credentials) -> Result<HostIdentity, String> {
+        let saved = credentials.save(&self.folder);
+        saved.map_err(|error| error.to_string())?;
+        let identity = credentials.identity().clone();
+        *self.present.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(credentials);
         Ok(identity)
     }
 }

@@ -146,7 +146,8 @@ async fn carry(
 ) -> Result<(), String> {
     let stream = wanted.number;
     let endpoint = endpoint(&wanted.address).map_err(|error| error.to_string())?;
-    let channel = membership.connect(&endpoint).await?;
+    let connection = membership.connect(&endpoint).await?;
+    let channel = connection.channel.clone();
     let mut client = ControlStreamClient::new(channel.clone())
         .max_decoding_message_size(LARGEST_MESSAGE)
         .max_encoding_message_size(LARGEST_MESSAGE);
@@ -169,5 +170,7 @@ async fn carry(
         ended = receive => ended.map_err(|status: tonic::Status| with_causes(&status)),
         // Never ends. One stream is enough for it.
         () = membership.keep(channel), if !wanted.standby => Ok(()),
+        // Not every controller may have the key of a new authority, so each is listened to.
+        reason = membership.follow(&connection) => Err(reason),
     }
 }

@@ -47,6 +47,12 @@ pub enum ClientError {
         /// What the connection said.
         source: io::Error,
     },
+    /// Whoever answers is of another deployment than the token, or of a newer authority.
+    #[error("{endpoint} does not prove itself with the authority that the token is of")]
+    OtherAuthority {
+        /// Where.
+        endpoint: Endpoint,
+    },
     /// There is no token, and without one nobody knows which controller is the right one.
     #[error("{endpoint} is on another machine, and no token says who asks and whom to trust")]
     NoToken {

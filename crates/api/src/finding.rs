@@ -41,6 +41,7 @@ pub const FINDINGS: &[(&str, Severity)] = &[
     ("filter-rule", Severity::Warning),
     ("clock-offset", Severity::Warning),
     ("clock-wrong", Severity::Blocking),
+    ("authority-ends", Severity::Warning),
 ];
 
 /// How bad a finding is; nothing if there is no such finding.

@@ -12,6 +12,7 @@
 //! | [`object`] | networks, subnets, ports, vteps, hosts as JSON |
 //! | [`project`] | projects: what they have and may have |
 //! | [`audit`] | who changed what |
+//! | [`authority`] | which authorities count, and who has moved to the newest |
 //! | [`backup`] | backups of the whole deployment |
 //! | [`blast_radius`] | how far one misbehaving member of a network gets |
 //! | [`policy`] | groups, address groups, firewalls, rules, routers as JSON |
@@ -38,6 +39,7 @@
 //! controller. The OpenAPI document is made from these types (docs/reference/openapi.json).
 
 pub mod audit;
+pub mod authority;
 pub mod backup;
 pub mod blast_radius;
 pub mod change;
@@ -82,6 +84,10 @@ pub mod membership {
 }
 
 pub use audit::{AuditEntry, AuditVerdict};
+pub use authority::{
+    AuthorityStatus, CountingAuthority, FinishAuthorityRequest, FormerAuthority,
+    RenewAuthorityRequest,
+};
 pub use backup::BackupRequest;
 pub use blast_radius::{BlastRadius, ReachedGateway, ReachedHost, ReachedRouter};
 pub use change::{

@@ -65,6 +65,18 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// The same of a connection for which a token was to be the proof.
+pub fn with_token(error: &dyn std::error::Error) -> String {
+    let reason = with_causes(error);
+    match reason.contains("UnknownIssuer") {
+        true => format!(
+            "{reason}: it does not prove itself with the authority that the token is of. The token is of another deployment, or was made \
+             before the deployment's authority was renewed"
+        ),
+        false => reason,
+    }
+}
+
 /// Opens TLS to `ADDRESS:PORT`, in time.
 pub(crate) async fn open(
     address: &str,
@@ -93,6 +105,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The host that its certificate names; none if it showed no certificate.
     pub host: Option<HostIdentity>,
+    /// That certificate.
+    pub certificate: Option<Certificate>,
 }
 
 /// A connection whose handshake is done.
@@ -217,14 +231,15 @@ async fn greet(
     stream.set_nodelay(true)?;
     let stream = acceptor.accept(stream).await?;
     let certificates = stream.get_ref().1.peer_certificates();
-    let host = certificates
+    let certificate: Option<Certificate> = certificates
         .and_then(|certificates| certificates.first())
-        .map(|certificate| {
-            let certificate: Certificate = certificate.clone().into_owned();
-            HostIdentity::of(&certificate).map_err(io::Error::other)
-        })
-        .transpose()?;
-    let peer = Peer { address, host };
+        .map(|certificate| certificate.clone().into_owned());
+    let host = certificate.as_ref().map(HostIdentity::of).transpose();
+    let peer = Peer {
+        address,
+        host: host.map_err(io::Error::other)?,
+        certificate,
+    };
     Ok(Connection { stream, peer })
 }
 

@@ -145,6 +145,9 @@ pub enum Command {
     /// Tokens: who may use the API, and for what
     #[command(subcommand)]
     Token(commands::token::TokenCommand),
+    /// Authorities: whom everybody in the deployment trusts; `renew` also takes a controller's part away
+    #[command(subcommand)]
+    Authority(commands::authority::AuthorityCommand),
     /// The audit log: who changed what, from where
     #[command(subcommand)]
     Audit(commands::audit::AuditCommand),

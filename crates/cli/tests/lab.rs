@@ -251,6 +251,7 @@ fn traffic_survives_dead_daemons_and_cut_cables() {
         world.settle().unwrap();
         assert!(flow.wait_for(100, LIMIT));
     }
+    the_authority_is_renewed(&lab, &world, &flow);
     let _moved = moving::into_etcd(&lab);
     assert!(flow.wait_for(100, LIMIT));
     let report = flow.finish().unwrap();
@@ -283,6 +284,39 @@ fn traffic_survives_dead_daemons_and_cut_cables() {
     assert!(converged, "{:?}", world.silent_pairs(&web));
     world.heal(&cut).unwrap();
     assert_balanced(&world, false);
+}
+
+/// Agents move to a new authority while they forward. One that is away is named, and moves when it is back.
+fn the_authority_is_renewed(lab: &Lab, world: &World, flow: &udp::Flow) {
+    let status = || lab.done(&["authority", "show", "-o", "json"]);
+    let waiting = |hosts: &str| {
+        let wanted = format!("\"waiting_hosts\":[{hosts}]");
+        let is_so = || status().replace(char::is_whitespace, "").contains(&wanted);
+        assert!(
+            coax_lab::demo::world::eventually(LIMIT, is_so),
+            "{}",
+            status()
+        );
+    };
+    lab.done(&["lab", "break", "agent", "hv4"]);
+    lab.done(&["authority", "renew"]);
+    waiting("\"hv4\"");
+    let refused = lab.run(&["authority", "finish"]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        told.contains("renewal-cuts-off") && told.contains("hv4"),
+        "{told}"
+    );
+    lab.done(&["lab", "heal", "agent", "hv4"]);
+    waiting("");
+    assert!(flow.wait_for(100, LIMIT));
+    lab.done(&["authority", "finish"]);
+    assert!(flow.wait_for(100, LIMIT));
+    // Every agent is let in with what it has now, also from its disk.
+    lab.done(&["lab", "break", "agent", "hv1"]);
+    lab.done(&["lab", "heal", "agent", "hv1"]);
+    world.settle().unwrap();
+    lab.done(&["lab", "status", lab.name.as_str(), "--wait", "20s"]);
 }
 
 /// The whole main job is `cargo xtask demo`; here are the points that judge no speed.

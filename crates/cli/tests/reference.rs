@@ -52,7 +52,7 @@ fn the_tests_that_hold_invariants_exist() {
 }
 
 /// Where errors get their codes.
-const CODES: [&str; 17] = [
+const CODES: [&str; 18] = [
     "crates/model/src/rule.rs",
     "crates/model/src/rule/policy.rs",
     "crates/model/src/rule/routing.rs",
@@ -62,6 +62,7 @@ const CODES: [&str; 17] = [
     "crates/cli/src/error/code.rs",
     "crates/controller/src/core/problem.rs",
     "crates/controller/src/rest/failure.rs",
+    "crates/controller/src/rest/authorities.rs",
     "crates/controller/src/rest/backups.rs",
     "crates/controller/src/rest/input.rs",
     "crates/controller/src/rest/invitations.rs",

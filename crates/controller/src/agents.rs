@@ -11,8 +11,8 @@ use coax_api::agent::control_stream_server::{ControlStream, ControlStreamServer}
 use coax_api::agent::controller_message::Body as ToAgent;
 use coax_api::agent::{AgentMessage, ControllerMessage, Refused};
 use coax_api::membership::identity_server::IdentityServer;
-use coax_api::stream::LARGEST_MESSAGE;
-use coax_identity::HostIdentity;
+use coax_api::stream::{LARGEST_MESSAGE, Peer};
+use coax_identity::{Certificate, HostIdentity};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
@@ -92,6 +92,8 @@ impl ControlStream for Service {
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Messages>, Status> {
         let identity = joined(&request, &self.identities, &self.metrics).await?;
+        let peer = request.extensions().get::<Peer>();
+        let certificate = peer.and_then(|peer| peer.certificate.clone());
         // What the controller is about to tell must not be older than what another one told.
         let caught_up = self.handle.catch_up().await;
         caught_up.map_err(|reason| Status::unavailable(reason.to_string()))?;
@@ -101,6 +103,7 @@ impl ControlStream for Service {
         let reader = Reader {
             session,
             identity,
+            certificate: certificate.ok_or_else(|| Status::unauthenticated("no certificate"))?,
             identities: self.identities.clone(),
             metrics: self.metrics.clone(),
             handle: self.handle.clone(),
@@ -120,6 +123,7 @@ struct Reader {
     session: SessionId,
     /// Whose stream it is: the host of the certificate, whatever the agent says.
     identity: HostIdentity,
+    certificate: Certificate,
     identities: Arc<Identities>,
     metrics: Arc<Metrics>,
     handle: Handle,
@@ -154,10 +158,17 @@ impl Reader {
         let mut recheck = tokio::time::interval(RECHECK.min(self.time_left()));
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         recheck.tick().await;
+        let mut custody = self.identities.watch_custody();
         loop {
             let message = tokio::select! {
                 message = stream.message() => message,
-                _ = recheck.tick() => match self.still_admitted().await {
+                // It never ends: these identities have the other end.
+                true = async {
+                    tokio::select! {
+                        _ = recheck.tick() => true,
+                        changed = custody.changed() => changed.is_ok(),
+                    }
+                } => match self.still_admitted().await {
                     Ok(()) => continue,
                     Err(reason) => return Some(reason),
                 },
@@ -195,7 +206,9 @@ impl Reader {
     /// cannot be asked sends nobody away.
     async fn still_admitted(&self) -> Result<(), String> {
         let (identities, identity) = (self.identities.clone(), self.identity.clone());
-        let asked = spawn_blocking(move || identities.admit(&identity, SystemTime::now()));
+        let certificate = self.certificate.clone();
+        let asked =
+            spawn_blocking(move || identities.admit(&identity, &certificate, SystemTime::now()));
         match asked.await {
             Ok(Ok(Err(reason))) => {
                 self.refuse(reason.outcome());

@@ -7,7 +7,7 @@ use coax_api::Endpoint;
 use coax_store::StoreError;
 
 use crate::etcd_access::EtcdFlagsError;
-use crate::identity::{DeploymentError, JoiningError};
+use crate::identity::{DeploymentError, IdentityError, JoiningError};
 use crate::records::RecordError;
 
 /// Why a controller does not start, or stops.
@@ -25,6 +25,9 @@ pub enum Error {
     /// How to get into the etcd is not said.
     #[error(transparent)]
     EtcdFlags(#[from] EtcdFlagsError),
+    /// Which authorities count is not to be known, or this controller has no part in them.
+    #[error(transparent)]
+    Identities(#[from] IdentityError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),

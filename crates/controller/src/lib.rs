@@ -34,7 +34,7 @@ pub use error::Error;
 pub use etcd_access::{EtcdFlags, EtcdFlagsError, EtcdSecrets};
 pub use etcd_addresses::{EtcdAddresses, EtcdAddressesError};
 pub use identity::Caller;
-pub use identity::{Common, Joined, JoiningError, OwnWay, join};
+pub use identity::{Common, IdentityError, Joined, JoiningError, OwnWay, join};
 pub use identity::{Deployment, DeploymentError};
 pub use lifetime::{Lifetime, LifetimeError};
 pub use metrics::table::{Description as Metric, TABLE as METRICS, page as metrics_page};

@@ -16,7 +16,8 @@ use coax_store::{Embedded, Etcd, EtcdAccess, Revision, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::{debug, info, warn};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::{debug, error, info, warn};
 
 use crate::core::Core;
 use crate::core::submission::Clock;
@@ -24,7 +25,7 @@ use crate::etcd_access::EtcdFlags;
 use crate::etcd_addresses::EtcdAddresses;
 use crate::follow::KEPT_REVISIONS;
 use crate::history::Limits;
-use crate::identity::{Common, Deployment, Identities, STORE};
+use crate::identity::{Common, Deployment, Identities, IdentityError, STORE};
 use crate::lifetime::Lifetime;
 use crate::metrics::{Metrics, OutcomeLabels};
 use crate::rest::App;
@@ -34,6 +35,8 @@ use crate::{Error, agents, records, rest, tasks};
 
 /// How often the controller's certificate, which counts for 30 days, is replaced.
 const RENEW_EVERY: Duration = Duration::from_secs(86_400);
+/// How often a controller that shares its store looks which authorities count.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a controller is told on its command line.
 #[derive(Debug, Clone, clap::Args)]
@@ -151,8 +154,8 @@ pub async fn run_until(
     let (store, etcd) = options.open_store()?;
     let (core, read_at) = start_core(&*store, &options)?;
     let metrics = Arc::new(Metrics::new());
-    let lifetime = options.certificates.get();
-    let identities = Identities::new(store.clone(), authority, lifetime);
+    let identities = Identities::new(store.clone(), authority, options.certificates.get());
+    let identities = identities.kept_in(&options.state);
     let identities = Arc::new(identities.sharing(Common::of(&options, etcd)));
     let sockets = Sockets::bind(&options, &identities, &metrics).await?;
 
@@ -169,8 +172,7 @@ pub async fn run_until(
         for_hosts: sockets.for_hosts.into(),
         shares: Arc::default(),
     };
-    let renewal = keep_certificate(identities.clone(), sockets.present, sockets.names);
-    let renewal = tokio::spawn(renewal);
+    let mut renewal = keep_certificates(identities.clone(), options.store.is_some());
     let serve = rest::serve(sockets.api, sockets.users, app, stopped.clone());
     let mut rest = tokio::spawn(serve);
     let (own, told) = (identities.clone(), handle.clone());
@@ -189,6 +191,7 @@ pub async fn run_until(
         () = stop => Ok(()),
         _ = &mut core_ended => Err(Error::CoreStopped),
         _ = &mut rest => Err(Error::CoreStopped),
+        _ = &mut renewal => Err(IdentityError::GivenUp.into()),
         ended = &mut streams => Err(match ended {
             Ok(Err(error)) => Error::Transport(error),
             _ => Error::CoreStopped,
@@ -235,9 +238,6 @@ struct Sockets {
     addresses: Addresses,
     /// What join tokens carry.
     for_hosts: Vec<String>,
-    /// What the controller's certificate is for, beside its fixed name.
-    names: Vec<String>,
-    present: Arc<PresentCertificate>,
 }
 
 impl Sockets {
@@ -253,10 +253,9 @@ impl Sockets {
         };
         let agents = TcpListener::bind(options.agents).await.map_err(in_use)?;
         let at = agents.local_addr().map_err(in_use)?;
-        let authority = identities.authority();
         let for_hosts = options.addresses_for_hosts(at);
-        let names = names(&for_hosts);
-        let present = PresentCertificate::new(authority.server(&names, SystemTime::now())?)?;
+        let (present, trusted) =
+            identities.show(&for_hosts, names(&for_hosts), SystemTime::now())?;
         let users = listen_for_users(options, present.clone(), metrics).await?;
         let addresses = Addresses {
             api: api.endpoint().clone(),
@@ -267,11 +266,9 @@ impl Sockets {
             api,
             users,
             agents,
-            agents_tls: tls::agents_server(authority.certificate(), present.clone())?,
+            agents_tls: tls::agents_server(trusted, present)?,
             addresses,
             for_hosts,
-            names,
-            present,
         })
     }
 }
@@ -307,22 +304,33 @@ fn names(addresses: &[String]) -> Vec<String> {
     names.collect()
 }
 
-/// Shows a new certificate long before the present one runs out, for ever.
-async fn keep_certificate(
-    identities: Arc<Identities>,
-    present: Arc<PresentCertificate>,
-    names: Vec<String>,
-) {
-    loop {
-        tokio::time::sleep(RENEW_EVERY).await;
-        let renewed = identities
-            .authority()
-            .server(&names, SystemTime::now())
-            .and_then(|certificate| present.replace(certificate));
-        if let Err(error) = renewed {
-            warn!(%error, "the controller's certificate is not renewed");
+/// Shows new certificates long before the present ones run out, and looks whether `others` renewed the authority. Ends when this
+/// controller has no part in the deployment any more.
+fn keep_certificates(identities: Arc<Identities>, others: bool) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut shown = Instant::now();
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if others {
+                let identities = identities.clone();
+                let looked = spawn_blocking(move || identities.look_up(SystemTime::now()));
+                match looked.await {
+                    Ok(Err(error @ IdentityError::GivenUp)) => {
+                        error!(%error, "this controller stops");
+                        return;
+                    }
+                    Ok(Err(error)) => debug!(%error, "which authorities count is not known anew"),
+                    _ => {}
+                }
+            }
+            if shown.elapsed() >= RENEW_EVERY {
+                shown = Instant::now();
+                if let Err(error) = identities.show_again(SystemTime::now()) {
+                    warn!(%error, "the controller's certificate is not renewed");
+                }
+            }
         }
-    }
+    })
 }
 
 fn start_core(store: &dyn Store, options: &Options) -> Result<(Core, Revision), Error> {

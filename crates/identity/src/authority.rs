@@ -4,7 +4,9 @@
 //! What is asked for in a certificate request does not count, except for the key: what a certificate
 //! says is decided here.
 
+use std::fs::DirBuilder;
 use std::net::IpAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,9 +19,9 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateSigningRequestDer, PrivateKeyDer};
 
-use crate::certificate::{Enrolment, HostIdentity, Validity};
+use crate::certificate::{self, Enrolment, HostIdentity, Validity};
 use crate::file::{self, Readers};
-use crate::secret::random;
+use crate::secret::{hex, random};
 use crate::token::Pin;
 use crate::{Certificate, Error};
 
@@ -30,7 +32,7 @@ pub const HOST_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
 
 /// How long a controller's certificate counts; it makes a new one when it starts, and in time.
 const CONTROLLER_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
-/// How long the authority counts: replacing it means that every host joins again.
+/// How long the authority counts: `coax authority renew` replaces it before.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(20 * 365 * 86_400);
 /// Clocks of hosts may be wrong by this much.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
@@ -61,7 +63,9 @@ impl Authority {
     /// Makes a new authority, in memory.
     pub fn create(now: SystemTime) -> Result<Self, Error> {
         let key = KeyPair::generate()?;
-        let mut params = params("Coax deployment", now, AUTHORITY_LIFETIME)?;
+        // Each has a name of its own: of two with one name, what the other signed looks forged and not foreign.
+        let name = format!("Coax deployment {}", hex(&random::<4>()?));
+        let mut params = params(&name, now, AUTHORITY_LIFETIME)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?.der().clone();
@@ -82,6 +86,18 @@ impl Authority {
             certificate.as_bytes(),
             Readers::Everybody,
         )
+    }
+
+    /// The same, into a folder that is made for it and that nobody else reads.
+    pub fn save_apart(&self, folder: &Path) -> Result<(), Error> {
+        let failed = |source| Error::File {
+            what: "make",
+            path: folder.to_owned(),
+            source,
+        };
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(failed)?;
+        self.save(folder)
     }
 
     /// Whether a folder holds an authority.
@@ -132,7 +148,12 @@ impl Authority {
 
     /// Its certificate as text.
     pub fn certificate_pem(&self) -> String {
-        crate::credentials::pem("CERTIFICATE", &self.certificate)
+        certificate::to_pem(&self.certificate)
+    }
+
+    /// When it counts. Whoever trusts it does not look at that; it says until when it should be renewed.
+    pub fn validity(&self) -> Result<Validity, Error> {
+        Validity::of(&self.certificate)
     }
 
     /// What join tokens carry of it.

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coax_model::HostName;
+use rustls::pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
 
 use crate::secret::{hex, random};
@@ -81,6 +82,16 @@ impl Validity {
             not_after: time(validity.not_after.timestamp()),
         })
     }
+}
+
+/// A certificate as text (RFC 7468).
+pub fn to_pem(certificate: &Certificate) -> String {
+    crate::credentials::pem("CERTIFICATE", certificate)
+}
+
+/// A certificate from its text.
+pub fn from_pem(text: &[u8]) -> Result<Certificate, Error> {
+    Certificate::from_pem_slice(text).map_err(|_| Error::Certificate("it is not in PEM"))
 }
 
 fn time(seconds: i64) -> SystemTime {

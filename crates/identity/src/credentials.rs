@@ -1,4 +1,4 @@
-//! What a host proves itself with: its key, its certificate, and the authority that it trusts. They
+//! What a host proves itself with: its key, its certificate, and the authorities that it trusts. They
 //! lie in one file, so that a renewed key and its certificate replace the old ones together.
 
 use std::path::Path;
@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use crate::authority::Authority;
 use crate::certificate::{Enrolment, HostIdentity};
 use crate::file::{self, Readers};
-use crate::{Certificate, Error};
+use crate::{Certificate, Error, tls};
 
 /// The file in an agent's state folder.
 pub const FILE: &str = "identity.pem";
@@ -43,30 +43,34 @@ impl CertificateRequest {
     pub fn complete(
         self,
         certificate: Certificate,
-        authority: Certificate,
+        authorities: Vec<Certificate>,
     ) -> Result<Credentials, Error> {
-        Credentials::new(self.key.serialize_der(), certificate, authority)
+        Credentials::new(self.key.serialize_der(), certificate, authorities)
     }
 }
 
-/// Key, certificate and authority of a host.
+/// Key, certificate and authorities of a host: one authority, or more while the deployment's is being renewed.
 #[derive(Debug)]
 pub struct Credentials {
     key: PrivateKeyDer<'static>,
     certificate: Certificate,
-    authority: Certificate,
+    authorities: Vec<Certificate>,
     identity: HostIdentity,
 }
 
 impl Credentials {
-    fn new(key: Vec<u8>, certificate: Certificate, authority: Certificate) -> Result<Self, Error> {
+    fn new(
+        key: Vec<u8>,
+        certificate: Certificate,
+        authorities: Vec<Certificate>,
+    ) -> Result<Self, Error> {
         let key = PrivateKeyDer::try_from(key)
             .map_err(|_| Error::Certificate("its key is not in PKCS #8"))?;
         let identity = HostIdentity::of(&certificate)?;
         Ok(Self {
             key,
             certificate,
-            authority,
+            authorities,
             identity,
         })
     }
@@ -81,8 +85,8 @@ impl Credentials {
     ) -> Result<Self, Error> {
         let key = KeyPair::generate()?;
         let certificate = authority.sign_key(&key, host, enrolment, now, lifetime)?;
-        let authority = authority.certificate().clone();
-        Self::new(key.serialize_der(), certificate, authority)
+        let authorities = vec![authority.certificate().clone()];
+        Self::new(key.serialize_der(), certificate, authorities)
     }
 
     /// Reads the file in an agent's state folder.
@@ -100,18 +104,19 @@ impl Credentials {
             _ => Err(wrong(wanted)),
         };
         let certificate = next("the host's certificate")?;
-        let authority = next("the authority's certificate")?;
-        Self::new(key.secret_der().to_vec(), certificate, authority)
+        let mut authorities = vec![next("the authority's certificate")?];
+        for authority in certificates {
+            authorities.push(authority.map_err(|_| wrong("certificates of authorities"))?);
+        }
+        Self::new(key.secret_der().to_vec(), certificate, authorities)
     }
 
     /// Writes the file into an agent's state folder.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
-        let text = [
-            pem("PRIVATE KEY", self.key.secret_der()),
-            pem("CERTIFICATE", &self.certificate),
-            pem("CERTIFICATE", &self.authority),
-        ]
-        .concat();
+        let mut text = pem("PRIVATE KEY", self.key.secret_der());
+        for certificate in std::iter::once(&self.certificate).chain(&self.authorities) {
+            text.push_str(&pem("CERTIFICATE", certificate));
+        }
         file::write(&folder.join(FILE), text.as_bytes(), Readers::Owner)
     }
 
@@ -120,9 +125,26 @@ impl Credentials {
         &self.identity
     }
 
-    /// The authority's certificate.
-    pub fn authority(&self) -> &Certificate {
-        &self.authority
+    /// The certificates of the authorities that are trusted, the newest last.
+    pub fn authorities(&self) -> &[Certificate] {
+        &self.authorities
+    }
+
+    /// The same host, that trusts these authorities.
+    #[must_use]
+    pub fn trusting(&self, authorities: Vec<Certificate>) -> Self {
+        Self {
+            key: self.key(),
+            certificate: self.certificate.clone(),
+            authorities,
+            identity: self.identity.clone(),
+        }
+    }
+
+    /// The authority that signed the host's certificate, if it is one of these.
+    pub fn signed_by<'a>(&self, authorities: &'a [Certificate]) -> Option<&'a Certificate> {
+        let mut authorities = authorities.iter();
+        authorities.find(|authority| tls::is_signed_by(&self.certificate, authority))
     }
 
     /// The host's certificate.
@@ -154,6 +176,7 @@ pub(crate) fn pem(label: &str, der: &[u8]) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::slice;
     use std::time::UNIX_EPOCH;
 
     use super::*;
@@ -170,8 +193,23 @@ mod tests {
         let read = Credentials::load(folder.path()).unwrap();
         assert_eq!(read.identity(), made.identity());
         assert_eq!(read.certificate(), made.certificate());
-        assert_eq!(read.authority(), authority.certificate());
+        assert_eq!(read.authorities(), slice::from_ref(authority.certificate()));
         assert_eq!(read.key().secret_der(), made.key().secret_der());
+    }
+
+    #[test]
+    fn a_host_may_trust_two_authorities() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let [old, new] = [(); 2].map(|()| Authority::create(now).unwrap());
+        let both = vec![old.certificate().clone(), new.certificate().clone()];
+        let (host, enrolment) = ("hv1".parse().unwrap(), Enrolment::random().unwrap());
+        let made = Credentials::issue(&old, &host, enrolment, now, HOST_LIFETIME).unwrap();
+        made.trusting(both.clone()).save(folder.path()).unwrap();
+        let read = Credentials::load(folder.path()).unwrap();
+        assert_eq!(read.authorities(), both);
+        assert_eq!(read.signed_by(&both), Some(old.certificate()));
+        assert_eq!(read.signed_by(&both[1..]), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub enum Error {
     /// A file cannot be read or written.
     #[error("cannot {what} {}: {source}", path.display())]
     File {
-        /// `read` or `write`.
+        /// `read`, `write` or `make`.
         what: &'static str,
         /// The file.
         path: PathBuf,

@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | [`authority`] | the deployment's certification authority: what it signs, and for how long |
 //! | [`certificate`] | what a certificate says: a host, an enrolment, a time |
-//! | [`credentials`] | key, certificate and authority of a host, in memory and in one file |
+//! | [`credentials`] | key, certificate and authorities of a host, in memory and in one file |
 //! | [`token`] | join tokens as text |
 //! | [`user_token`] | users' tokens as text |
 //! | [`secret`] | random secrets, and the hashes that are kept of them |
@@ -43,7 +43,7 @@ pub use certificate::{Enrolment, HostIdentity, Validity};
 pub use credentials::{CertificateRequest, Credentials};
 pub use error::Error;
 pub use secret::{Secret, SecretHash};
-pub use token::{ControllerToken, JoinToken, Pin, TokenError};
+pub use token::{ControllerToken, JoinToken, Pin, PinError, TokenError};
 pub use user_token::{UserToken, UserTokenError};
 
 /// DER of a certificate.

@@ -1,24 +1,24 @@
 //! TLS configurations: TLS 1.3 (RFC 8446) with certificates of the deployment's authority, at both
 //! ends. There is no other configuration.
 
-use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+mod replaceable;
+
+use std::slice;
+use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring as provider, verify_tls13_signature};
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::server::{
-    ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
-};
-use rustls::sign::CertifiedKey;
+use rustls::server::NoServerSessionStorage;
 use rustls::version::TLS13;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore,
+    ServerConfig, SignatureScheme,
 };
 
-use crate::authority::{CONTROLLER_NAME, ServerCertificate};
+pub use self::replaceable::{PresentCertificate, TrustedAuthorities, is_signed_by};
+use crate::authority::CONTROLLER_NAME;
 use crate::credentials::Credentials;
 use crate::token::Pin;
 use crate::{Certificate, Error};
@@ -45,9 +45,11 @@ fn crypto() -> Arc<CryptoProvider> {
     Arc::new(provider::default_provider())
 }
 
-fn roots(authority: &Certificate) -> Result<Arc<RootCertStore>, Error> {
+fn roots(authorities: &[Certificate]) -> Result<Arc<RootCertStore>, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(authority.clone())?;
+    for authority in authorities {
+        roots.add(authority.clone())?;
+    }
     Ok(Arc::new(roots))
 }
 
@@ -59,11 +61,11 @@ pub fn controller_name() -> ServerName<'static> {
     ))
 }
 
-/// A host that has joined: proves who it is, and trusts its authority.
+/// A host that has joined: proves who it is, and trusts its authorities.
 pub fn host_client(credentials: &Credentials) -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(crypto())
         .with_protocol_versions(&[&TLS13])?
-        .with_root_certificates(roots(credentials.authority())?);
+        .with_root_certificates(roots(credentials.authorities())?);
     let chain = vec![credentials.certificate().clone()];
     let config = builder.with_client_auth_cert(chain, credentials.key())?;
     Ok(finish(config, Protocol::Http2))
@@ -79,6 +81,7 @@ pub fn pinned_client(pin: Pin, protocol: Protocol) -> Result<ClientConfig, Error
     let crypto = crypto();
     let verifier = Arc::new(Pinned {
         pin,
+        wanted: [name_of(pin)],
         crypto: crypto.clone(),
     });
     let config = ClientConfig::builder_with_provider(crypto)
@@ -100,6 +103,8 @@ fn finish(mut config: ClientConfig, protocol: Protocol) -> ClientConfig {
 #[derive(Debug)]
 struct Pinned {
     pin: Pin,
+    /// What it tells a server that has certificates of several authorities.
+    wanted: [DistinguishedName; 1],
     crypto: Arc<CryptoProvider>,
 }
 
@@ -118,7 +123,7 @@ impl ServerCertVerifier for Pinned {
             .map(|certificate| certificate.clone().into_owned())
             .find(|certificate| Pin::of(certificate) == self.pin)
             .ok_or_else(unknown)?;
-        let roots = roots(&authority).map_err(|_| unknown())?;
+        let roots = roots(slice::from_ref(&authority)).map_err(|_| unknown())?;
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, self.crypto.clone())
             .build()
             .map_err(|_| unknown())?;
@@ -148,57 +153,40 @@ impl ServerCertVerifier for Pinned {
         let algorithms = &self.crypto.signature_verification_algorithms;
         algorithms.supported_schemes()
     }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        Some(&self.wanted)
+    }
+}
+
+/// The name by which a client that has but a pin asks for the certificate of one authority (RFC 8446 section 4.2.4): a common
+/// name of the pin's digits. The names in certificates of authorities may be the same, and who has a pin does not know them.
+fn name_of(pin: Pin) -> DistinguishedName {
+    const COMMON_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x04, 0x03];
+    const UTF8_STRING: u8 = 0x0c;
+    const SEQUENCE: u8 = 0x30;
+    const SET: u8 = 0x31;
+    // Lengths below 128 are one byte (X.690 section 8.1.3), and 64 digits stay below that.
+    let der = |tag: u8, content: &[u8]| {
+        let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
+        [&[tag, length], content].concat()
+    };
+    let value = der(UTF8_STRING, pin.to_string().as_bytes());
+    let attribute = der(SEQUENCE, &[&COMMON_NAME, value.as_slice()].concat());
+    DistinguishedName::in_sequence(&der(SET, &attribute))
 }
 
 type Der<'a> = rustls::pki_types::CertificateDer<'a>;
 
-/// The certificate that a controller shows now; replaced while it runs.
-pub struct PresentCertificate(RwLock<Arc<CertifiedKey>>);
-
-impl PresentCertificate {
-    /// Shows this one.
-    pub fn new(certificate: ServerCertificate) -> Result<Arc<Self>, Error> {
-        Ok(Arc::new(Self(RwLock::new(certified(certificate)?))))
-    }
-
-    /// From now on shows this one.
-    pub fn replace(&self, certificate: ServerCertificate) -> Result<(), Error> {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = certified(certificate)?;
-        Ok(())
-    }
-}
-
-fn certified(certificate: ServerCertificate) -> Result<Arc<CertifiedKey>, Error> {
-    let key = crypto().key_provider.load_private_key(certificate.key)?;
-    Ok(Arc::new(CertifiedKey::new(certificate.chain, key)))
-}
-
-impl fmt::Debug for PresentCertificate {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("PresentCertificate")
-    }
-}
-
-impl ResolvesServerCert for PresentCertificate {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let present = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Some(present.clone())
-    }
-}
-
 /// A controller's agents' side. A client without a certificate gets in, and may do nothing but join;
 /// one with a certificate of another authority, or one that has run out, does not get in.
 pub fn agents_server(
-    authority: &Certificate,
+    trusted: Arc<TrustedAuthorities>,
     present: Arc<PresentCertificate>,
 ) -> Result<ServerConfig, Error> {
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots(authority)?, crypto())
-        .allow_unauthenticated()
-        .build()
-        .map_err(|error| Error::Authority(error.to_string()))?;
     let config = ServerConfig::builder_with_provider(crypto())
         .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(trusted)
         .with_cert_resolver(present);
     Ok(without_resumption(config, Protocol::Http2))
 }
@@ -217,4 +205,19 @@ fn without_resumption(mut config: ServerConfig, protocol: Protocol) -> ServerCon
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_pin_is_a_common_name() {
+        use x509_parser::prelude::FromDer;
+        let name = name_of(Pin([0xab; 32]));
+        let (rest, read) = x509_parser::x509::X509Name::from_der(name.as_ref()).unwrap();
+        assert!(rest.is_empty());
+        assert_eq!(read.to_string(), format!("CN={}", "ab".repeat(32)));
+    }
 }

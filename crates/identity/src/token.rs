@@ -38,6 +38,30 @@ impl Pin {
     }
 }
 
+impl FromStr for Pin {
+    type Err = PinError;
+
+    fn from_str(text: &str) -> Result<Self, PinError> {
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() || !text.is_ascii() {
+            return Err(PinError);
+        }
+        for (place, byte) in bytes.iter_mut().enumerate() {
+            let digits = &text[2 * place..2 * place + 2];
+            let read = u8::from_str_radix(digits, 16).map_err(|_| PinError)?;
+            *byte = read;
+        }
+        // One way of writing it: no signs, no capitals.
+        let pin = Self(bytes);
+        (pin.to_string() == text).then_some(pin).ok_or(PinError)
+    }
+}
+
+/// A text that is no pin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a pin has 64 hexadecimal digits")]
+pub struct PinError;
+
 impl fmt::Display for Pin {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&hex(&self.0))
@@ -293,6 +317,20 @@ mod tests {
         assert_eq!(read.controllers[0], "hv2");
         for place in CONTROLLER_PREFIX.len()..text.len() {
             assert!(text[..place].parse::<ControllerToken>().is_err());
+        }
+    }
+
+    #[test]
+    fn a_pin_is_written_in_one_way_only() {
+        let pin = Pin([0x0a; 32]);
+        assert_eq!(pin.to_string().parse(), Ok(pin));
+        for other in [
+            "0a".repeat(31),
+            "0A".repeat(32),
+            "+a".repeat(32),
+            "ää".repeat(16),
+        ] {
+            assert_eq!(other.parse::<Pin>(), Err(PinError));
         }
     }
 

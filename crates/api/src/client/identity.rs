@@ -4,6 +4,7 @@ use hyper::Method;
 
 use super::{Answer, Client, ClientError};
 use crate::audit::{AuditEntry, AuditVerdict};
+use crate::authority::{AuthorityStatus, FinishAuthorityRequest, RenewAuthorityRequest};
 use crate::backup::BackupRequest;
 use crate::invitation::{
     ControllerInvitation, ControllerInvitationRequest, Invitation, InvitationKind,
@@ -83,6 +84,29 @@ impl Client {
     ) -> Answer<ListedInvitation> {
         let path = format!("{}/{name}", invitations(kind));
         self.send(Method::DELETE, &path, None::<&()>).await
+    }
+
+    /// `GET /v1/authorities`: which count, and who has moved to the newest.
+    pub async fn authorities(&self) -> Answer<AuthorityStatus> {
+        self.get("/v1/authorities").await
+    }
+
+    /// `POST /v1/authorities/renew`: another authority counts beside the present one.
+    pub async fn renew_authority(
+        &self,
+        request: &RenewAuthorityRequest,
+    ) -> Answer<AuthorityStatus> {
+        let path = "/v1/authorities/renew";
+        self.send(Method::POST, path, Some(request)).await
+    }
+
+    /// `POST /v1/authorities/finish`: only the newest authority counts from then on.
+    pub async fn finish_authority(
+        &self,
+        request: &FinishAuthorityRequest,
+    ) -> Answer<AuthorityStatus> {
+        let path = "/v1/authorities/finish";
+        self.send(Method::POST, path, Some(request)).await
     }
 
     /// `DELETE /v1/hosts/{name}`: forgets a host, revokes its certificates, and tells what was known of it. A host whose agent is

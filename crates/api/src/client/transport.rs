@@ -80,9 +80,13 @@ impl Client {
                 })?;
                 let config = tls::pinned_client(token.pin, Protocol::Http1)
                     .map_err(|error| unreachable(io::Error::other(error)))?;
-                let stream = crate::stream::open(address, Arc::new(config))
-                    .await
-                    .map_err(unreachable)?;
+                let opened = crate::stream::open(address, Arc::new(config)).await;
+                let stream = opened.map_err(|error| match is_other_authority(&error) {
+                    true => ClientError::OtherAuthority {
+                        endpoint: self.endpoint.clone(),
+                    },
+                    false => unreachable(error),
+                })?;
                 self.over(stream, request, take).await
             }
         }
@@ -165,6 +169,15 @@ impl Client {
         driver.abort();
         answer
     }
+}
+
+/// Whether a handshake failed because the server's certificate is of none of the authorities that are trusted.
+fn is_other_authority(error: &io::Error) -> bool {
+    let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+    let cause = error
+        .get_ref()
+        .and_then(|it| it.downcast_ref::<rustls::Error>());
+    cause == Some(&unknown)
 }
 
 /// The revision that an entity tag is.

@@ -4,6 +4,7 @@ pub mod address_group;
 pub mod agent;
 pub mod apply;
 pub mod audit;
+pub mod authority;
 pub mod backup;
 pub mod bench;
 pub mod bugreport;
@@ -104,6 +105,7 @@ pub fn run(command: Command, output: &Output) -> Outcome {
         Command::Invitation(command) => wait_for(invitation::run(&command, output)),
         Command::Token(command) => wait_for(token::run(&command, output)),
         Command::Backup(command) => wait_for(backup::run(&command, output)),
+        Command::Authority(command) => wait_for(authority::run(&command, output)),
         Command::Audit(command) => wait_for(audit::run(&command, output)),
         Command::Vtep(command) => wait_for(vtep::run(&command, output)),
         Command::Version(args) => version::run(&args, output),

@@ -17,6 +17,7 @@ impl CliError {
             Self::Api(ClientError::Refused(problem)) => &problem.code,
             Self::Api(ClientError::Unreachable { .. }) => "controller-unreachable",
             Self::Api(ClientError::NoToken { .. }) => "no-token",
+            Self::Api(ClientError::OtherAuthority { .. }) => "other-authority",
             Self::Api(ClientError::Transport { .. }) => "connection-lost",
             Self::Api(ClientError::BadPath { .. }) => "bad-name",
             Self::Api(ClientError::Unexpected { .. }) => "unknown-answer",
@@ -67,12 +68,14 @@ impl CliError {
 }
 
 fn controller_code(error: &coax_controller::Error) -> &'static str {
-    use coax_controller::Error;
+    use coax_controller::{Error, IdentityError};
     match error {
         Error::Deployment(error) => deployment_code(error),
         Error::Joining(error) => joining_code(error),
         Error::Identity(_) => "identity",
         Error::EtcdFlags(_) => "etcd-flags",
+        Error::Identities(IdentityError::GivenUp) => "authority-renewed",
+        Error::Identities(_) => "store-failed",
         Error::Store(_) => "store-failed",
         Error::Records(_) => "store-damaged",
         Error::Api { .. }

@@ -66,6 +66,9 @@ impl CliError {
             Self::Controller(coax_controller::Error::EtcdFlags(_)) => {
                 "`--store-cacert`, `--store-cert` and `--store-key` name the files; `coax explain etcd-flags` says more".into()
             }
+            Self::Controller(coax_controller::Error::Identities(
+                coax_controller::IdentityError::GivenUp,
+            )) => INVITE_CONTROLLER.into(),
             Self::Controller(coax_controller::Error::Deployment(
                 coax_controller::DeploymentError::StoreTaken { .. },
             )) => INVITE_CONTROLLER.into(),
@@ -153,6 +156,10 @@ fn next_after(error: &ClientError) -> Option<String> {
         ClientError::NoToken { .. } => {
             Some("an admin makes one with `coax token create`; set COAX_TOKEN to it".into())
         }
+        ClientError::OtherAuthority { .. } => Some(
+            "ask an admin whether the deployment's authority was renewed: then `coax token create` makes a token that knows the new one"
+                .into(),
+        ),
         ClientError::Transport { .. } => {
             Some("try again; if it stays, read the controller's log".into())
         }

@@ -90,4 +90,10 @@ pub(super) const CODES: &[Entry] = &[
         "clock-wrong",
         "The clocks of host and controller differ by so much that certificates are not valid yet, or no more.",
     ),
+    code_with(
+        "authority-ends",
+        "The certificate of the deployment's authority ends within half a year. Hosts and controllers of Coax look at the \
+         certificates that it signed and not at its own; other programs that trust it stop when it ends.",
+        "coax authority renew",
+    ),
 ];

@@ -144,6 +144,42 @@ pub(super) const CODES: &[Entry] = &[
         "A machine joined with the invitation, and withdrawing it would take nothing back. A host goes with \
          `coax host remove`; a controller that must not be one any more has the authority's key.",
     ),
+    code_with(
+        "other-authority",
+        "A token knows the authority of its deployment, and the controller that answers has a certificate of another one. Either \
+         the deployment's authority was renewed since the token was made, or something else answers there, to which the token was not \
+         said.",
+        "coax token create NAME --role ROLE",
+    ),
+    code_with(
+        "authority-renewed",
+        "The deployment's authority was renewed, and this controller was not given the new key: no host listens to it any more, so \
+         it does not run. A controller that is to stay joins again with a token of another one.",
+        "coax controller invite",
+    ),
+    code_with(
+        "renewal-under-way",
+        "The deployment has two authorities already: hosts and controllers move from one to the other. That is finished before \
+         there is a third, unless the new key is lost with every controller that had it.",
+        "coax authority show",
+    ),
+    code_with(
+        "no-renewal",
+        "One authority counts, so there is none to give up.",
+        "coax authority show",
+    ),
+    code_with(
+        "authority-key-elsewhere",
+        "The renewal of the authority is finished where its new key is, so that nobody gives the old one up who cannot go on. A \
+         controller gets the key by joining again.",
+        "coax authority show",
+    ),
+    code_with(
+        "renewal-cuts-off",
+        "Some hosts still have certificates of the old authority, or some controllers do not have the key of the new one. Once \
+         the old authority counts no more they are refused, and join again with a token. Hosts that are away go on forwarding.",
+        "coax authority show",
+    ),
     code(
         "bad-config",
         "A configuration file cannot be read, or has a setting that the daemon does not know.",

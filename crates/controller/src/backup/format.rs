@@ -48,6 +48,10 @@ struct Sealed {
     revision: u64,
     #[prost(message, repeated, tag = "4")]
     records: Vec<SealedRecord>,
+    #[prost(string, tag = "5")]
+    next_key: String,
+    #[prost(string, tag = "6")]
+    next_certificate: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -69,6 +73,10 @@ pub struct Backup {
     pub key: String,
     /// Its certificate, in PEM.
     pub certificate: String,
+    /// While the authority is being renewed: the key of the next one, in PEM. Empty at other times.
+    pub next_key: String,
+    /// Its certificate, in PEM.
+    pub next_certificate: String,
     /// Everything in the store.
     pub store: Range,
 }
@@ -140,6 +148,8 @@ impl From<Backup> for Sealed {
         Self {
             key: backup.key,
             certificate: backup.certificate,
+            next_key: backup.next_key,
+            next_certificate: backup.next_certificate,
             revision: backup.store.revision,
             records: backup.store.items.into_iter().map(record).collect(),
         }
@@ -157,6 +167,8 @@ impl From<Sealed> for Backup {
         Self {
             key: sealed.key,
             certificate: sealed.certificate,
+            next_key: sealed.next_key,
+            next_certificate: sealed.next_certificate,
             store: Range {
                 revision: sealed.revision,
                 items: sealed.records.into_iter().map(item).collect(),
@@ -260,6 +272,8 @@ mod tests {
         let backup = Backup {
             key: "a key".into(),
             certificate: "a certificate".into(),
+            next_key: "another key".into(),
+            next_certificate: "another certificate".into(),
             store: Range {
                 revision: 7,
                 items: vec![KeyValue {

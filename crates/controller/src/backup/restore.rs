@@ -12,7 +12,7 @@ use coax_identity::authority::HOST_LIFETIME;
 use coax_store::{Embedded, Etcd, EtcdAccess, Store, Transaction};
 
 use super::{Backup, BackupError, Contents};
-use crate::identity::{Identities, STORE, invitations_folder, keep_access, seconds};
+use crate::identity::{Identities, NEXT, STORE, invitations_folder, keep_access, seconds};
 use crate::records;
 
 /// What a backup became.
@@ -50,6 +50,14 @@ pub fn restore(
     let inside = Path::new("the backup");
     let (key, certificate) = (backup.key.as_bytes(), backup.certificate.as_bytes());
     let authority = Authority::from_pem((key, inside), (certificate, inside))?;
+    let next = match backup.next_key.is_empty() {
+        true => None,
+        false => {
+            let (key, certificate) = (&backup.next_key, &backup.next_certificate);
+            let (key, certificate) = (key.as_bytes(), certificate.as_bytes());
+            Some(Authority::from_pem((key, inside), (certificate, inside))?)
+        }
+    };
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -79,6 +87,9 @@ pub fn restore(
         status: 200,
         ..AuditEntry::default()
     })?;
+    if let Some(next) = next {
+        next.save_apart(&folder.join(NEXT))?;
+    }
     identities.authority().save(folder)?;
     Ok(restored)
 }

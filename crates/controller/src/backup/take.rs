@@ -17,7 +17,10 @@ pub fn take(
     now: SystemTime,
 ) -> Result<Vec<u8>, BackupError> {
     let store = identities.everything()?;
-    let authority = identities.authority();
+    let custody = identities.custody();
+    let (authority, newest) = (custody.oldest(), custody.authority());
+    // While the authority is being renewed there are two.
+    let next = (newest.pin() != authority.pin()).then_some(newest);
     let intent = records::read_range(&store, DEFAULT_UNDERLAY_MTU)?.intent;
     let made = rfc3339(seconds(now).saturating_mul(1000));
     let contents = Contents {
@@ -32,6 +35,8 @@ pub fn take(
     let backup = Backup {
         key: authority.key_pem(),
         certificate: authority.certificate_pem(),
+        next_key: next.map(|it| it.key_pem()).unwrap_or_default(),
+        next_certificate: next.map(|it| it.certificate_pem()).unwrap_or_default(),
         store,
     };
     backup.write(contents, passphrase)

@@ -128,6 +128,11 @@ impl Core {
         }
     }
 
+    /// The names of the controllers that hosts are told of.
+    pub fn registered(&self) -> Vec<String> {
+        self.peers.registered.keys().cloned().collect()
+    }
+
     fn controllers(&self) -> Controllers {
         let registered = self.peers.registered.values();
         let controllers = registered.map(|it| Controller {

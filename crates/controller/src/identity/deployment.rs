@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use coax_identity::authority::HOST_LIFETIME;
-use coax_identity::{Authority, Credentials, Enrolment};
+use coax_identity::{Authority, Credentials, Enrolment, Pin};
 use coax_model::HostName;
 use coax_store::{Embedded, Etcd, EtcdAccess, Store, StoreError, Transaction};
 
+use super::custody::settle;
 use super::{EVERYTHING, HostRecord, host_key, put, seconds};
 use crate::etcd_access::EtcdSecrets;
 use crate::etcd_addresses::EtcdAddresses;
@@ -17,6 +18,8 @@ use crate::records::{self, RecordError};
 
 /// File of the embedded store, in the controller's state folder.
 pub(crate) const STORE: &str = "store.redb";
+/// Folder of an authority that is to be the only one, in the controller's state folder.
+pub(crate) const NEXT: &str = "next-authority";
 
 /// Why a deployment cannot be made or found.
 #[derive(Debug, thiserror::Error)]
@@ -106,13 +109,33 @@ impl Deployment {
     }
 
     /// Makes a folder that [`prepare`] looked at the state folder of a controller with this authority.
-    pub(super) fn keep(folder: &Path, authority: Authority) -> Result<Self, DeploymentError> {
+    fn keep(folder: &Path, authority: Authority) -> Result<Self, DeploymentError> {
         authority.save(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             authority,
             etcd: None,
         })
+    }
+
+    /// Keeps what a controller was given that joins: the only authority, or two while the deployment's is being renewed. What is
+    /// new is whole on disk before what was there is touched.
+    pub(super) fn keep_given(
+        folder: &Path,
+        former: Option<&Authority>,
+        newest: &Authority,
+    ) -> Result<(), DeploymentError> {
+        let Some(former) = former else {
+            if Authority::is_in(folder) {
+                newest.save_apart(&folder.join(NEXT))?;
+            }
+            return Ok(settle(folder, newest)?);
+        };
+        newest.save_apart(&folder.join(NEXT))?;
+        if Authority::load(folder).is_ok_and(|present| present.pin() == former.pin()) {
+            return Ok(());
+        }
+        Ok(former.save(folder)?)
     }
 
     /// The one in a controller's state folder.
@@ -122,11 +145,22 @@ impl Deployment {
                 folder: folder.to_owned(),
             });
         }
+        let authority = Authority::load(folder).or_else(|error| {
+            // Its files were being replaced by those of the next one, and that is whole.
+            Authority::load(&folder.join(NEXT)).map_err(|_| error)
+        })?;
         Ok(Self {
             folder: folder.to_owned(),
-            authority: Authority::load(folder)?,
+            authority,
             etcd: None,
         })
+    }
+
+    /// The pins of all authorities whose keys are here.
+    pub fn pins(&self) -> Vec<Pin> {
+        let next = Authority::load(&self.folder.join(NEXT)).ok();
+        let pins = next.iter().map(Authority::pin);
+        std::iter::once(self.authority.pin()).chain(pins).collect()
     }
 
     /// Its authority.
@@ -153,7 +187,10 @@ impl Deployment {
         let mut enrolled = Vec::new();
         for host in hosts {
             let enrolment = Enrolment::random()?;
-            let operation = put(&host_key(host), &HostRecord::new(enrolment));
+            let operation = put(
+                &host_key(host),
+                &HostRecord::new(enrolment, Some(self.authority.pin())),
+            );
             transaction.operations.push(operation);
             enrolled.push(Credentials::issue(
                 &self.authority,

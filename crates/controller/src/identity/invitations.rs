@@ -89,7 +89,7 @@ impl Identities {
         let about = about(invitee.kind(), invitee.host().map(HostName::as_str));
         let sentence = format!("invites {about}: {}", invitation_name(&secret));
         self.change(&transaction, sentence, recording)?;
-        let pin = self.authority.pin();
+        let pin = self.authority().pin();
         Ok(Invited { secret, pin })
     }
 

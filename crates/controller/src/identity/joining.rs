@@ -2,6 +2,8 @@
 //!
 //! The token is used up last: first the folder is made and the deployment's store is reached, so that what is amiss on this
 //! machine costs no token. That the store is the right one is known by what only it holds, the record of this very token.
+//!
+//! A machine that is a controller of the deployment already joins again when the deployment's authority is renewed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,13 +13,13 @@ use std::time::Duration;
 use coax_api::InvitationKind;
 use coax_api::membership::identity_client::IdentityClient;
 use coax_api::membership::{BecomeControllerRequest, FindStoreRequest, FoundStore};
-use coax_api::stream::{self, with_causes};
+use coax_api::stream::{self, with_causes, with_token};
 use coax_identity::{Authority, ControllerToken, Secret, tls};
 use coax_store::{Etcd, EtcdAccess, Store, StoreError};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use super::deployment::{Deployment, keep_access, prepare};
+use super::deployment::{Deployment, DeploymentError, keep_access, prepare};
 use super::invitation_key;
 use crate::Error;
 use crate::etcd_access::{EtcdFlags, EtcdSecrets};
@@ -79,20 +81,35 @@ pub async fn join(
     own: &OwnWay,
     state: &Path,
 ) -> Result<Joined, Error> {
-    prepare(state)?;
+    let present = match Authority::is_in(state) {
+        true => Some(Deployment::open(state)?),
+        false => None,
+    };
+    if present.is_none() {
+        prepare(state)?;
+    }
     let mut client = IdentityClient::new(reach(token).await?);
     let asked = FindStoreRequest {
         secret: secret(token),
     };
     let found = client.find_store(asked).await.map_err(refused)?;
-    let Way { etcd, is_handed } = way(found.into_inner(), own, state)?;
+    let found = found.into_inner();
+    if let Some(present) = &present {
+        let own = present.authority().pin();
+        // Whoever is of another deployment does not leave it by mistake.
+        if !found.authorities.iter().any(|pin| **pin == own.0) {
+            let folder = state.to_owned();
+            return Err(DeploymentError::Exists { folder }.into());
+        }
+    }
+    let Way { etcd, is_handed } = way(found, own, state)?;
     let become_one = async {
         look_at(&etcd, &token.secret).await?;
         become_controller(&mut client, token, address, state).await
     };
     let settings = become_one.await.inspect_err(|_| {
-        // What gets into etcd stays on no machine that did not become a controller.
-        if is_handed {
+        // What gets into etcd stays on no machine that did not become a controller. One that is goes on with it.
+        if is_handed && present.is_none() {
             EtcdSecrets::forget(state);
         }
     })?;
@@ -152,20 +169,30 @@ async fn become_controller(
     };
     let given = client.become_controller(asked).await.map_err(refused)?;
     let given = given.into_inner();
-    let inside = Path::new("the controller's answer");
-    let authority = Authority::from_pem(
-        (given.authority_key.as_bytes(), inside),
-        (given.authority.as_bytes(), inside),
-    )?;
-    if authority.pin() != token.pin {
+    let newest = authority(&given.authority_key, &given.authority)?;
+    let former = match given.former_authority_key.is_empty() {
+        true => None,
+        false => Some(authority(
+            &given.former_authority_key,
+            &given.former_authority,
+        )?),
+    };
+    let mut pins = former.iter().chain([&newest]).map(Authority::pin);
+    if !pins.any(|pin| pin == token.pin) {
         return Err(JoiningError::OtherDeployment.into());
     }
-    Deployment::keep(state, authority)?;
+    Deployment::keep_given(state, former.as_ref(), &newest)?;
     Ok(given.settings.into_iter().collect())
 }
 
 fn secret(token: &ControllerToken) -> tonic::codegen::Bytes {
     token.secret.as_bytes().to_vec().into()
+}
+
+/// An authority from the controller's answer.
+fn authority(key: &str, certificate: &str) -> Result<Authority, coax_identity::Error> {
+    let inside = Path::new("the controller's answer");
+    Authority::from_pem((key.as_bytes(), inside), (certificate.as_bytes(), inside))
 }
 
 fn refused(status: Status) -> JoiningError {
@@ -191,7 +218,7 @@ async fn reach(token: &ControllerToken) -> Result<Channel, Error> {
         };
         match reached {
             Ok(channel) => return Ok(channel),
-            Err(error) => reasons.push(format!("{controller}: {}", with_causes(&error))),
+            Err(error) => reasons.push(format!("{controller}: {}", with_token(&error))),
         }
     }
     Err(JoiningError::Unreachable(reasons.join("; ")).into())

@@ -7,6 +7,9 @@
 //! | `user` | users' tokens, and who a request comes from |
 //! | `invitations` | tokens by which machines become hosts or controllers |
 //! | `controllers` | machines that become controllers |
+//! | `authorities` | which authorities count, and which keys this controller has |
+//! | `custody` | going along when others count |
+//! | `renewal` | replacing the authority by another |
 //! | `service` | the calls of machines that join and of hosts that renew |
 //! | `joining` | the other end of a controller that joins |
 //!
@@ -15,21 +18,27 @@
 //! /coax/identity/v1/token/HASH        a user's token, by the SHA-256 of its secret
 //! /coax/identity/v1/invitation/HASH   a host's join token, by the SHA-256 of its secret
 //! /coax/identity/v1/controller-invitation/HASH   a controller's join token, likewise
+//! /coax/identity/v1/authorities       the authorities that count, once one was renewed
+//! /coax/identity/v1/authority-holder/ADDRESS     the authorities whose keys a controller has
 //! ```
 //!
-//! Nothing is kept in memory. Each question reads its one record from the store, so what one controller
+//! Nothing is kept in memory but which authorities count, which is looked at once a second. Each question reads its one record from the store, so what one controller
 //! revokes holds at all of them at once; each change compares the records that it was decided on. Those that users ask for
 //! come with their entry of the [audit log](crate::audit).
 
+mod authorities;
 mod controllers;
+mod custody;
 mod deployment;
 mod invitations;
 mod joining;
 pub mod record;
+mod renewal;
 mod service;
 mod user;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use coax_api::{AuditEntry, AuditVerdict, InvitationKind};
@@ -37,16 +46,20 @@ use coax_identity::{Authority, Certificate, Enrolment, HostIdentity, Secret};
 use coax_model::HostName;
 use coax_store::{KeyValue, Outcome, Range, Store, StoreError, Transaction};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
+pub use self::authorities::Custody;
 pub use self::controllers::Common;
+use self::custody::Shown;
 pub use self::deployment::{Deployment, DeploymentError};
-pub(crate) use self::deployment::{STORE, keep_access};
+pub(crate) use self::deployment::{NEXT, STORE, keep_access};
 pub(crate) use self::invitations::folder as invitations_folder;
 pub use self::invitations::{Invited, Invitee, Withdrawn};
 use self::invitations::{invitation_key, invitation_name};
 pub use self::joining::{Joined, JoiningError, OwnWay, join};
 pub(crate) use self::record::seconds;
 pub use self::record::{HostRecord, Invitation, NotAdmitted, NotJoined};
+pub use self::renewal::{NotRenewed, RenewalError};
 pub(crate) use self::service::{Membership, joined};
 pub use self::user::{Caller, NewToken, NotKnown};
 use crate::audit::{self, AuditError, AuditLog, Recording, put, unchanged};
@@ -80,6 +93,11 @@ pub enum IdentityError {
     /// A certificate could not be made.
     #[error(transparent)]
     Certificate(#[from] coax_identity::Error),
+    /// The deployment's authority was renewed, and this controller was not given the new key.
+    #[error(
+        "the deployment's authority was renewed, and this controller does not have the new key"
+    )]
+    GivenUp,
 }
 
 impl IdentityError {
@@ -114,7 +132,13 @@ pub enum JoinError {
 pub struct Identities {
     /// None once the controller stops: then the store is closed, whoever still asks.
     store: RwLock<Option<Arc<dyn Store>>>,
-    authority: Authority,
+    /// Which authorities count. Whoever waits for changes waits here.
+    custody: watch::Sender<Arc<Custody>>,
+    /// The keys that this controller has, the one that it began with first.
+    known: Mutex<Vec<Arc<Authority>>>,
+    /// Where they are kept.
+    folder: Option<PathBuf>,
+    shown: OnceLock<Shown>,
     lifetime: Duration,
     log: Arc<AuditLog>,
     common: Option<Common>,
@@ -123,9 +147,13 @@ pub struct Identities {
 impl Identities {
     /// Those of this store. Certificates of hosts count for `lifetime`.
     pub fn new(store: Arc<dyn Store>, authority: Authority, lifetime: Duration) -> Self {
+        let authority = Arc::new(authority);
         Self {
             store: RwLock::new(Some(store)),
-            authority,
+            custody: watch::Sender::new(Arc::new(Custody::of(authority.clone()))),
+            known: Mutex::new(vec![authority]),
+            folder: None,
+            shown: OnceLock::new(),
             lifetime,
             log: Arc::new(AuditLog::default()),
             common: None,
@@ -137,9 +165,26 @@ impl Identities {
         &self.log
     }
 
-    /// The authority.
-    pub fn authority(&self) -> &Authority {
-        &self.authority
+    /// The same identities, of a controller that keeps its keys in a folder.
+    #[must_use]
+    pub fn kept_in(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// Which authorities count now, and which keys of them this controller has.
+    pub fn custody(&self) -> Arc<Custody> {
+        self.custody.borrow().clone()
+    }
+
+    /// Hears of it when others count, and of the end.
+    pub fn watch_custody(&self) -> watch::Receiver<Arc<Custody>> {
+        self.custody.subscribe()
+    }
+
+    /// The authority that this controller signs with.
+    pub fn authority(&self) -> Arc<Authority> {
+        self.custody().authority().clone()
     }
 
     /// Takes a machine with a join token in: uses the token up, and signs the machine's key. `from` is where it asks from.
@@ -153,14 +198,17 @@ impl Identities {
     ) -> Result<Certificate, JoinError> {
         let enrolment = Enrolment::random().map_err(IdentityError::from)?;
         // Before the token is used up: a request that cannot be signed costs nothing.
-        let certificate = self
-            .authority
+        let custody = self.custody();
+        let certificate = custody
+            .authority()
             .sign_host(request, host, enrolment, now, self.lifetime)
             .map_err(|_| NotJoined::BadRequest)?;
         let invitation_key = invitation_key(InvitationKind::Host, secret);
         let host_key = host_key(host);
         let recording =
             Recording::of_join(&invitation_name(secret), from, &format!("host {host}"), now);
+        // While there are two, a host says itself that it trusts the newer one.
+        let signed_by = (!custody.is_renewing()).then(|| custody.authority().pin());
         for _ in 0..ATTEMPTS {
             let invited = self.get(&invitation_key)?;
             let enrolled = self.get(&host_key)?;
@@ -173,7 +221,7 @@ impl Identities {
                 ],
                 operations: vec![
                     put(&invitation_key, &used),
-                    put(&host_key, &HostRecord::new(enrolment)),
+                    put(&host_key, &HostRecord::new(enrolment, signed_by)),
                 ],
             };
             let sentence = match enrolled {
@@ -191,11 +239,20 @@ impl Identities {
     pub fn admit(
         &self,
         identity: &HostIdentity,
+        certificate: &Certificate,
         now: SystemTime,
     ) -> Result<Result<(), NotAdmitted>, IdentityError> {
         let found = self.get(&host_key(&identity.host))?;
         let record = found.as_ref().map(read::<HostRecord>).transpose()?;
-        Ok(record::admit(record.as_ref(), identity, now))
+        let admitted = record::admit(record.as_ref(), identity, now);
+        Ok(
+            admitted.and_then(|()| match self.accepts(certificate, now) {
+                true => Ok(()),
+                false => Err(NotAdmitted::FormerAuthority {
+                    host: identity.host.clone(),
+                }),
+            }),
+        )
     }
 
     /// Signs a new key of a host that was admitted.
@@ -208,7 +265,7 @@ impl Identities {
         let HostIdentity {
             host, enrolment, ..
         } = identity;
-        self.authority
+        self.authority()
             .sign_host(request, host, *enrolment, now, self.lifetime)
     }
 
@@ -249,6 +306,8 @@ impl Identities {
     /// Lets the store go, after what is being asked of it now. Questions that come later fail.
     pub fn close(&self) {
         *self.store.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let closed = self.custody().closed();
+        self.custody.send_replace(Arc::new(closed));
     }
 
     /// Everything that Coax has in the store, as of one revision.

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coax_api::{InvitationKind, ListedInvitation};
-use coax_identity::{Enrolment, HostIdentity};
+use coax_identity::{Enrolment, HostIdentity, Pin};
 use coax_model::HostName;
 use serde::{Deserialize, Serialize};
 
@@ -15,14 +15,29 @@ const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostRecord {
     enrolment: String,
+    /// The pin of the authority that its certificate is of, as far as that matters: hosts that joined before authorities were
+    /// renewed do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) authority: Option<String>,
 }
 
 impl HostRecord {
     /// A host whose certificates carry this enrolment.
-    pub fn new(enrolment: Enrolment) -> Self {
+    pub fn new(enrolment: Enrolment, authority: Option<Pin>) -> Self {
         Self {
             enrolment: enrolment.to_string(),
+            authority: authority.map(|pin| pin.to_string()),
         }
+    }
+
+    /// The same host with a certificate of this authority; nothing if that is known, or the host is another one.
+    pub(super) fn of_authority(self, enrolment: Enrolment, pin: &str) -> Option<Self> {
+        let same = self.enrolment == enrolment.to_string();
+        let news = same && self.authority.as_deref() != Some(pin);
+        news.then(|| Self {
+            authority: Some(pin.to_owned()),
+            ..self
+        })
     }
 }
 
@@ -183,6 +198,15 @@ pub enum NotAdmitted {
         /// The host.
         host: HostName,
     },
+    /// The certificate is of an authority that counts no more.
+    #[error(
+        "the deployment's authority was renewed while {host} was away, and its certificate is of the old one: \
+         `coax host invite {host}` on a controller and `coax join --again TOKEN` there give it a new one; its ports go on forwarding"
+    )]
+    FormerAuthority {
+        /// The host.
+        host: HostName,
+    },
     /// The certificate has run out while the connection was open.
     #[error("the certificate of {host} has run out")]
     Expired {
@@ -197,6 +221,7 @@ impl NotAdmitted {
         match self {
             Self::Revoked { .. } => "revoked",
             Self::Expired { .. } => "expired",
+            Self::FormerAuthority { .. } => "former-authority",
         }
     }
 }
@@ -276,7 +301,7 @@ mod tests {
                 not_after: at(10),
             },
         };
-        let record = HostRecord::new(new);
+        let record = HostRecord::new(new, None);
         assert_eq!(admit(Some(&record), &identity(new), at(5)), Ok(()));
         for (record, enrolment, hours, outcome) in [
             (Some(&record), old, 5, "revoked"),

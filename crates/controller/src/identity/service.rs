@@ -4,18 +4,21 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use coax_api::membership::identity_server::Identity;
 use coax_api::membership::{
-    BecomeControllerRequest, Controllership, EtcdCredentials, FindStoreRequest, FoundStore,
-    JoinRequest, Membership as Answer, RenewRequest,
+    Authorities, BecomeControllerRequest, Controllership, EtcdCredentials, FindStoreRequest,
+    FollowAuthoritiesRequest, FoundStore, JoinRequest, Membership as Answer, RenewRequest,
 };
 use coax_api::stream::Peer;
 use coax_identity::{Certificate, HostIdentity, Secret};
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tracing::{info, warn};
 
-use super::{Common, Identities, IdentityError, JoinError, NotJoined};
+use super::{Common, Custody, Identities, IdentityError, JoinError, NotJoined};
 use crate::metrics::{Metrics, OutcomeLabels, Outcomes};
 
 /// Serves [`Identity`].
@@ -35,11 +38,18 @@ impl Membership {
 
     /// What a machine that became a controller is given.
     fn controllership(&self, common: &Common) -> Controllership {
-        let authority = self.identities.authority();
+        let custody = self.identities.custody();
+        let authority = custody.authority();
+        let former = custody
+            .keys()
+            .next()
+            .filter(|it| it.pin() != authority.pin());
         let settings = common.settings.iter();
         Controllership {
             authority: authority.certificate_pem(),
             authority_key: authority.key_pem(),
+            former_authority: former.map(|it| it.certificate_pem()).unwrap_or_default(),
+            former_authority_key: former.map(|it| it.key_pem()).unwrap_or_default(),
             settings: settings
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect(),
@@ -47,10 +57,23 @@ impl Membership {
     }
 
     fn answer(&self, certificate: &Certificate) -> Response<Answer> {
+        let custody = self.identities.custody();
+        let authorities = custody.trusted().iter();
+        let authorities: Vec<Bytes> = authorities.map(|it| it.to_vec().into()).collect();
         Response::new(Answer {
             certificate: certificate.to_vec().into(),
-            authority: self.identities.authority().certificate().to_vec().into(),
+            authority: authorities.first().cloned().unwrap_or_default(),
+            authorities,
         })
+    }
+}
+
+/// What a host is told of the authorities that count.
+fn told(custody: &Custody) -> Authorities {
+    let authorities = custody.trusted().iter();
+    Authorities {
+        authorities: authorities.map(|it| it.to_vec().into()).collect(),
+        signs: custody.has_newest(),
     }
 }
 
@@ -62,14 +85,16 @@ pub async fn joined<T>(
 ) -> Result<HostIdentity, Status> {
     let refused = |outcome| count(&metrics.agents_refused, outcome);
     let peer = request.extensions().get::<Peer>();
-    let Some(identity) = peer.and_then(|peer| peer.host.clone()) else {
+    let shown = peer.and_then(|peer| Some((peer.host.clone()?, peer.certificate.clone()?)));
+    let Some((identity, certificate)) = shown else {
         refused("no-certificate");
         return Err(Status::unauthenticated(
             "the machine has not joined: it showed no certificate",
         ));
     };
     let (identities, asked) = (identities.clone(), identity.clone());
-    let admitted = spawn_blocking(move || identities.admit(&asked, SystemTime::now())).await;
+    let admitted =
+        spawn_blocking(move || identities.admit(&asked, &certificate, SystemTime::now())).await;
     match admitted.map_err(|_| unavailable())?.map_err(failed)? {
         Ok(()) => Ok(identity),
         Err(reason) => {
@@ -120,8 +145,38 @@ fn failed(error: IdentityError) -> Status {
     Status::unavailable(error.to_string())
 }
 
+/// Answers until the host goes or the controller stops.
+type Followed = ReceiverStream<Result<Authorities, Status>>;
+
 #[tonic::async_trait]
 impl Identity for Membership {
+    type FollowAuthoritiesStream = Followed;
+
+    async fn follow_authorities(
+        &self,
+        request: Request<FollowAuthoritiesRequest>,
+    ) -> Result<Response<Followed>, Status> {
+        let identity = joined(&request, &self.identities, &self.metrics).await?;
+        let mut custody = self.identities.watch_custody();
+        let (identities, asked) = (self.identities.clone(), request.into_inner());
+        let said = spawn_blocking(move || identities.host_says(&identity, &asked.signed_by));
+        said.await.map_err(|_| unavailable())?.map_err(failed)?;
+        let (answers, answer) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let present = custody.borrow_and_update().clone();
+                if present.is_closed() || answers.send(Ok(told(&present))).await.is_err() {
+                    return;
+                }
+                tokio::select! {
+                    changed = custody.changed() => if changed.is_err() { return },
+                    () = answers.closed() => return,
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(answer)))
+    }
+
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<Answer>, Status> {
         let address = address(&request);
         let asked = request.into_inner();
@@ -171,13 +226,15 @@ impl Identity for Membership {
         let asked = request.into_inner();
         let identities = self.identities.clone();
         let from = address.clone();
-        let found = spawn_blocking(move || {
+        let found = spawn_blocking(move || -> Result<_, JoinError> {
             let secret = secret(&asked.secret)?;
-            identities.find_store(&secret, &from, SystemTime::now())
+            let found = identities.find_store(&secret, &from, SystemTime::now())?;
+            Ok((found, identities.pins()?))
         });
         let found = found.await.map_err(|_| unavailable())?;
         let counted = &self.metrics.controller_joins;
-        let found = found.map_err(|error| not_joined(counted, "a controller", &address, error))?;
+        let (found, pins) =
+            found.map_err(|error| not_joined(counted, "a controller", &address, error))?;
         let credentials = found.secrets.map(|secrets| {
             let (user, password) = secrets.login.unwrap_or_default();
             EtcdCredentials {
@@ -191,6 +248,7 @@ impl Identity for Membership {
         Ok(Response::new(FoundStore {
             etcd: found.members,
             credentials,
+            authorities: pins.iter().map(|pin| pin.to_vec().into()).collect(),
         }))
     }
 

@@ -149,7 +149,7 @@ impl Identities {
     ) -> Result<Option<(UserToken, Token)>, IdentityError> {
         let token = UserToken {
             secret: Secret::random()?,
-            pin: self.authority.pin(),
+            pin: self.authority().pin(),
         };
         let record = TokenRecord {
             name: new.name.to_string(),

@@ -72,6 +72,10 @@ pub struct Metrics {
     pub joins: Outcomes,
     /// Machines that wanted to become controllers.
     pub controller_joins: Outcomes,
+    /// Authorities that count.
+    pub authorities: Gauge,
+    /// When the certificate of the newest ends whose key is here.
+    pub authority_end: Gauge,
     /// Connections and calls of agents that were refused.
     pub agents_refused: Outcomes,
     /// Requests and connections of users that were refused.
@@ -117,6 +121,11 @@ impl Metrics {
         register(&mut registry, "joins", joins.clone());
         let controller_joins = Family::default();
         register(&mut registry, "controller_joins", controller_joins.clone());
+        let authorities = Gauge::default();
+        register(&mut registry, "authorities", authorities.clone());
+        let authority_end = Gauge::default();
+        let name = "authority_end_timestamp_seconds";
+        register(&mut registry, name, authority_end.clone());
         let agents_refused = Family::default();
         register(&mut registry, "agents_refused", agents_refused.clone());
         let api_refused = Family::default();
@@ -129,6 +138,8 @@ impl Metrics {
             requests,
             joins,
             controller_joins,
+            authorities,
+            authority_end,
             agents_refused,
             api_refused,
             checks: std::sync::Mutex::default(),

@@ -122,6 +122,8 @@ pub const TABLE: &[Description] = &[
     line("agents_refused", Counter, &["outcome"], "the outcomes, which are few", "Connections and calls of agents that were refused"),
     line("joins", Counter, &["outcome"], "the outcomes, which are few", "Machines that wanted to become hosts"),
     line("controller_joins", Counter, &["outcome"], "the outcomes, which are few", "Machines that wanted to become controllers"),
+    line("authorities", Gauge, &[], "1", "Authorities that count: more than one while the authority is being renewed"),
+    line("authority_end_timestamp_seconds", Gauge, &[], "1", "When the certificate of the newest authority ends whose key this controller has, in seconds since 1970"),
     line("store_commit_duration_seconds", Histogram, &[], "20", "How long it took to store a change"),
     line("build", Info, &["version"], "1", "The version of the controller"),
 ];

@@ -18,6 +18,7 @@
 //! | `quotas` | how much projects may have |
 //! | `removal` | removing hosts |
 //! | `audit` | the log of changes |
+//! | `authorities` | renewing the deployment's authority |
 //! | `backups` | everything as a file |
 //! | `tokens` | users' tokens |
 //! | `own` | answers about the whole system, for those who may see a part |
@@ -36,6 +37,7 @@
 
 mod audit;
 pub mod authorise;
+mod authorities;
 pub mod listen;
 pub mod openapi;
 

@@ -6,9 +6,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    App, audit, backups, blast_radius, captures, checks, connections, events, failure, findings,
-    firewall_reports, flows, invitations, objects, page, quotas, removal, reports, revisions,
-    service, stacks, tokens, traces,
+    App, audit, authorities, backups, blast_radius, captures, checks, connections, events, failure,
+    findings, firewall_reports, flows, invitations, objects, page, quotas, removal, reports,
+    revisions, service, stacks, tokens, traces,
 };
 
 #[derive(OpenApi)]
@@ -81,6 +81,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(invitations::withdraw_controller))
         .routes(routes!(tokens::tokens, tokens::create_token))
         .routes(routes!(tokens::delete_token))
+        .routes(routes!(authorities::authorities))
+        .routes(routes!(authorities::renew))
+        .routes(routes!(authorities::finish))
         .routes(routes!(audit::audit_log))
         .routes(routes!(audit::verify_audit_log))
         .routes(routes!(backups::create_backup))

@@ -11,6 +11,7 @@ use super::App;
 use super::failure::Failure;
 use super::stacks::mismatch;
 use crate::core::proofs;
+use crate::identity::seconds;
 use crate::metrics::{Checks, Facts};
 
 /// Whether the process lives
@@ -41,6 +42,7 @@ pub async fn readyz(State(app): State<App>) -> Result<&'static str, Failure> {
 pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Failure> {
     let (reports, missing) = app.reports().await?;
     let facts = Facts::of(&app.handle.read());
+    tell_authorities(&app);
     let checks = checks(&app, facts.revision()).await?;
     let text = app
         .metrics
@@ -70,6 +72,15 @@ async fn checks(app: &App, revision: u64) -> Result<Checks, Failure> {
     let (revision, checks) = proofs.await.map_err(|_| Failure::stopping())?;
     app.metrics.remember_checks(revision, checks);
     Ok(checks)
+}
+
+fn tell_authorities(app: &App) {
+    let custody = app.identities.custody();
+    app.metrics.authorities.set(custody.trusted().len() as u64);
+    // One that was read from a certificate is none that cannot be read.
+    if let Ok(validity) = custody.authority().validity() {
+        app.metrics.authority_end.set(seconds(validity.not_after));
+    }
 }
 
 /// This specification

@@ -128,6 +128,15 @@ impl Controller {
         self.task.take().unwrap().await.unwrap().unwrap();
     }
 
+    /// How it ends by itself.
+    pub async fn ended(mut self) -> Result<(), coax_controller::Error> {
+        let ended = self.task.take().unwrap();
+        tokio::time::timeout(super::PATIENCE, ended)
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
     /// Starts again on what is in the state folder.
     pub async fn launch(&mut self) {
         let (addresses, stop, task) = launch(self.options.clone()).await;

@@ -186,7 +186,7 @@ async fn certificates_of_others_and_those_that_ran_out_do_not_get_in() {
         let enrolment = Enrolment::random().unwrap();
         let signed = stranger.sign_host(request.der(), &host, enrolment, now, HOST_LIFETIME);
         request
-            .complete(signed.unwrap(), authority.certificate().clone())
+            .complete(signed.unwrap(), vec![authority.certificate().clone()])
             .unwrap()
     };
     let outdated = issue(&authority, now - HOST_LIFETIME - Duration::from_secs(3600));
@@ -241,7 +241,10 @@ async fn a_certificate_is_renewed_with_itself_for_the_same_host() {
     };
     let answer = client.renew(asked).await.unwrap().into_inner();
     let renewed = request
-        .complete(answer.certificate.to_vec().into(), hv1.authority().clone())
+        .complete(
+            answer.certificate.to_vec().into(),
+            hv1.authorities().to_vec(),
+        )
         .unwrap();
     let (before, after): (&HostIdentity, _) = (hv1.identity(), renewed.identity());
     assert_eq!(

@@ -1,6 +1,6 @@
 //! `coax init --join TOKEN`: makes this machine another controller of a deployment, over the same etcd.
 
-use coax_controller::{Common, Deployment, DeploymentError, EtcdAddresses, OwnWay};
+use coax_controller::{Common, Deployment, EtcdAddresses, OwnWay};
 use coax_identity::{Authority, ControllerToken};
 
 use super::answers;
@@ -20,8 +20,14 @@ pub async fn run(
 ) -> Result<(), CliError> {
     let token: ControllerToken = read_token(token)?;
     let state = places.controller_state();
-    if Authority::is_in(&state) {
-        return say_what_is_there(&token, places, output);
+    let again = Authority::is_in(&state);
+    if again && has_authority(&token, places)? {
+        output.say(&format!(
+            "this machine is a controller of that deployment already, nothing is changed and the token is not used\n\
+             configuration: {}",
+            places.controller_config().display(),
+        ));
+        return Ok(());
     }
     let machine = Machine::detect().await?;
     let ask = answers::may_ask(args);
@@ -32,6 +38,16 @@ pub async fn run(
         flags: args.etcd.clone(),
     };
     let joined = coax_controller::join(&token, &address, &own, &state).await?;
+    if again {
+        output.say(&format!(
+            "this machine has the deployment's new authority in {}; its configuration is as it was",
+            state.display(),
+        ));
+        output.say(
+            "a controller that runs takes it up by itself; one that has stopped is to be started",
+        );
+        return Ok(());
+    }
     // Of what the other controller says only this counts: it names no files and no sockets of this machine.
     let settings = joined.settings.into_iter();
     let settings = settings.filter(|(name, _)| Common::SETTINGS.contains(&name.as_str()));
@@ -49,21 +65,9 @@ pub async fn run(
     Ok(())
 }
 
-fn say_what_is_there(
-    token: &ControllerToken,
-    places: &Places,
-    output: &Output,
-) -> Result<(), CliError> {
+/// Whether this machine has the authority that the token is of.
+fn has_authority(token: &ControllerToken, places: &Places) -> Result<bool, CliError> {
     let folder = places.controller_state();
     let present = Deployment::open(&folder).map_err(coax_controller::Error::from)?;
-    if present.authority().pin() != token.pin {
-        let exists = DeploymentError::Exists { folder };
-        return Err(coax_controller::Error::from(exists).into());
-    }
-    output.say(&format!(
-        "this machine is a controller of that deployment already, nothing is changed and the token is not used\n\
-         configuration: {}",
-        places.controller_config().display(),
-    ));
-    Ok(())
+    Ok(present.pins().contains(&token.pin))
 }

@@ -107,13 +107,6 @@ impl Lab {
 /// A process that ends with the value.
 pub struct Running(std::process::Child);
 
-impl Running {
-    /// Waits until it ends by itself, and says whether it did so well.
-    pub fn ended(mut self) -> bool {
-        self.0.wait().unwrap().success()
-    }
-}
-
 impl Drop for Running {
     fn drop(&mut self) {
         // It may have ended by itself.

@@ -20,6 +20,8 @@ const MOST_QUIET: Duration = Duration::from_secs(3600);
 const WORDS: Duration = Duration::from_secs(10);
 /// Reports at the same time, with those that are remembered.
 const MOST: usize = 256;
+/// The same of one project: no tenant takes the room of another.
+const MOST_OF_PROJECT: usize = 64;
 
 /// A port's full name, and why its frames are dropped.
 type Key = (String, DropReason);
@@ -27,14 +29,15 @@ type Key = (String, DropReason);
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct GuardLog {
-    /// What was counted when it was looked last, by slot: also of ports that left, whose counters go on when they return.
-    counts: BTreeMap<u32, BTreeMap<DropReason, u64>>,
+    /// What was counted when it was looked last, by slot, and of which port: also of ports that left, whose counters go on when they
+    /// return.
+    counts: BTreeMap<u32, (String, BTreeMap<DropReason, u64>)>,
     /// Slots that counted before the agent started: what is found there first is not news.
     before: BTreeSet<u32>,
     reports: BTreeMap<Key, Report>,
     words_at: Moment,
-    /// Drops for which there was no room.
-    is_full: bool,
+    /// Until when it was said that there was no room for some.
+    full_until: Moment,
 }
 
 /// Drops of one port for one reason.
@@ -68,14 +71,13 @@ impl GuardLog {
         now: Moment,
         port: impl Fn(u32) -> Option<&'a str>,
     ) {
-        self.is_full = false;
         let mut here = BTreeSet::new();
         for drops in seen {
             let Some(port) = port(drops.slot) else {
                 continue;
             };
             here.insert(port);
-            for (reason, frames) in self.news(drops) {
+            for (reason, frames) in self.news(drops, port) {
                 self.add((port.to_owned(), reason), frames, clock, now);
             }
         }
@@ -89,17 +91,20 @@ impl GuardLog {
     }
 
     /// What was dropped since the last time.
-    fn news(&mut self, drops: &GuardDrops) -> Vec<(DropReason, u64)> {
+    fn news(&mut self, drops: &GuardDrops, port: &str) -> Vec<(DropReason, u64)> {
         let first = self.before.remove(&drops.slot);
         let counts: BTreeMap<_, _> = drops.counts.iter().copied().collect();
-        let known = self.counts.insert(drops.slot, counts.clone());
+        let known = self
+            .counts
+            .insert(drops.slot, (port.to_owned(), counts.clone()));
         if first {
             return Vec::new();
         }
-        let known = known.unwrap_or_default();
+        // A slot that begins to serve another port begins with nothing.
+        let known = known.filter(|(of, _)| of == port);
+        let known = known.map(|(_, counts)| counts).unwrap_or_default();
         let news = counts.into_iter().map(|(reason, count)| {
             let known = known.get(&reason).copied().unwrap_or(0);
-            // A slot that begins to serve another port begins with nothing.
             let frames = count.checked_sub(known).unwrap_or(count);
             (reason, frames)
         });
@@ -119,8 +124,8 @@ impl GuardLog {
             (report.last, report.last_clock) = (now, clock);
             return;
         }
-        if self.reports.len() >= MOST && !self.make_room() {
-            self.is_full = true;
+        if !self.has_room_for(&key.0) {
+            self.tell_full(&key.0, now);
             return;
         }
         let report = Report::new(key.1, frames, clock, now);
@@ -128,9 +133,36 @@ impl GuardLog {
         self.reports.insert(key, report);
     }
 
-    /// Forgets what has been over for the longest time.
-    fn make_room(&mut self) -> bool {
-        let over = self.reports.iter().filter(|(_, report)| report.is_over);
+    /// Whether there is room for one more of a port, perhaps after something was forgotten.
+    fn has_room_for(&mut self, port: &str) -> bool {
+        let own = project(port).to_owned();
+        let of_project = |other: &str| project(other) == own;
+        let count = self
+            .reports
+            .keys()
+            .filter(|(other, _)| of_project(other))
+            .count();
+        if count >= MOST_OF_PROJECT {
+            return self.make_room(of_project);
+        }
+        self.reports.len() < MOST || self.make_room(|_| true)
+    }
+
+    /// A line in the log once in an hour: what is told elsewhere a VM could have told again and again.
+    fn tell_full(&mut self, port: &str, now: Moment) {
+        if self.full_until <= now {
+            self.full_until = now + MOST_QUIET;
+            tracing::warn!(
+                port,
+                "guards drop frames of too many ports to report each: `coax drops` has all"
+            );
+        }
+    }
+
+    /// Forgets what has been over for the longest time, of some ports.
+    fn make_room(&mut self, of: impl Fn(&str) -> bool) -> bool {
+        let over = self.reports.iter();
+        let over = over.filter(|((port, _), report)| report.is_over && of(port));
         let oldest = over.min_by_key(|(_, report)| report.last);
         let oldest = oldest.map(|(key, _)| key.clone());
         oldest.is_some_and(|key| self.reports.remove(&key).is_some())
@@ -153,14 +185,11 @@ impl GuardLog {
         let present = self.reports.iter().filter(|(_, report)| !report.is_over);
         present.map(|((port, reason), report)| (port.as_str(), *reason, report.words.as_str()))
     }
+}
 
-    /// Why not all of it is told, if it is not.
-    pub(crate) fn incomplete(&self) -> Option<String> {
-        let told = format!(
-            "guards drop frames of too many ports: {MOST} reports are told, `coax drops` has all"
-        );
-        self.is_full.then_some(told)
-    }
+/// Whose a port is.
+fn project(port: &str) -> &str {
+    port.split('/').next().unwrap_or_default()
 }
 
 impl Report {

@@ -186,7 +186,9 @@ systemctl() {
     echo ETCD_EXPERIMENTAL_PEER_SKIP_CLIENT_SAN_VERIFICATION=true >> e$n.env
     (set -a; . ./e$n.env; exec etcd --logger zap --log-level error 2> e$n.log) &
   done
+  tries=0
   until ETCDCTL_API=3 etcdctl --endpoints https://192.0.2.1:2379 --cacert ca.pem --cert root.pem --key root.key get x 2> /dev/null; do
+    ((++tries < 300)) || { cat e?.log >&2; exit 1; }
     sleep 0.1
   done
 }

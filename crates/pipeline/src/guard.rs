@@ -118,7 +118,7 @@ fn other_than_ip<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta) ->
 
 /// True when a tag names a VLAN, not only a priority.
 #[inline(always)]
-fn leads_elsewhere(meta: &Meta) -> bool {
+pub(crate) fn leads_elsewhere(meta: &Meta) -> bool {
     let mut elsewhere = false;
     for place in 0..Meta::TAGS {
         elsewhere |= (place as u32) < meta.tag_count && meta.tags[place].vlan() != 0;

@@ -213,7 +213,8 @@ pub(crate) fn deliver_stages<F: Frame, T: Tables, S: Sink>(
     meta.drop(DropReason::Malformed)
 }
 
-/// Counts how the frame ended. One that a port sent and that is dropped is reported first.
+/// Counts how the frame ended. One that a port sent and that is dropped is reported first, and so is a question that
+/// went to foreign VTEPs.
 #[inline(always)]
 fn settle<S: Sink>(verdict: Verdict, sink: &S, meta: &mut Meta) -> Verdict {
     match verdict {

@@ -98,7 +98,8 @@ pub struct Meta {
     pub path: Path,
     /// What the sender is told about, where `TELLS` is set.
     pub problem: Problem,
-    /// In whose name the sender is told that its packet is refused, IPv4 in mapped form.
+    /// In whose name the sender is told that its packet is refused, IPv4 in mapped form; before that, the address that is
+    /// asked for or announced.
     pub speaker: [u8; 16],
     /// Whose firewall policy the frame meets: that of the port by which it enters, then that of the port
     /// by which it leaves.

@@ -21,6 +21,7 @@ impl Core {
             self.questions.note(record, now);
             // A question that went to foreign endpoints is no flow.
             if record.has(FlowRecord::ASKS) && record.reason == FlowRecord::PASSED {
+                log.lose(record.missed.into());
                 continue;
             }
             log.note(record, seen.clock_of(record.time), |record| {

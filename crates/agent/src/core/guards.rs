@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PORT_SHUT: &str = "port-shut";
 
 impl Core {
-    /// When is to be looked next; not while nobody is here whom a guard could shut.
+    /// When is to be looked next; not while no port is here.
     pub(super) fn guards_due(&self) -> Option<Moment> {
         let wanted = self.listed && !self.looking && !self.mirror.ports.is_empty();
         wanted.then_some(self.next_look)

@@ -54,9 +54,6 @@ impl Core {
         if let Some(reason) = &self.cache_problem {
             problems.push(("cache".into(), reason.clone()));
         }
-        if let Some(reason) = self.guards.incomplete() {
-            problems.push(("guards".into(), reason));
-        }
         problems.extend(self.small_devices());
         problems.sort();
         let problems = problems.into_iter().map(|(object, reason)| Problem {

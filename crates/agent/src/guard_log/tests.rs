@@ -39,10 +39,8 @@ impl Watched {
                     .collect(),
             });
             let seen: Vec<_> = seen.collect();
-            let names: BTreeMap<u32, String> = seen
-                .iter()
-                .map(|it| (it.slot, format!("p/{}", it.slot)))
-                .collect();
+            let names: BTreeMap<u32, String> =
+                seen.iter().map(|it| (it.slot, name_of(it.slot))).collect();
             let before = self.told().len();
             let now = Duration::from_secs(self.now);
             let name = |slot| names.get(&slot).map(String::as_str);
@@ -56,6 +54,14 @@ impl Watched {
         present
             .map(|(port, reason, words)| (port.to_owned(), reason, words.to_owned()))
             .collect()
+    }
+}
+
+/// Ports of a thousand slots are of one project.
+fn name_of(slot: u32) -> String {
+    match slot / 1000 {
+        0 => format!("p/{slot}"),
+        project => format!("p{project}/{slot}"),
     }
 }
 
@@ -125,20 +131,30 @@ fn whoever_begins_again_and_again_is_told_of_ever_less() {
 }
 
 #[test]
-fn there_are_never_too_many_and_that_is_told() {
+fn there_are_never_too_many_and_no_project_takes_the_room_of_others() {
     let mut watched = Watched::new(&[]);
     for slot in 1..=300 {
         watched.drops(slot, STORM, 1);
     }
     watched.pass(1);
-    assert_eq!(watched.told().len(), MOST);
-    assert!(watched.log.incomplete().is_some());
-    watched.pass(61);
-    assert_eq!((watched.told().len(), watched.log.incomplete()), (0, None));
+    assert_eq!(watched.told().len(), MOST_OF_PROJECT);
+    // The first slots of the next thousands are of other projects.
+    for slot in [1001, 2001] {
+        watched.drops(slot, STORM, 1);
+    }
+    watched.pass(1);
+    assert_eq!(watched.told().len(), MOST_OF_PROJECT + 2);
+    watched.pass(62);
+    assert_eq!(watched.told().len(), 0);
     // What is over makes room.
     watched.drops(299, STORM, 1);
     watched.pass(1);
     assert_eq!(watched.told().len(), 1);
+    for slot in (3..9).flat_map(|project| 1000 * project..1000 * project + 60) {
+        watched.drops(slot, STORM, 1);
+    }
+    watched.pass(1);
+    assert_eq!(watched.told().len(), MOST);
 }
 
 #[test]

@@ -125,14 +125,26 @@ fn candidates(kind: &str, words: &[OsString], start: &OsStr) -> Vec<CompletionCa
 }
 
 /// The flags of a line that say who answers. Labs are files of this machine.
-fn who_answers<'a>(kind: &str, words: &'a [OsString]) -> Vec<&'a OsString> {
+fn who_answers(kind: &str, words: &[OsString]) -> Vec<String> {
     if kind == "lab" {
         return Vec::new();
     }
-    let flags = words
-        .windows(2)
-        .filter(|pair| WHO_ANSWERS.iter().any(|flag| pair[0] == *flag));
-    flags.flatten().collect()
+    // Some shells make three words of `--lab=NAME`.
+    let parts = words.iter().flat_map(|word| {
+        let text = word.to_string_lossy().into_owned();
+        match text.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => {
+                vec![flag.to_owned(), value.to_owned()]
+            }
+            _ => vec![text],
+        }
+    });
+    let parts: Vec<String> = parts
+        .filter(|part| !part.is_empty() && part != "=")
+        .collect();
+    let pairs = parts.windows(2);
+    let flags = pairs.filter(|pair| WHO_ANSWERS.iter().any(|flag| pair[0] == *flag));
+    flags.flatten().cloned().collect()
 }
 
 /// What a program prints, if it ends in time.
@@ -152,8 +164,11 @@ fn printed(mut child: Child) -> Option<String> {
     text
 }
 
-/// Shells expand some characters of what completes a word. Names have none of them; whoever answers may send others.
+/// Shells expand some characters of what completes a word, and a dash makes a flag of it. Names have none of them; whoever answers
+/// may send others.
 fn is_plain(name: &str) -> bool {
-    name.chars()
-        .all(|it| it.is_ascii_alphanumeric() || "-_./:@".contains(it))
+    name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name
+            .chars()
+            .all(|it| it.is_ascii_alphanumeric() || "-_./:@".contains(it))
 }

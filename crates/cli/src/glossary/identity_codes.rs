@@ -139,10 +139,11 @@ pub(super) const CODES: &[Entry] = &[
          expired.",
         "coax invitation list --all",
     ),
-    code(
+    code_with(
         "invitation-used",
         "A machine joined with the invitation, and withdrawing it would take nothing back. A host goes with \
-         `coax host remove`; a controller that must not be one any more has the authority's key.",
+         `coax host remove`; a controller that must not be one any more is kept out by another authority.",
+        "coax authority renew",
     ),
     code_with(
         "other-authority",

@@ -71,7 +71,7 @@ for n, (service, address) in enumerate(asked):
     if s.connect_ex((address, int(port))) not in (0, errno.EINPROGRESS): continue
     socks[s] = (n, protocol)
     if protocol == 'udp': s.send(b'x')
-end = time.time() + 0.8
+end = time.time() + 2.5
 while socks and time.time() < end:
     tcp = [s for s, (_, p) in socks.items() if p == 'tcp']; udp = [s for s, (_, p) in socks.items() if p == 'udp']
     for s in sum(select.select(udp, tcp, [], 0.1)[:2], []):

@@ -22,7 +22,7 @@ pub struct Copies {
 }
 
 /// Makes the list from the network's local ports, the hosts that have or get a member, and foreign
-/// endpoints. A routed network has no copies. `announced`: the hosts that are to hear of shared addresses.
+/// endpoints. A routed network has no copies but those of announcements. `announced`: the hosts that are to hear of shared addresses.
 pub fn copies<'a>(
     params: &NetworkParams,
     here: &Here,

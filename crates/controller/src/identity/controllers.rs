@@ -1,7 +1,7 @@
 //! Machines that become controllers: their invitations, and what they are given.
 //!
-//! They are given everything. Whoever has the authority's key may speak for every host and pass for every controller, and no
-//! record takes that back. So an invitation has a key space of its own, where no host's token leads, is made by admins of the whole
+//! They are given everything. Whoever has the authority's key may speak for every host and pass for every controller, until the
+//! authority is renewed. So an invitation has a key space of its own, where no host's token leads, is made by admins of the whole
 //! deployment only, and counts for minutes. Controllers that keep their store in a file make none: a second one would have
 //! the key and nothing to share.
 

@@ -25,6 +25,9 @@ use crate::Error;
 use crate::etcd_access::{EtcdFlags, EtcdSecrets};
 use crate::etcd_addresses::EtcdAddresses;
 
+/// Where in its state folder a controller that joins again has what it is handed for the store, as long as it joins.
+const AGAIN: &str = "joining";
+
 /// How long a controller may take to answer: it waits for its etcd itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -102,17 +105,26 @@ pub async fn join(
             return Err(DeploymentError::Exists { folder }.into());
         }
     }
-    let Way { etcd, is_handed } = way(found, own, state)?;
+    // A controller that joins again goes on getting into etcd as it does, maybe with a certificate of its own.
+    let place = match &present {
+        Some(_) => state.join(AGAIN),
+        None => state.to_owned(),
+    };
+    let Way { etcd, is_handed } = way(found, own, &place)?;
     let become_one = async {
         look_at(&etcd, &token.secret).await?;
         become_controller(&mut client, token, address, state).await
     };
-    let settings = become_one.await.inspect_err(|_| {
-        // What gets into etcd stays on no machine that did not become a controller. One that is goes on with it.
-        if is_handed && present.is_none() {
-            EtcdSecrets::forget(state);
-        }
-    })?;
+    let settings = become_one.await;
+    // What gets into etcd stays on no machine that did not become a controller.
+    if present.is_some() || is_handed && settings.is_err() {
+        EtcdSecrets::forget(&place);
+    }
+    if present.is_some() {
+        // Where it stays, it is empty.
+        let _ = std::fs::remove_dir(&place);
+    }
+    let settings = settings?;
     Ok(Joined { etcd, settings })
 }
 

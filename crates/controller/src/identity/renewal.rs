@@ -100,10 +100,18 @@ impl Identities {
                 operations: vec![put(RECORD, &record.with(&next, now))],
             };
             if let Outcome::Done(_) = self.change(&transaction, sentence, recording)? {
-                return Ok(self.look_up(now)?);
+                return self.go_along(now);
             }
         }
         Err(IdentityError::Contended.into())
+    }
+
+    /// Does what was just stored. Where that fails it is stored all the same, and done when it is looked for the next time.
+    fn go_along(&self, now: SystemTime) -> Result<(), RenewalError> {
+        if let Err(error) = self.look_up(now) {
+            tracing::warn!(%error, "what counts now is stored, and taken up later");
+        }
+        Ok(())
     }
 
     /// The authority that is to be the next: on disk before anybody hears of it.
@@ -174,7 +182,7 @@ impl Identities {
                 operations: vec![put(RECORD, &finished)],
             };
             if let Outcome::Done(_) = self.change(&transaction, sentence, recording)? {
-                return Ok(self.look_up(now)?);
+                return self.go_along(now);
             }
         }
         Err(IdentityError::Contended.into())
@@ -203,7 +211,11 @@ impl Identities {
         for (certificate, since) in record.certificates()?.iter().zip(record.since()) {
             let pin = Pin::of(certificate).to_string();
             let of_it = hosts.values().filter(|it| it.as_ref() == Some(&pin));
-            let with_key = holders.iter().filter(|(_, pins)| pins.contains(&pin));
+            // Records of controllers that are gone stay.
+            let is_here = |name: &String| registered.is_empty() || registered.contains(name);
+            let with_key = holders
+                .iter()
+                .filter(|(name, pins)| is_here(name) && pins.contains(&pin));
             authorities.push(CountingAuthority {
                 since,
                 until: until(certificate)?,

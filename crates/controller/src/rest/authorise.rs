@@ -14,8 +14,6 @@ use coax_identity::UserToken;
 use coax_model::Name;
 use tokio::task::spawn_blocking;
 
-use super::App;
-use super::audit;
 use super::failure::{Failure, no_such_method};
 use super::invitations::identity_failure;
 use super::listen::Origin;
@@ -26,6 +24,7 @@ use super::rights::{
     TABLE,
 };
 use super::shares::{self, Share};
+use super::{App, audit};
 use crate::identity::Caller;
 use crate::metrics::OutcomeLabels;
 
@@ -180,7 +179,8 @@ async fn admit(
             None => return Err(Refusal::of(caller, rule)),
         }
     }
-    let Some(project) = &caller.project else {
+    // Whoever administers a project can always end what its others do.
+    let Some(project) = caller.project.as_ref().filter(|_| rule.right != Administer) else {
         return Ok((caller, None));
     };
     match app.shares.take(project) {

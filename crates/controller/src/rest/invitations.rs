@@ -85,6 +85,9 @@ pub async fn invite_controller(
     if app.identities.common().is_none() {
         return Err(embedded_store());
     }
+    if !app.identities.custody().has_newest() {
+        return Err(key_elsewhere());
+    }
     let Invited { secret, pin } = made(&app, Invitee::Controller, lifetime, recording).await?;
     let token = ControllerToken {
         secret,
@@ -229,6 +232,18 @@ fn too_long(lifetime: Lifetime) -> Failure {
         ),
         "make it when the other machine is at hand",
     )
+}
+
+/// Such a token would bring the machine to who has the old key: perhaps the one that is to be kept out.
+fn key_elsewhere() -> Failure {
+    Problem::new(
+        409,
+        "authority-key-elsewhere",
+        "This controller does not have the new key",
+        "the authority is being renewed, and a token of this controller would be of the old one",
+        "`coax authority show` says which controllers have the new key; invite there",
+    )
+    .into()
 }
 
 fn embedded_store() -> Failure {

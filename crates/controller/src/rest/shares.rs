@@ -1,7 +1,7 @@
 //! How many requests one project's users have answered at once: traces, checks, captures and streams of events hold the hosts and the
 //! controller for seconds or for good, and there are only so many connections for everybody.
 //!
-//! Callers without a project are the operator's own people and have no bound here.
+//! Callers without a project are the operator's own people and have no bound here, nor has what only admins of a project may do.
 
 use std::collections::HashMap;
 use std::pin::Pin;

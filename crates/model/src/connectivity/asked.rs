@@ -66,6 +66,10 @@ pub fn ruling(intent: &Intent, asked: Asked<'_>) -> Option<Ruling> {
     let near = || {
         let rules = domain.rules().into_iter().enumerate();
         let misses = rules.filter_map(|(number, (name, rule, _))| {
+            // The operator's rails are not the project's to read, and no project can change them.
+            if name.project.is_rails() {
+                return None;
+            }
             let fits = [(&from, &to), (&to, &from)].map(|(from, to)| judge.names(number, from, to));
             let served = judge.serves(number, &wanted);
             let akin = rule

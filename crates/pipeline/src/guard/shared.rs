@@ -50,6 +50,10 @@ pub(crate) fn announced<T: Tables>(tables: &T, meta: &Meta) {
 /// A frame to a group came out of a tunnel: it may be an announcement. True if it is one of a shared address.
 #[inline(never)]
 pub(crate) fn heard<F: Frame, T: Tables>(frame: &F, tables: &T, meta: &mut Meta) -> bool {
+    // What goes to one address, or in a VLAN of the VM's own, its sender's host has not compared.
+    if !meta.ethernet.destination.is_group() || guard::leads_elsewhere(meta) {
+        return false;
+    }
     let Some((address, mac)) = announcement(frame, meta) else {
         return false;
     };

@@ -10,7 +10,7 @@ use coax_sim::noise::{ipv4, ipv6, mac};
 use coax_sim::rows::Receiver;
 use coax_sim::stand::Vtep;
 use coax_sim::{Device, Enters, SimRows};
-use coax_tables::DropReason;
+use coax_tables::{DropReason, NetworkRow};
 use coax_wire::MacAddress;
 use std::net::IpAddr;
 
@@ -150,19 +150,47 @@ fn a_host_without_ports_hears_announcements_and_no_broadcasts() {
         frame.clone(),
     )
     .dropped(Stage::Replicate, DropReason::NoReceiver, 0);
-    assert_eq!(owner_after(rows, frame), mac(4));
+    assert_eq!(owner_after(rows, frame, false), mac(4));
+}
+
+/// What its sender's host has not compared tells nobody who has an address: a frame to one MAC address, and one in a VLAN of the
+/// VM's own.
+#[test]
+fn what_no_guard_has_compared_moves_no_shared_address() {
+    for (_, over_ipv6) in FAMILIES {
+        let mut rows = shared_rows(false);
+        let receivers = [receiver(1, Device::Vm1), receiver(3, Device::Vm3)];
+        let open = NetworkRow::VLAN_TRANSPARENT | NetworkRow::FLOOD_UNKNOWN;
+        rows.network(NETWORK, MTU, open, &receivers);
+        let announced = announcement(over_ipv6, mac(4));
+        let mut to_one = announced.clone();
+        to_one[..6].copy_from_slice(&mac(9).0);
+        let in_a_vlan = craft::tagged(&announced, 0x8100, 7);
+        for (frame, owner) in [
+            (to_one, MacAddress::default()),
+            (in_a_vlan, MacAddress::default()),
+            (announced, mac(4)),
+        ] {
+            let frame = tunnel(false).around(&frame);
+            assert_eq!(owner_after(rows.clone(), frame, over_ipv6), owner);
+        }
+    }
 }
 
 /// Who has the shared address for a host after a frame from the fabric.
-fn owner_after(rows: SimRows, frame: Vec<u8>) -> MacAddress {
+fn owner_after(rows: SimRows, frame: Vec<u8>, over_ipv6: bool) -> MacAddress {
     let tables = coax_sim::SimTables {
         rows,
         ..coax_sim::SimTables::default()
     };
     let mut host = coax_sim::Host::new(tables, [index(Device::Up1)]);
     host.uplink(index(Device::Up1), &frame);
+    let shared = match over_ipv6 {
+        false => SHARED4.into(),
+        true => SHARED6.into(),
+    };
     let address = coax_tables::AddressKey {
-        address: key(SHARED4.into()),
+        address: key(shared),
         network: NETWORK,
     };
     host.tables.rows.addresses[&address].mac

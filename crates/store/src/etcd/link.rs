@@ -12,13 +12,16 @@ use tonic::{Code, Status};
 use super::access::{AccessError, EtcdAccess, EtcdCredentials};
 use super::login::{Login, Token, is_stale};
 use super::member::{ANSWER, Door, Member};
-use super::wire;
+use super::{tls, wire};
 use crate::StoreError;
 
 /// How many milliseconds all of them may take together: an election takes some two seconds.
 const PATIENCE: u64 = 8000;
 /// The pause after all members failed.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long it may take to get a token, with the turn of others who ask for one.
+const ENTERING: Duration = Duration::from_secs(5);
 
 /// What etcd says to those who may not do what they ask for.
 const DENIED: &str = "permission denied";
@@ -37,8 +40,8 @@ pub(super) enum Failure {
     Denied(AccessError),
     /// The same, but somebody may be mending it.
     Locked(AccessError),
-    /// It did not happen: it came with a token that counts no more.
-    Stale(Status),
+    /// It did not happen, and may with the next attempt: nobody was reached, or it came with a token that counts no more.
+    NotYet(Status),
 }
 
 impl Failure {
@@ -53,15 +56,18 @@ impl Failure {
             | Code::Unauthenticated
             | Code::Unimplemented
             | Code::NotFound => Self::Refused(status),
-            _ => Self::Unknown(status),
+            _ => match tls::cause(&status) {
+                Some(error) => Self::Shut(error),
+                None => Self::Unknown(status),
+            },
         }
     }
 
-    /// It, if a connection was not opened for this reason.
-    fn with(self, complaint: Option<AccessError>) -> Self {
-        match (self, complaint) {
-            (Self::Unknown(_), Some(complaint)) => Self::Shut(complaint),
-            (failure, _) => failure,
+    /// The same of a call for which only the way was sought: it was not made.
+    fn on_the_way(self) -> Self {
+        match self {
+            Self::Unknown(status) => Self::NotYet(status),
+            failure => failure,
         }
     }
 }
@@ -177,14 +183,15 @@ impl Link {
 
     /// The way into the member that calls go to now, and which one that is.
     pub(super) fn enter(&self) -> (usize, impl Future<Output = Result<Door, Failure>> + use<>) {
-        let (at, Member { channel, complaint }) = self.member();
+        let (at, Member { channel }) = self.member();
         let login = self.login.clone();
         let entering = async move {
             let token = match login {
-                Some(login) => Some(login.token(channel.clone()).await.map_err(|failure| {
-                    // It may not even have been reached.
-                    failure.with(complaint.take())
-                })?),
+                Some(login) => {
+                    let asked = tokio::time::timeout(ENTERING, login.token(channel.clone()));
+                    let late = |_| Failure::NotYet(Status::deadline_exceeded("no token in time"));
+                    Some(asked.await.map_err(late)?.map_err(Failure::on_the_way)?)
+                }
                 None => None,
             };
             Ok(Door { channel, token })
@@ -193,13 +200,13 @@ impl Link {
     }
 
     /// What it means that a member answered a call like this.
-    pub(super) fn judge(&self, at: usize, token: Option<&Token>, status: Status) -> Failure {
+    pub(super) fn judge(&self, token: Option<&Token>, status: Status) -> Failure {
         if let Some(login) = &self.login
             && let Some(token) = token
             && is_stale(&status)
         {
             login.forget(token);
-            return Failure::Stale(status);
+            return Failure::NotYet(status);
         }
         if status.message().contains(DENIED) {
             let who = self.login.as_ref().map_or_else(
@@ -211,8 +218,7 @@ impl Link {
         if status.message().contains(NO_USER) {
             return Failure::Denied(AccessError::NoUser);
         }
-        // In bounds: it was made by `enter`.
-        Failure::of(status).with(self.members[at].complaint.take())
+        Failure::of(status)
     }
 
     /// Gets another token with the next call. Says whether there is a user for it.
@@ -236,7 +242,9 @@ impl Link {
         F: Future<Output = Result<tonic::Response<T>, Status>> + Send + 'static,
     {
         let (at, entering) = self.enter();
-        let answer = match self.wait(entering)? {
+        let entered = self.wait(entering)?;
+        let is_in = entered.is_ok();
+        let answer = match entered {
             Ok(door) => {
                 let token = door.token.clone();
                 let call = call(door);
@@ -246,12 +254,15 @@ impl Link {
                         Err(_) => Err(Status::deadline_exceeded("no answer in time")),
                     }
                 })?;
-                answer.map_err(|status| self.judge(at, token.as_ref(), status))
+                answer.map_err(|status| self.judge(token.as_ref(), status))
             }
             Err(failure) => Err(failure),
         };
-        if let Err(Failure::Unknown(_) | Failure::Shut(_)) = &answer {
-            self.turn_away(at);
+        match &answer {
+            Err(Failure::Unknown(_) | Failure::Shut(_)) => self.turn_away(at),
+            // Who takes the call and not the token is not to blame.
+            Err(Failure::NotYet(_)) if !is_in => self.turn_away(at),
+            _ => {}
         }
         Ok(answer)
     }
@@ -270,7 +281,9 @@ impl Link {
                 Err(Failure::Denied(error)) => return Err(error.into()),
                 Err(Failure::Locked(error)) => patience.wait_for(error)?,
                 Err(Failure::Shut(error)) => patience.next_door(error)?,
-                Err(Failure::Unknown(status) | Failure::Stale(status)) => patience.wait(&status)?,
+                Err(Failure::Unknown(status) | Failure::NotYet(status)) => {
+                    patience.wait(&status)?
+                }
             }
         }
     }

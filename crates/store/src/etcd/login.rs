@@ -80,10 +80,17 @@ impl Login {
     async fn ask(&self, channel: Channel) -> Result<Token, Failure> {
         let EtcdLogin { user, password } = &self.login;
         let content = read(password).map_err(Failure::Denied)?;
-        let text = String::from_utf8_lossy(&content);
+        let unusable = |reason: &str| {
+            let (path, reason) = (password.clone(), reason.to_owned());
+            Failure::Denied(AccessError::File { path, reason })
+        };
+        let text = String::from_utf8(content).map_err(|_| unusable("it is not UTF-8"))?;
+        let first = text.lines().next().filter(|line| !line.is_empty());
         let request = wire::AuthenticateRequest {
             name: user.clone(),
-            password: text.lines().next().unwrap_or_default().to_owned(),
+            password: first
+                .ok_or_else(|| unusable("its first line is empty"))?
+                .to_owned(),
         };
         let mut client = AuthClient::new(channel);
         let answer = tokio::time::timeout(ANSWER, client.authenticate(request)).await;

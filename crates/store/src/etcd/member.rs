@@ -8,7 +8,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::access::{AccessError, EtcdCredentials, is_loopback};
 use super::login::Token;
-use super::tls::{self, Complaint};
+use super::tls;
 use super::wire::kv_client::KvClient;
 use super::wire::lease_client::LeaseClient;
 use super::wire::watch_client::WatchClient;
@@ -23,7 +23,6 @@ const KEEPALIVE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Member {
     pub(super) channel: Channel,
-    pub(super) complaint: Complaint,
 }
 
 impl Member {
@@ -40,7 +39,6 @@ impl Member {
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE);
-        let complaint = Complaint::default();
         let channel = match credentials {
             None if !is_loopback(address) => {
                 let address = address.to_owned();
@@ -50,10 +48,10 @@ impl Member {
             Some(credentials) => {
                 // etcd looks at certificates where a call says that it came over TLS.
                 let endpoint = endpoint.origin(uri("https")?);
-                tls::channel(&endpoint, address, credentials, complaint.clone())
+                tls::channel(&endpoint, address, credentials)
             }
         };
-        Ok(Self { channel, complaint })
+        Ok(Self { channel })
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{Revision, StoreError};
 const ROOM: usize = 64;
 /// How long a stream may take to be opened.
 const OPEN: Duration = Duration::from_secs(2);
+/// The pause after a member did not let us in for what we showed or it did.
+const SHUT: Duration = Duration::from_secs(1);
 
 type Batch = Result<Vec<Event>, StoreError>;
 
@@ -129,9 +131,10 @@ impl Follower {
             };
             let failure = match ended {
                 Ok(()) => return,
-                Err(Failure::Unknown(status)) => shared.link.judge(at, token.as_ref(), status),
+                Err(Failure::Unknown(status)) => shared.link.judge(token.as_ref(), status),
                 Err(failure) => failure,
             };
+            let mut pause = PAUSE;
             match failure {
                 // etcd says the same of a token that counts no more: what it says of a new one is about rights.
                 Failure::Denied(AccessError::Forbidden { .. })
@@ -144,13 +147,19 @@ impl Follower {
                     self.deliver(Err(error.into())).await;
                     return;
                 }
-                Failure::Stale(_) | Failure::Locked(_) => {}
-                Failure::Unknown(_) | Failure::Refused(_) | Failure::Shut(_) => {
+                Failure::NotYet(_) if token.is_some() => {}
+                Failure::Locked(_) => {}
+                Failure::NotYet(_) | Failure::Unknown(_) | Failure::Refused(_) => {
                     shared.link.turn_away(at);
+                }
+                Failure::Shut(_) => {
+                    shared.link.turn_away(at);
+                    // Waiting mends no certificate, but who mends it should not have to start us again.
+                    pause = SHUT;
                 }
             }
             drop(shared);
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 

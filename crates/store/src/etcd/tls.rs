@@ -1,13 +1,13 @@
 //! Connections over TLS 1.3 (RFC 8446), with certificates at both ends.
 //!
-//! Whatever is wrong with a certificate is found while a connection is opened, and kept as a [`Complaint`]: what the library above
-//! makes of it is a text only. In TLS 1.3 a client is done before the server has looked at the client's certificate, so
+//! Whatever is wrong with a certificate is found while a connection is opened, and is the cause of the error of whoever wanted it
+//! opened ([`cause`]). In TLS 1.3 a client is done before the server has looked at the client's certificate, so
 //! we wait for etcd's first bytes, which are those of HTTP/2 or those of a refusal.
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use coax_identity::{Certificate, Validity};
@@ -23,27 +23,13 @@ use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::access::{AccessError, EtcdCredentials, host};
 
 /// How long etcd may take to say its first word; one that says nothing is heard later.
 const GREETING: Duration = Duration::from_secs(1);
-
-/// Why the last connection to a member was not opened, if that is about who is who.
-#[derive(Clone, Default)]
-pub(super) struct Complaint(Arc<Mutex<Option<AccessError>>>);
-
-impl Complaint {
-    pub(super) fn take(&self) -> Option<AccessError> {
-        self.set(None)
-    }
-
-    fn set(&self, complaint: Option<AccessError>) -> Option<AccessError> {
-        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut place, complaint)
-    }
-}
 
 /// Why a connection is not opened.
 enum Obstacle {
@@ -62,28 +48,33 @@ pub(super) fn channel(
     endpoint: &Endpoint,
     address: &str,
     credentials: Arc<EtcdCredentials>,
-    complaint: Complaint,
 ) -> Channel {
     let address: Arc<str> = address.into();
     let open = tower::service_fn(move |_: Uri| {
         let (address, credentials) = (address.clone(), credentials.clone());
-        let complaint = complaint.clone();
         async move {
             match dial(&address, &credentials).await {
-                Ok(stream) => {
-                    complaint.set(None);
-                    Ok(TokioIo::new(stream))
-                }
+                Ok(stream) => Ok(TokioIo::new(stream)),
                 Err(Obstacle::Network(error)) => Err(error),
-                Err(Obstacle::Access(error)) => {
-                    let text = error.to_string();
-                    complaint.set(Some(error));
-                    Err(io::Error::other(text))
-                }
+                Err(Obstacle::Access(error)) => Err(io::Error::other(error)),
             }
         }
     });
     endpoint.connect_with_connector_lazy(open)
+}
+
+/// Why no connection was opened for a call, if that is about who is who: then the call was not made.
+pub(super) fn cause(status: &Status) -> Option<AccessError> {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<io::Error>();
+        let inner = inner.and_then(io::Error::get_ref);
+        if let Some(found) = inner.and_then(|it| it.downcast_ref::<AccessError>()) {
+            return Some(found.clone());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 async fn dial(

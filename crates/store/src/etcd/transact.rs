@@ -148,7 +148,7 @@ fn repeat(
             Err(Failure::Denied(error)) => return Err(error.into()),
             Err(Failure::Locked(error)) => patience.wait_for(error)?,
             Err(Failure::Shut(error)) => patience.next_door(error)?,
-            Err(Failure::Stale(status)) => patience.wait(&status)?,
+            Err(Failure::NotYet(status)) => patience.wait(&status)?,
             Err(Failure::Unknown(status)) => {
                 *open = true;
                 patience.wait(&status)?;

@@ -1,5 +1,6 @@
 //! Telling the agent what became of packets: what the firewall decides, and of frames that a port sends, what is dropped for any
-//! other reason. The sink leaves some out when there are too many; counters count them all.
+//! other reason, and questions that only foreign VTEPs were asked. The sink leaves some out when there are too many; counters count
+//! them all.
 
 use crate::{Fragment, Frame, Meta, Sink, Tables, Verdict};
 use coax_tables::{FlowRecord, PolicyRow};
@@ -22,7 +23,8 @@ pub(crate) fn decision<S: Sink>(sink: &S, meta: &Meta, reason: u32, flags: u8) {
     sink.flow(&mut record);
 }
 
-/// Reports a frame that was dropped elsewhere, or a question for an address that went to foreign VTEPs, which nobody else answers. In the kernel it is a program of its own, so that the others need no room for it.
+/// Reports a frame that was dropped elsewhere, or a question for an address that went to foreign VTEPs, which nobody else answers. In
+/// the kernel it is a program of its own, so that the others need no room for it.
 #[inline(always)]
 pub(crate) fn dropped<F: Frame, T: Tables, S: Sink>(
     _frame: &mut F,
